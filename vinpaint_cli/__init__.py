@@ -1,0 +1,92 @@
+"""vinpaint: remove things from video.
+
+::
+
+    from vinpaint_cli import MaskOptions, RemoveOptions, remove
+
+    report = remove("in.mp4", "out.mp4", RemoveOptions(mask=MaskOptions(boxes=("10%,80%,80%,15%",))))
+
+Names are loaded when they are first used, so importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vinpaint_cli.engine.make_mask import MaskReport, make_mask
+    from vinpaint_cli.engine.remove import RemoveOptions, RemoveReport, remove
+    from vinpaint_cli.engine.watch import Watcher
+    from vinpaint_cli.errors import (
+        InputError,
+        Interrupted,
+        MaskError,
+        OutOfMemoryError,
+        OutputError,
+        UsageError,
+        VideoError,
+        VinpaintError,
+        WeightsError,
+    )
+    from vinpaint_cli.masks.files import MaskOptions
+    from vinpaint_cli.types import EncodeOptions, Progress, VideoInfo
+    from vinpaint_cli.video.probe import probe
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "EncodeOptions",
+    "InputError",
+    "Interrupted",
+    "MaskError",
+    "MaskOptions",
+    "MaskReport",
+    "OutOfMemoryError",
+    "OutputError",
+    "Progress",
+    "RemoveOptions",
+    "RemoveReport",
+    "UsageError",
+    "VideoError",
+    "VideoInfo",
+    "VinpaintError",
+    "Watcher",
+    "WeightsError",
+    "__version__",
+    "make_mask",
+    "probe",
+    "remove",
+]
+
+_ROOMS = {
+    "engine.make_mask": ("MaskReport", "make_mask"),
+    "engine.remove": ("RemoveOptions", "RemoveReport", "remove"),
+    "engine.watch": ("Watcher",),
+    "errors": (
+        "InputError",
+        "Interrupted",
+        "MaskError",
+        "OutOfMemoryError",
+        "OutputError",
+        "UsageError",
+        "VideoError",
+        "VinpaintError",
+        "WeightsError",
+    ),
+    "masks.files": ("MaskOptions",),
+    "types": ("EncodeOptions", "Progress", "VideoInfo"),
+    "video.probe": ("probe",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its room."""
+    for room, names in _ROOMS.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{room}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,129 @@
+"""What a person sees: notes, questions, progress and errors on stderr, data on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console as RichConsole
+from rich.text import Text
+
+from vinpaint_cli.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    import typer
+
+    from vinpaint_cli.cli.progress import BarWatcher
+
+READER_GONE = 141
+"""What a shell reports of a program whose reader went away."""
+
+
+class Console:
+    """One per run; colours and bars appear on a terminal only, and NO_COLOR is honoured."""
+
+    def __init__(self) -> None:
+        self.quiet = False
+        self.verbose = False
+        self.stopping = False
+        self.rich = RichConsole(stderr=True, highlight=False, emoji=False)
+
+    def setup(self, quiet: bool = False, verbose: bool = False) -> None:
+        """Take -q and -v; UsageError for both."""
+        if quiet and verbose:
+            raise UsageError("-q and -v exclude each other; leave one out")
+        self.quiet, self.verbose = quiet, verbose
+
+    @property
+    def shows_bars(self) -> bool:
+        """Whether a moving bar makes sense."""
+        return self.rich.is_terminal and not self.quiet
+
+    def say(self, text: str, style: str = "") -> None:
+        """One line unless -q."""
+        if not self.quiet:
+            self.rich.print(Text(text, style), soft_wrap=True)
+
+    def detail(self, text: str) -> None:
+        """One line with -v only."""
+        if self.verbose:
+            self.say(text, "dim")
+
+    def warn(self, text: str) -> None:
+        """One line that should not be missed, unless -q."""
+        if not self.quiet:
+            self._labelled("warning", "yellow", text)
+
+    def error(self, text: str) -> None:
+        """One line, always."""
+        self._labelled("error", "bold red", text)
+
+    def trace(self, error: BaseException) -> None:
+        """Where an error came from, with -v only."""
+        if self.verbose:
+            print("".join(traceback.format_exception(error)).rstrip(), file=sys.stderr)
+
+    def ask(self, question: str) -> bool:
+        """A yes or no from the person at the terminal; no when nobody is there."""
+        if not (sys.stdin is not None and sys.stdin.isatty() and self.rich.is_terminal):
+            return False
+        self.rich.print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def may_overwrite(self, yes: bool, no: bool, *targets: str | Path) -> bool:
+        """Whether those targets that exist may be written; UsageError for both -y and -n."""
+        if yes and no:
+            raise UsageError("-y and -n exclude each other; leave one out")
+        there = [target for target in targets if Path(target).exists()]
+        if yes or no or not there:
+            return yes
+        return all(self.ask(f"{target} exists; overwrite it?") for target in there)
+
+    def data(self, value: object) -> None:
+        """One JSON object on stdout."""
+        self.lines(json.dumps(value, indent=2))
+
+    def lines(self, text: str) -> None:
+        """Data for a person or another program, on stdout.
+
+        Raises OutputError when it cannot be written, SystemExit when nobody reads it any more.
+        """
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:
+            _abandon(sys.stdout)
+            raise SystemExit(READER_GONE) from None
+        except OSError as exc:
+            _abandon(sys.stdout)
+            raise OutputError(f"stdout cannot be written ({exc.strerror}); redirect it elsewhere") from exc
+
+    def watcher(self) -> BarWatcher:
+        """Somebody who shows stages."""
+        from vinpaint_cli.cli.progress import BarWatcher
+
+        return BarWatcher(self)
+
+    def _labelled(self, label: str, style: str, text: str) -> None:
+        line = " ".join(text.split())
+        self.rich.print(Text.assemble((f"{label}: ", style), line), soft_wrap=True)
+
+
+def _abandon(stream: Any) -> None:
+    """Send a stream that cannot be written to nowhere, so that closing it at the end says nothing."""
+    with suppress(OSError, ValueError):  # a stream without a file has nothing to send
+        number = stream.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, number)
+        os.close(nowhere)
+
+
+def console_of(context: typer.Context) -> Console:
+    """The console of this run."""
+    found = context.obj
+    assert isinstance(found, Console)  # the boundary put it there
+    return found

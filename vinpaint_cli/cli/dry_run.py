@@ -1,0 +1,107 @@
+"""What ``remove --dry-run`` says: the plan, and about how long it takes."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from vinpaint_cli.cli.console import Console
+from vinpaint_cli.cli.estimate import Estimate, estimate
+from vinpaint_cli.cli.progress import duration
+from vinpaint_cli.engine.remove import Job, Plan, RemoveOptions, check_output
+from vinpaint_cli.plan.memory import format_bytes
+from vinpaint_cli.types import Box, Segment
+
+MOST_LINES = 12
+
+
+def dry_run(console: Console, path: str, output: str | None, options: RemoveOptions, as_json: bool) -> None:
+    """Plan, try each stage for a moment, and say so; raises what planning and the trials raise."""
+    target = check_output(path, output, overwrite=True)
+    job = Job(path, options)
+    start = time.perf_counter()
+    plan = job.plan(console.watcher())
+    found = estimate(job, plan, target, time.perf_counter() - start)
+    for line in [*job.notes(), *found.notes]:
+        console.warn(line)
+    for line in describe(job, plan, found, str(target)):
+        console.say(line)
+    if as_json:
+        console.data(as_dict(job, plan, found, str(target)))
+
+
+def describe(job: Job, plan: Plan, found: Estimate, target: str) -> list[str]:
+    """The plan for a person, one line each."""
+    info, scan = job.source.info, plan.scan
+    marked = sum(box is not None for box in scan.holes)
+    method = plan.spec.name + (f" with {_weights(job, plan)}" if _weights(job, plan) else "")
+    lines = [
+        f"{info.path}: {info.width}x{info.height}, {scan.frames} frames in {len(scan.shots)} shot(s)",
+        f"hole       {_hole(scan.hole_pixels, marked, info.width * info.height)}",
+        f"method     {method}, on {plan.placement.device} ({plan.placement.precision})",
+        f"edge       {plan.feather} pixels of feather",
+        f"memory     at most {format_bytes(plan.memory)}",
+        f"segments   {len(plan.segments)}",
+        *[f"  {_segment(segment)}" for segment in plan.segments[:MOST_LINES]],
+    ]
+    if len(plan.segments) > MOST_LINES:
+        lines.append(f"  … and {len(plan.segments) - MOST_LINES} more; --json names them all")
+    stages = ", ".join(f"{name} {duration(seconds)}" for name, seconds in found.seconds.items())
+    lines.append(f"time       about {duration(found.total)}, an estimate from short trials ({stages})")
+    lines.append(f"output     {target}; nothing was written")
+    return lines
+
+
+def as_dict(job: Job, plan: Plan, found: Estimate, target: str) -> dict[str, Any]:
+    """The plan for a program; ranges are half-open, boxes in pixels, memory in bytes, times in seconds."""
+    return {
+        "input": str(job.path),
+        "output": target,
+        "dry_run": True,
+        "frames": plan.scan.frames,
+        "hole_frames": sum(box is not None for box in plan.scan.holes),
+        "hole_pixels": plan.scan.hole_pixels,
+        "method": plan.spec.name,
+        "weights": _weights(job, plan),
+        "device": plan.placement.device,
+        "precision": plan.placement.precision,
+        "feather": plan.feather,
+        "memory": plan.memory,
+        "shots": [[shot.start, shot.stop] for shot in plan.scan.shots],
+        "segments": [_segment_dict(segment) for segment in plan.segments],
+        "estimated_seconds": {name: round(seconds, 1) for name, seconds in found.seconds.items()},
+        "estimated_total": round(found.total, 1),
+        "warnings": [*job.notes(), *found.notes],
+    }
+
+
+def _segment_dict(segment: Segment) -> dict[str, Any]:
+    return {
+        "index": segment.index,
+        "core": [segment.core.start, segment.core.stop],
+        "frames": [segment.frames.start, segment.frames.stop],
+        "region": _box(segment.roi),
+        "size": list(segment.size),
+    }
+
+
+def _box(box: Box) -> dict[str, int]:
+    return {"x": box.x0, "y": box.y0, "width": box.width, "height": box.height}
+
+
+def _segment(segment: Segment) -> str:
+    core, frames, roi = segment.core, segment.frames, segment.roi
+    return (
+        f"{segment.index}: frames {core.start} to {core.stop - 1}, seen with "
+        f"{frames.start} to {frames.stop - 1}, region {roi.width}x{roi.height} at {roi.x0},{roi.y0}"
+    )
+
+
+def _hole(pixels: int, marked: int, area: int) -> str:
+    if not marked:
+        return "none, so the clip would be copied as it is"
+    return f"on {marked} frames, {pixels / marked / area:.1%} of the picture on average"
+
+
+def _weights(job: Job, plan: Plan) -> str | None:
+    return job.options.weights or plan.spec.weights

@@ -1,0 +1,68 @@
+"""``vinpaint mask``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from vinpaint_cli.cli import options as o
+from vinpaint_cli.cli.console import Console, console_of
+
+if TYPE_CHECKING:
+    from vinpaint_cli.engine.make_mask import MaskReport
+
+
+def mask(
+    context: typer.Context,
+    path: o.Input,
+    masks: o.Masks = None,
+    box: o.Boxes = None,
+    invert: o.Invert = False,
+    mask_label: o.MaskLabel = None,
+    mask_hold: o.MaskHold = False,
+    mask_resize: o.MaskResize = False,
+    dilate: o.Dilate = None,
+    start: o.Start = None,
+    end: o.End = None,
+    output: o.MaskOutput = None,
+    preview: o.MaskPreview = None,
+    as_json: o.Json = False,
+    yes: o.Yes = False,
+    no: o.No = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Write the hole alone, as a lossless video or a folder of pictures, or draw it on a picture.
+
+    Growing and time range are in it: use it with `remove --mask mask.mkv --dilate 0`.
+    """
+    from vinpaint_cli.engine.make_mask import default_mask_output, make_mask
+    from vinpaint_cli.masks.files import MaskOptions
+
+    console = console_of(context)
+    console.setup(quiet, verbose)
+    hole = MaskOptions(
+        tuple(masks or ()), tuple(box or ()), invert, mask_label, dilate, mask_hold, mask_resize, start, end
+    )
+    if output is None and preview is None:
+        output = str(default_mask_output(path))
+    targets = [target for target in (output, preview) if target is not None]
+    overwrite = console.may_overwrite(yes, no, *targets)
+    report = make_mask(path, output, hole, preview=preview, overwrite=overwrite, watcher=console.watcher())
+    tell(console, report, as_json)
+
+
+def tell(console: Console, report: MaskReport, as_json: bool) -> None:
+    """Warnings, where the files are, and the JSON object."""
+    for line in report.warnings:
+        console.warn(line)
+    files = " and ".join(name for name in (report.output, report.preview) if name is not None)
+    console.say(
+        f"{files}: hole on {report.hole_frames} of {report.frames} frames, "
+        f"{report.share:.1%} of the picture on average",
+        "bold",
+    )
+    if as_json:
+        console.data(asdict(report))

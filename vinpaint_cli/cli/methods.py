@@ -1,0 +1,37 @@
+"""``vinpaint methods``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+
+from vinpaint_cli.cli import options as o
+from vinpaint_cli.cli.console import console_of
+from vinpaint_cli.types import MethodSpec
+
+
+def methods(context: typer.Context, as_json: o.Json = False) -> None:
+    """List the methods that fill holes."""
+    from vinpaint_cli.methods import method_names, method_spec
+
+    specs = [method_spec(name) for name in method_names()]
+    console = console_of(context)
+    if as_json:
+        console.data([asdict(spec) for spec in specs])
+    else:
+        console.lines("\n\n".join(_describe(spec) for spec in specs))
+
+
+def _describe(spec: MethodSpec) -> str:
+    size = "the region's own size" if spec.size is None else f"{spec.size[0]}x{spec.size[1]}"
+    return "\n".join(
+        [
+            f"{spec.name}",
+            f"    {spec.title}",
+            f"    {spec.paper}",
+            f"    works at {size}, in {', '.join(spec.dtypes)}",
+            f"    weights: {spec.weights or 'none'}",
+            f"    licence: {spec.licence}",
+        ]
+    )

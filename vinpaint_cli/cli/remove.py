@@ -1,0 +1,141 @@
+"""``vinpaint remove``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from vinpaint_cli.cli import options as o
+from vinpaint_cli.cli.console import Console, console_of
+from vinpaint_cli.cli.progress import duration
+from vinpaint_cli.types import EncodeOptions
+
+if TYPE_CHECKING:
+    from vinpaint_cli.engine.remove import RemoveOptions, RemoveReport
+
+
+def remove(
+    context: typer.Context,
+    path: o.Input,
+    mask: o.Masks = None,
+    box: o.Boxes = None,
+    invert: o.Invert = False,
+    mask_label: o.MaskLabel = None,
+    mask_hold: o.MaskHold = False,
+    mask_resize: o.MaskResize = False,
+    dilate: o.Dilate = None,
+    feather: o.Feather = None,
+    start: o.Start = None,
+    end: o.End = None,
+    method: o.Method = "propagate",
+    weights: o.Weights = None,
+    propagate: o.Propagate = True,
+    device: o.Device = "auto",
+    list_devices: o.ListDevices = False,
+    precision: o.Precision = "auto",
+    memory: o.Memory = None,
+    output: o.Output = None,
+    codec: o.Codec = None,
+    crf: o.Crf = None,
+    preset: o.Preset = None,
+    pix_fmt: o.PixFmt = None,
+    lossless: o.Lossless = False,
+    preview: o.Preview = None,
+    dry_run: o.DryRun = False,
+    as_json: o.Json = False,
+    yes: o.Yes = False,
+    no: o.No = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Remove what a mask or a box covers from a video; everything else stays as it is.
+
+    The hole is filled with real pixels that other frames show, and what none shows by the method.
+
+    Audio, subtitles, times, colours and rotation are kept. The output appears only when it is whole.
+    """
+    from vinpaint_cli.engine.remove import RemoveOptions
+    from vinpaint_cli.masks.files import MaskOptions
+
+    console = console_of(context)
+    console.setup(quiet, verbose)
+    hole = MaskOptions(
+        tuple(mask or ()), tuple(box or ()), invert, mask_label, dilate, mask_hold, mask_resize, start, end
+    )
+    encode = EncodeOptions(codec, crf, preset, pix_fmt, lossless)
+    options = RemoveOptions(hole, method, weights, device, precision, propagate, feather, memory, encode)
+    if preview is not None:
+        _preview(console, path, options, preview, console.may_overwrite(yes, no, preview), as_json)
+    elif dry_run:
+        from vinpaint_cli.cli.dry_run import dry_run as show
+
+        show(console, path, output, options, as_json)
+    else:
+        _remove(console, path, output, options, (yes, no), as_json)
+
+
+def _remove(
+    console: Console,
+    path: str,
+    output: str | None,
+    options: RemoveOptions,
+    answers: tuple[bool, bool],
+    as_json: bool,
+) -> None:
+    from vinpaint_cli.engine.remove import check_options, check_output
+    from vinpaint_cli.engine.remove import remove as run
+
+    check_options(options)
+    target = check_output(path, output, overwrite=True)
+    overwrite = console.may_overwrite(*answers, target)
+    report = run(path, output, options, overwrite=overwrite, watcher=console.watcher())
+    for line in report.warnings:
+        console.warn(line)
+    _details(console, report)
+    console.say(summary(report), "bold")
+    if as_json:
+        console.data(asdict(report))
+
+
+def _preview(
+    console: Console, path: str, options: RemoveOptions, preview: str, overwrite: bool, as_json: bool
+) -> None:
+    from vinpaint_cli.cli.mask import tell
+    from vinpaint_cli.engine.make_mask import make_mask
+    from vinpaint_cli.engine.remove import check_options
+
+    check_options(options)
+    report = make_mask(
+        path, None, options.mask, preview=preview, overwrite=overwrite, watcher=console.watcher()
+    )
+    tell(console, report, as_json)
+
+
+def _details(console: Console, report: RemoveReport) -> None:
+    from vinpaint_cli.plan.memory import format_bytes
+
+    console.detail(
+        f"{report.method} on {report.device} ({report.precision}), {report.shots} shot(s), "
+        f"{report.segments} segment(s), at most {format_bytes(report.peak_memory)} of memory"
+    )
+    spent = ", ".join(f"{name} {seconds:.1f}" for name, seconds in report.seconds.items())
+    console.detail(f"seconds: {spent}")
+
+
+def summary(report: RemoveReport) -> str:
+    """The last line: what was done and where it is."""
+    took = duration(sum(report.seconds.values()))
+    if not report.hole_frames:
+        return f"{report.output}: {report.frames} frames as they were, {took}"
+    return (
+        f"{report.output}: hole filled on {report.hole_frames} of {report.frames} frames, "
+        f"{report.by_propagation:.0%} with pixels of other frames, {report.by_method:.0%} by "
+        f"{_filler(report)}; {took}"
+    )
+
+
+def _filler(report: RemoveReport) -> str:
+    """Who invented what no frame shows."""
+    return "smooth filling" if report.weights is None else report.method

@@ -1,0 +1,93 @@
+"""Which device and number format to use, and how much memory there is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from vinpaint_cli.errors import OutOfMemoryError, UsageError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where networks run: ``device`` as torch names it, ``precision`` fp32, bf16 or fp16."""
+
+    device: str
+    precision: str
+
+
+def place(device: str = "auto", precision: str = "auto", dtypes: tuple[str, ...] = ("fp32",)) -> Placement:
+    """Resolve ``auto`` and check what was asked for against what the machine and the method have.
+
+    ``dtypes`` are those the method supports, best first. Raises UsageError.
+    """
+    chosen = _device(device)
+    if precision not in PRECISIONS:
+        raise UsageError(f"precision {precision!r} is not known; use one of {', '.join(PRECISIONS)}")
+    if precision == "auto":
+        half = "bf16" if chosen.startswith("cuda") and "bf16" in dtypes else "fp32"
+        return Placement(chosen, half)
+    if precision not in dtypes:
+        raise UsageError(
+            f"this method runs in {', '.join(dtypes)}, not in {precision}; leave --precision out"
+        )
+    return Placement(chosen, precision)
+
+
+def _device(device: str) -> str:
+    import torch
+
+    kind = device.partition(":")[0]
+    if kind not in DEVICES:
+        raise UsageError(f"device {device!r} is not known; use one of {', '.join(DEVICES)}")
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        return next(name for name in ("cuda", "mps", "cpu") if there[name])
+    if not there[kind]:
+        have = ", ".join(name for name, present in there.items() if present)
+        raise UsageError(f"device {device!r} is not on this machine, which has {have}; use --device auto")
+    return device
+
+
+def available_memory() -> int:
+    """Bytes of main memory that can be taken without swapping."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def peak_memory() -> int:
+    """Largest resident size of this process so far, in bytes."""
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+@contextmanager
+def memory_errors(what: str) -> Iterator[None]:
+    """Turn the out-of-memory errors of numpy, OpenCV and torch into ours."""
+    import cv2
+    import torch
+
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as exc:
+        raise OutOfMemoryError(
+            f"{what} did not fit into memory; give a smaller --memory, or a smaller hole"
+        ) from exc
+    except cv2.error as exc:
+        if exc.code != cv2.Error.StsNoMem:
+            raise
+        raise OutOfMemoryError(
+            f"{what} did not fit into memory; give a smaller --memory, or a smaller hole"
+        ) from exc

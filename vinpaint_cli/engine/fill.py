@@ -1,0 +1,125 @@
+"""Fill one segment: frames and holes in, patches out. Knows nothing of any other segment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vinpaint_cli.engine.device import memory_errors
+from vinpaint_cli.engine.watch import Clock
+from vinpaint_cli.masks.shapes import feather, hole_box
+from vinpaint_cli.ops.propagate import PropagateOptions, propagate
+from vinpaint_cli.types import Box, Clip, FrameSource, MaskSource, Method, Patch, Segment
+from vinpaint_cli.video.convert import crop_rgb
+
+if TYPE_CHECKING:
+    from vinpaint_cli.ops.image import Array
+    from vinpaint_cli.types import Plane
+
+Pictures = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Patches of a segment's core, the hole's pixels there, and those that propagation answers for."""
+
+    patches: tuple[Patch, ...]
+    hole_pixels: int
+    propagated_pixels: float
+
+
+@dataclass(frozen=True, slots=True)
+class Filler:
+    """How segments are filled: the method, whether propagation runs before it, the soft edge in pixels."""
+
+    method: Method
+    propagates: bool
+    feather: int
+    clock: Clock
+
+    def fill(
+        self, segment: Segment, source: FrameSource, mask: MaskSource, tick: Callable[[], None] = lambda: None
+    ) -> Filled:
+        """Fill one segment. ``tick`` is called once per frame of the segment, at the least.
+
+        Raises OutOfMemoryError, and what the source, the mask and the method raise.
+        """
+        with memory_errors(f"segment {segment.index} ({len(segment.frames)} frames of its region)"):
+            with self.clock.time("read"):
+                pictures, alphas = read_segment(segment, source, mask, self.feather)
+            targets = [alpha > 0 for alpha in alphas]
+            frames, shares = self._propagate(pictures, targets, source.info.height, tick)
+            self._complete(frames, shares, segment)
+            return self._patches(segment, pictures, frames, alphas, shares)
+
+    def _propagate(
+        self, pictures: Pictures, targets: list[Any], height: int, tick: Callable[[], None]
+    ) -> tuple[Array, Array]:
+        """Frames in [0, 1] with what propagation found, and the share of each pixel still to be filled."""
+        if not self.propagates:
+            scale = np.float32(1 / np.iinfo(pictures.dtype).max)
+            return pictures.astype(np.float32) * scale, np.stack(targets).astype(np.float32)
+        with self.clock.time("propagate"):
+            found = propagate(pictures, targets, PropagateOptions(unit=height / 240), tick=tick)
+        return found.frames, 1 - found.confidence
+
+    def _complete(self, frames: Array, shares: Array, segment: Segment) -> None:
+        """Let the method fill what is left, mixed in by its share; changes ``frames`` in place."""
+        import torch
+
+        if not shares.any():
+            return
+        with self.clock.time("method"):
+            clip = Clip(
+                torch.from_numpy(frames).permute(0, 3, 1, 2),
+                torch.from_numpy(shares)[:, None],
+                tuple(segment.frames),
+            )
+            filled = self.method.fill(clip).permute(0, 2, 3, 1).cpu().numpy()
+            for frame, share, completion in zip(frames, shares, filled, strict=True):
+                frame += share[..., None] * (completion - frame)
+
+    def _patches(
+        self, segment: Segment, pictures: Pictures, frames: Array, alphas: list[Plane], shares: Array
+    ) -> Filled:
+        patches = []
+        hole_pixels, propagated = 0, 0.0
+        for place, index in enumerate(segment.frames):
+            box = hole_box(alphas[place] > 0)
+            if index not in segment.core or box is None:
+                continue
+            hole = alphas[place] >= 1
+            hole_pixels += int(np.count_nonzero(hole))
+            propagated += float((1 - shares[place])[hole].sum())
+            patches.append(_patch(index, segment.roi, box, frames[place], alphas[place], pictures.dtype))
+        return Filled(tuple(patches), hole_pixels, propagated)
+
+
+def read_segment(
+    segment: Segment, source: FrameSource, mask: MaskSource, radius: int
+) -> tuple[Pictures, list[Plane]]:
+    """Region of every frame ``(T, h, w, 3)`` and the feathered hole of each, float32 ``(h, w)``."""
+    pictures: Pictures | None = None
+    alphas = []
+    window = segment.roi.slices()
+    for place, frame in enumerate(source.frames(segment.frames.start, segment.frames.stop)):
+        crop = crop_rgb(frame, segment.roi)
+        if pictures is None:
+            pictures = np.empty((len(segment.frames), *crop.shape), crop.dtype)
+        pictures[place] = crop
+        alphas.append(feather(mask.at(frame)[window], radius))
+    assert pictures is not None, "a planned segment has frames"
+    return pictures, alphas
+
+
+def _patch(index: int, roi: Box, box: Box, frame: Array, alpha: Plane, dtype: np.dtype[Any]) -> Patch:
+    """The smallest patch that holds the feathered hole; the picture is quantised here, once."""
+    peak = np.iinfo(dtype).max
+    window = box.slices()
+    rgb = np.clip(np.rint(frame[window] * np.float32(peak)), 0, peak).astype(dtype)
+    placed = Box(roi.x0 + box.x0, roi.y0 + box.y0, roi.x0 + box.x1, roi.y0 + box.y1)
+    return Patch(index, placed, rgb, np.ascontiguousarray(alpha[window]))

@@ -1,0 +1,318 @@
+"""The main job: plan → fill → compose, and the file that comes out of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vinpaint_cli.engine.compose import composed_frames
+from vinpaint_cli.engine.device import Placement, available_memory, peak_memory, place
+from vinpaint_cli.engine.fill import Filler
+from vinpaint_cli.engine.patches import MemoryPatches
+from vinpaint_cli.engine.scan import Scan, scan
+from vinpaint_cli.engine.watch import Clock, SilentWatcher, Watcher, advance
+from vinpaint_cli.errors import InputError, OutputError, UsageError
+from vinpaint_cli.masks.files import MaskOptions, build_mask
+from vinpaint_cli.masks.shapes import HoleSource
+from vinpaint_cli.methods import load_method, method_spec
+from vinpaint_cli.plan.memory import default_budget, parse_memory, segment_limits
+from vinpaint_cli.plan.segments import plan_segments
+from vinpaint_cli.types import EncodeOptions, Frame, FrameSource, MethodSpec, Progress, Segment
+from vinpaint_cli.video.read import open_source
+from vinpaint_cli.video.write import is_folder_path, open_writer
+
+if TYPE_CHECKING:
+    from vinpaint_cli.types import Method
+
+BYTES_PER_PIXEL = 72.0
+"""Peak bytes per pixel of the region and frame of a segment: pictures, flow, confidence, fill."""
+
+LONGEST_SEGMENT = 80
+"""Frames of a segment with its context, however much memory there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveOptions:
+    """What a person may say about a removal; None means: choose well.
+
+    method: a name of `vinpaint methods`. weights: a file or a name of weights.toml. device: auto, cpu,
+    cuda, mps. precision: auto, fp32, bf16, fp16. propagate: bring in real pixels first. feather: pixels
+    of soft edge outside the hole. memory: ``8G``, ``512M`` or ``50%`` of what is free.
+    """
+
+    mask: MaskOptions = field(default_factory=MaskOptions)
+    method: str = "propagate"
+    weights: str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    propagate: bool = True
+    feather: int | None = None
+    memory: str | None = None
+    encode: EncodeOptions = field(default_factory=EncodeOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a removal will do: ``memory`` is its budget in bytes, ``feather`` pixels."""
+
+    scan: Scan
+    segments: tuple[Segment, ...]
+    memory: int
+    feather: int
+    placement: Placement
+    spec: MethodSpec
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveReport:
+    """What a removal did.
+
+    ``hole_pixels`` is the sum over all frames; ``by_propagation`` and ``by_method`` are shares of it that
+    sum to one (both 0 without a hole). ``seconds`` per stage; ``peak_memory`` bytes of this process.
+    """
+
+    input: str
+    output: str
+    frames: int
+    hole_frames: int
+    hole_pixels: int
+    by_propagation: float
+    by_method: float
+    method: str
+    weights: str | None
+    device: str
+    precision: str
+    shots: int
+    segments: int
+    seconds: dict[str, float]
+    peak_memory: int
+    warnings: tuple[str, ...]
+
+
+class Job:
+    """One clip, opened, with its mask: what both planning and removing start from.
+
+    Raises UsageError, InputError (VideoError, MaskError) for what cannot be read or does not fit.
+    """
+
+    def __init__(self, path: str | Path, options: RemoveOptions) -> None:
+        self.path = Path(path)
+        self.options = options
+        self.spec = method_spec(options.method)
+        check_options(options)
+        self.source: FrameSource = open_source(self.path)
+        first = next(iter(self.source.frames(0, 1)))
+        self.mask: HoleSource = build_mask(options.mask, self.source.info, origin_pts=first.pts)
+
+    def plan(self, watcher: Watcher) -> Plan:
+        """Scan the clip and cut the work into segments."""
+        info, options = self.source.info, self.options
+        placement = place(options.device, options.precision, self.spec.dtypes)
+        free = available_memory()
+        memory = parse_memory(options.memory, free) if options.memory else default_budget(free)
+        feather = default_feather(info.height) if options.feather is None else options.feather
+        found = scan(self.source, self.mask, feather, watcher)
+        segments = plan_segments(
+            found.shots,
+            found.holes,
+            info.width,
+            info.height,
+            limits=lambda roi: segment_limits(
+                roi,
+                bytes_free=memory,
+                bytes_per_pixel=BYTES_PER_PIXEL,
+                fixed_bytes=_window_bytes(self.spec),
+                longest=LONGEST_SEGMENT,
+            ),
+            size=self.spec.size,
+        )
+        return Plan(found, segments, memory, feather, placement, self.spec)
+
+    def load_method(self, placement: Placement) -> Method:
+        """The method, its weights checked and loaded; raises WeightsError."""
+        options = self.options
+        return load_method(
+            options.method, weights=options.weights, device=placement.device, dtype=placement.precision
+        )
+
+    def notes(self) -> list[str]:
+        """What should be said of how clip and mask were read."""
+        return [*getattr(self.source, "notes", ()), *self.mask.warnings]
+
+
+def remove(
+    path: str | Path,
+    output: str | Path | None = None,
+    options: RemoveOptions | None = None,
+    *,
+    overwrite: bool = False,
+    watcher: Watcher | None = None,
+) -> RemoveReport:
+    """Remove what the mask covers from one clip.
+
+    path: a video, or a folder of pictures. output: a video or a folder; by default
+    ``<stem>.vinpaint<suffix>`` beside the input. It appears under its name only when whole.
+
+    Raises any `VinpaintError`.
+    """
+    options, watcher = options or RemoveOptions(), watcher or SilentWatcher()
+    clock = Clock()
+    target = check_output(path, output, overwrite)
+    job = Job(path, options)
+    with clock.time("scan"):
+        plan = job.plan(watcher)
+    if not plan.segments:
+        return _without_hole(job, plan, target, clock, watcher)
+    with clock.time("load"):
+        method = job.load_method(plan.placement)
+    filler = Filler(method, options.propagate, plan.feather, clock)
+    tally = _Tally()
+    warnings = _run(job, plan, filler, target, tally, watcher)
+    return _report(job, plan, target, tally, clock, warnings)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Pixels filled so far."""
+
+    hole: int = 0
+    propagated: float = 0.0
+
+
+def _run(job: Job, plan: Plan, filler: Filler, target: Path, tally: _Tally, watcher: Watcher) -> list[str]:
+    """Fill and compose the whole clip into ``target``; returns the writer's warnings."""
+    store = MemoryPatches()
+    steps = sum(2 * len(segment.frames) - 1 for segment in plan.segments) if filler.propagates else 0
+    with (
+        open_writer(target, job.source, job.options.encode) as writer,
+        watcher.stage("fill", steps + plan.scan.frames) as progress,
+    ):
+
+        def fill(segment: Segment) -> None:
+            done = filler.fill(segment, job.source, job.mask, lambda: advance(progress))
+            store.put(done.patches)
+            tally.hole += done.hole_pixels
+            tally.propagated += done.propagated_pixels
+
+        _encode(composed_frames(job.source, plan.segments, store, fill), writer.write, progress, filler.clock)
+    return list(writer.warnings)
+
+
+def _encode(
+    frames: Iterable[Frame], write: Callable[[Frame], None], progress: Progress, clock: Clock
+) -> None:
+    """Pull frames through the pipeline; what filling does not account for is decoding and encoding."""
+    start, before = time.perf_counter(), sum(clock.seconds.values())
+    for frame in frames:
+        write(frame)
+        advance(progress)
+    filling = sum(clock.seconds.values()) - before
+    clock.seconds["encode"] = time.perf_counter() - start - filling
+
+
+def _without_hole(job: Job, plan: Plan, target: Path, clock: Clock, watcher: Watcher) -> RemoveReport:
+    """Nothing to remove: copy the file, or encode it anew when another form was asked for."""
+    notes = ["the mask is empty, so the clip is copied as it is"]
+    same_form = target.suffix.lower() == job.path.suffix.lower() and job.options.encode == EncodeOptions()
+    with clock.time("encode"):
+        if same_form and job.path.is_file() and not is_folder_path(target):
+            _copy(job.path, target)
+        else:
+            with (
+                open_writer(target, job.source, job.options.encode) as writer,
+                watcher.stage("copy", plan.scan.frames) as progress,
+            ):
+                for frame in job.source.frames():
+                    writer.write(frame)
+                    advance(progress)
+            notes += writer.warnings
+    return _report(job, plan, target, _Tally(), clock, notes)
+
+
+def _copy(source: Path, target: Path) -> None:
+    temporary = target.with_name(f".{target.name}.part")
+    try:
+        shutil.copyfile(source, temporary)
+        os.replace(temporary, target)
+    except OSError as exc:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(
+            f"{target} cannot be written ({exc.strerror}); choose another place with -o"
+        ) from exc
+
+
+def _report(
+    job: Job, plan: Plan, target: Path, tally: _Tally, clock: Clock, warnings: list[str]
+) -> RemoveReport:
+    share = tally.propagated / tally.hole if tally.hole else 0.0
+    spec = plan.spec
+    return RemoveReport(
+        input=str(job.path),
+        output=str(target),
+        frames=plan.scan.frames,
+        hole_frames=sum(box is not None for box in plan.scan.holes),
+        hole_pixels=plan.scan.hole_pixels,
+        by_propagation=round(share, 4),
+        by_method=round(1 - share, 4) if tally.hole else 0.0,
+        method=spec.name,
+        weights=(job.options.weights or spec.weights) if plan.segments else None,
+        device=plan.placement.device,
+        precision=plan.placement.precision,
+        shots=len(plan.scan.shots),
+        segments=len(plan.segments),
+        seconds={name: round(value, 3) for name, value in clock.seconds.items()},
+        peak_memory=peak_memory(),
+        warnings=tuple([*job.notes(), *warnings]),
+    )
+
+
+def check_options(options: RemoveOptions) -> None:
+    """Refuse options that contradict each other, before anything is decoded; raises UsageError."""
+    spec = method_spec(options.method)
+    if not (options.mask.masks or options.mask.boxes):
+        raise UsageError("nothing says where the hole is; give --mask FILE or --box X,Y,W,H")
+    if options.feather is not None and not 0 <= options.feather <= 64:
+        raise UsageError(f"--feather {options.feather} is not a width of 0 to 64 pixels")
+    if spec.weights is None and options.weights is not None:
+        raise UsageError(f"method {spec.name!r} has no network and takes no --weights; leave the option out")
+    if spec.weights is None and not options.propagate:
+        raise UsageError(f"--no-propagate leaves method {spec.name!r} nothing to do; choose another --method")
+
+
+def check_output(path: str | Path, output: str | Path | None, overwrite: bool) -> Path:
+    """Where the output goes.
+
+    Raises OutputError when it exists or its folder does not, InputError when it is the input itself.
+    """
+    target = Path(output) if output is not None else default_output(path)
+    if target.exists() and target.resolve() == Path(path).resolve():
+        raise InputError(f"{target} is the input itself; choose another output with -o")
+    if target.exists() and not overwrite:
+        raise OutputError(f"{target} exists; give -y to overwrite it or another name with -o")
+    if not target.absolute().parent.is_dir():
+        raise OutputError(
+            f"the folder {target.absolute().parent} does not exist; make it or choose another -o"
+        )
+    return target
+
+
+def default_output(path: str | Path) -> Path:
+    """``<stem>.vinpaint<suffix>`` beside the input; for a folder ``<name>.vinpaint``."""
+    source = Path(path)
+    return source.with_name(f"{source.stem}.vinpaint{source.suffix}")
+
+
+def default_feather(height: int) -> int:
+    """Width of the soft edge: 2 pixels at 240 lines, more with the square root of the height."""
+    return max(1, round(2 * (height / 240) ** 0.5))
+
+
+def _window_bytes(spec: MethodSpec) -> int:
+    """What one window of the method takes at its own size, beside the segment."""
+    width, height = spec.size or (0, 0)
+    return int(spec.bytes_per_pixel) * width * height * (spec.window + 12)

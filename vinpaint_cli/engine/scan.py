@@ -1,0 +1,78 @@
+"""One pass over the clip: how many frames, where the cuts are, where the hole is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vinpaint_cli.engine.watch import Watcher, advance
+from vinpaint_cli.masks.shapes import HoleSource, hole_box
+from vinpaint_cli.plan.shots import shots_from_cuts
+from vinpaint_cli.types import Box, FrameSource
+from vinpaint_cli.video.convert import small_rgb
+
+SCAN_WIDTH = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What the pass found; lengths are those of the clip.
+
+    ``holes[i]`` is the box that the feathered hole of frame i may touch, None without a hole;
+    ``hole_pixels`` the hole's pixels over all frames, feather not counted.
+    """
+
+    frames: int
+    shots: tuple[range, ...]
+    holes: tuple[Box | None, ...]
+    hole_pixels: int
+
+
+class CutDetector:
+    """Finds cuts with scenedetect's adaptive detector, fed with small pictures."""
+
+    def __init__(self) -> None:
+        from scenedetect.detectors import AdaptiveDetector
+
+        self._detector = AdaptiveDetector(min_scene_len=3, window_width=2)
+        self._cuts: list[int] = []
+        self._frames = 0
+
+    def feed(self, rgb: npt.NDArray[np.uint8]) -> None:
+        """Take the next frame, uint8 RGB ``(h, w, 3)`` of one size."""
+        from scenedetect import FrameTimecode
+
+        now = FrameTimecode(self._frames, fps=25.0)
+        bgr = np.ascontiguousarray(rgb[..., ::-1])
+        self._cuts += [cut.frame_num for cut in self._detector.process_frame(now, bgr)]
+        self._frames += 1
+
+    def cuts(self) -> list[int]:
+        """First frames of new shots, in order, after the last frame was fed."""
+        return sorted({cut for cut in self._cuts if 0 < cut < self._frames})
+
+
+def scan(source: FrameSource, mask: HoleSource, feather: int, watcher: Watcher) -> Scan:
+    """Decode everything once; ``feather`` is the reach of the soft edge in pixels."""
+    info = source.info
+    detector = CutDetector()
+    holes: list[Box | None] = []
+    pixels = 0
+    with watcher.stage("scan", info.frames_from_header) as progress:
+        for frame in source.frames():
+            detector.feed(small_rgb(frame, SCAN_WIDTH))
+            hole = mask.at(frame)
+            box = hole_box(hole)
+            if box is not None:
+                pixels += int(np.count_nonzero(hole))
+                box = _grown(box, feather).intersection(Box(0, 0, info.width, info.height))
+            holes.append(box)
+            advance(progress)
+    mask.check_count(len(holes))
+    return Scan(len(holes), shots_from_cuts(len(holes), detector.cuts()), tuple(holes), pixels)
+
+
+def _grown(box: Box, by: int) -> Box:
+    return Box(box.x0 - by, box.y0 - by, box.x1 + by, box.y1 + by)

@@ -1,0 +1,62 @@
+"""Somebody who watches the work, and the clock of its stages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Protocol
+
+from vinpaint_cli.errors import Interrupted
+from vinpaint_cli.types import Progress
+
+
+class Watcher(Protocol):
+    """Shows stages to a person."""
+
+    def stage(self, name: str, total: int | None) -> AbstractContextManager[Progress]:
+        """Begin a stage of ``total`` units (None: unknown); the result is told of each unit."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say one line that a person should read."""
+        ...
+
+
+class _Silent:
+    def advance(self, n: int = 1) -> bool:
+        """Go on."""
+        return True
+
+
+class SilentWatcher:
+    """Watches without a word."""
+
+    def stage(self, name: str, total: int | None) -> AbstractContextManager[Progress]:
+        """A stage nobody sees."""
+        return nullcontext(_Silent())
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+
+def advance(progress: Progress, n: int = 1) -> None:
+    """Report progress; raises Interrupted when the watcher asks to stop."""
+    if not progress.advance(n):
+        raise Interrupted("stopped; nothing was written")
+
+
+class Clock:
+    """Seconds spent per stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def time(self, stage: str) -> Iterator[None]:
+        """Add the time of the block to ``stage``."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start

@@ -1,0 +1,69 @@
+"""Everything that can go wrong, as one tree.
+
+::
+
+    VinpaintError                 1    base class; never raised itself
+    ├── UsageError                2    options that contradict each other or cannot be read
+    ├── InputError                3    something a person gave us cannot be used
+    │   ├── VideoError            3    missing, not a video, no decodable frame, interlaced …
+    │   └── MaskError             3    wrong size, wrong count, outside the frame, no area …
+    ├── WeightsError              4    weights that are missing, unknown, corrupt or of another network
+    ├── OutOfMemoryError          5    the smallest plan still does not fit the device
+    ├── OutputError               6    the output cannot be written: disk full, no permission, codec cannot …
+    └── Interrupted             130    stopped by the user (Ctrl-C) or by SIGTERM
+
+The figure is the exit code of the process. A message is one line that says what was given, what is
+allowed, and what to do next. Errors of other libraries are translated where they arise, ``from exc``.
+"""
+
+from __future__ import annotations
+
+
+class VinpaintError(Exception):
+    """Base of all errors a caller is expected to catch; carries the process exit code."""
+
+    exit_code: int = 1
+
+
+class UsageError(VinpaintError):
+    """Options that contradict each other, or a value that cannot be read."""
+
+    exit_code = 2
+
+
+class InputError(VinpaintError):
+    """A file or value that a person gave cannot be used."""
+
+    exit_code = 3
+
+
+class VideoError(InputError):
+    """A clip cannot be opened or decoded, or is of a kind we refuse (interlaced)."""
+
+
+class MaskError(InputError):
+    """A hole cannot be read, or does not fit the clip."""
+
+
+class WeightsError(VinpaintError):
+    """Weights are missing, unknown, corrupt, or belong to another network."""
+
+    exit_code = 4
+
+
+class OutOfMemoryError(VinpaintError):
+    """Even the smallest plan does not fit into the memory allowed."""
+
+    exit_code = 5
+
+
+class OutputError(VinpaintError):
+    """The output cannot be written."""
+
+    exit_code = 6
+
+
+class Interrupted(VinpaintError):
+    """The user or the system asked us to stop."""
+
+    exit_code = 130

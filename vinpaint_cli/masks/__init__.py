@@ -1,0 +1,1 @@
+"""Where the hole is: grammar, shapes, files."""

@@ -1,0 +1,158 @@
+"""What a person said about the hole to one mask source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vinpaint_cli.errors import MaskError, UsageError, VideoError
+from vinpaint_cli.masks.grammar import BoxSpec, TimeRange, parse_box, time_range
+from vinpaint_cli.masks.pictures import IMAGE_SUFFIXES
+from vinpaint_cli.masks.sequences import FolderMask, ImageMask, VideoMask
+from vinpaint_cli.masks.shapes import (
+    BoxMask,
+    DilatedMask,
+    HoleSource,
+    InvertMask,
+    TimeLimitedMask,
+    UnionMask,
+    default_dilation,
+)
+from vinpaint_cli.types import VideoInfo
+
+
+@dataclass(frozen=True, slots=True)
+class MaskOptions:
+    """What a person said about the hole, as written.
+
+    * ``masks``: paths of pictures, folders of pictures, or videos; white is the hole.
+    * ``boxes``: ``X,Y,W,H[@START-END]``.
+    * ``invert``: black is the hole of the mask files (of the boxes when there are no files).
+    * ``label``: index to take from indexed or greyscale pictures.
+    * ``dilate``: pixels to grow the holes of mask files by, None for a share of the frame's height.
+    * ``hold``: let the number of masks differ from the clip's: the last is held, surplus ones are left out.
+    * ``resize``: let the size of masks differ from the clip's.
+    * ``start``: moment before which there is no hole.
+    * ``end``: moment from which on there is no hole.
+    """
+
+    masks: tuple[str, ...] = ()
+    boxes: tuple[str, ...] = ()
+    invert: bool = False
+    label: int | None = None
+    dilate: int | None = None
+    hold: bool = False
+    resize: bool = False
+    start: str | None = None
+    end: str | None = None
+
+
+def build_mask(
+    spec: MaskOptions, info: VideoInfo, frame_count: int | None = None, *, origin_pts: int = 0
+) -> HoleSource:
+    """One source for everything a person said about the hole of one clip.
+
+    Files are united, inverted when asked, and dilated; boxes are laid over them as they are; times limit
+    the whole. Times count from ``origin_pts``, the pts of the clip's first frame.
+
+    Raises UsageError (options that cannot be read or contradict each other) and MaskError (a mask that
+    cannot be read or does not fit the clip).
+
+    * ``spec``: the options.
+    * ``info``: the clip the hole is in.
+    * ``frame_count``: number of frames the clip has, None when not known: call ``check_count`` later.
+    * ``origin_pts``: pts of the clip's first frame in ticks of ``info.time_base``.
+    """
+    _check_options(spec)
+    when = time_range(spec.start, spec.end)
+    boxes = [parse_box(text) for text in spec.boxes]
+    parts: list[HoleSource] = []
+    if spec.masks:
+        parts.append(_file_masks(spec, info))
+    parts.extend(_box_masks(boxes, spec, info, origin_pts))
+    mask = parts[0] if len(parts) == 1 else UnionMask(parts)
+    if when != TimeRange():
+        mask = TimeLimitedMask(
+            mask, when, info.width, info.height, time_base=info.time_base, origin_pts=origin_pts
+        )
+    if frame_count is not None:
+        mask.check_count(frame_count)
+    return mask
+
+
+def open_mask(
+    path: str, size: tuple[int, int], *, label: int | None = None, hold: bool = False, resize: bool = False
+) -> HoleSource:
+    """Open a mask file: a folder, a picture (by its suffix), or else a video.
+
+    ``size`` is the clip's ``(width, height)``; the other options are those of `MaskOptions`.
+
+    Raises UsageError (a label for a video) and MaskError (missing, not readable, or of another size).
+    """
+    place = Path(path)
+    if place.is_dir():
+        return FolderMask(place, size, label=label, hold=hold, resize=resize)
+    if place.suffix.lower() in IMAGE_SUFFIXES:
+        return ImageMask(place, size, label=label, resize=resize)
+    if not place.exists():
+        raise MaskError(f"mask {path} does not exist; check the path")
+    if label is not None:
+        raise UsageError(f"mask {path} is a video and has no labels; leave out --mask-label or give pictures")
+    return _open_video(place, size, hold, resize)
+
+
+def _open_video(path: Path, size: tuple[int, int], hold: bool, resize: bool) -> VideoMask:
+    from vinpaint_cli.video.read import open_source
+
+    try:
+        source = open_source(path)
+    except VideoError as exc:
+        raise MaskError(f"mask {path} cannot be read as a picture or a video: {exc}") from exc
+    return VideoMask(source, size, name=str(path), hold=hold, resize=resize)
+
+
+def _check_options(spec: MaskOptions) -> None:
+    """Refuse options that make no sense together."""
+    if not spec.masks and not spec.boxes:
+        raise UsageError("there is nothing to fill; give --mask FILE or --box X,Y,W,H")
+    if spec.label is not None and (spec.label < 0 or not spec.masks):
+        raise UsageError(f"--mask-label {spec.label} needs a --mask and an index of 0 or more")
+    if spec.dilate is not None and spec.dilate < 0:
+        raise UsageError(f"--dilate {spec.dilate} is negative; give 0 or more pixels")
+
+
+def _file_masks(spec: MaskOptions, info: VideoInfo) -> HoleSource:
+    """Union of the mask files, inverted and dilated."""
+    size = (info.width, info.height)
+    files = [
+        open_mask(path, size, label=spec.label, hold=spec.hold, resize=spec.resize) for path in spec.masks
+    ]
+    mask: HoleSource = files[0] if len(files) == 1 else UnionMask(files)
+    if spec.invert:
+        mask = InvertMask(mask)
+    radius = default_dilation(info.height) if spec.dilate is None else spec.dilate
+    return DilatedMask(mask, radius) if radius else mask
+
+
+def _box_masks(boxes: list[BoxSpec], spec: MaskOptions, info: VideoInfo, origin_pts: int) -> list[HoleSource]:
+    """One source per box, or their inverted union when there is nothing else to invert."""
+    sources: list[HoleSource] = []
+    for box in boxes:
+        lines: list[str] = []
+        place = box.resolve(info.width, info.height, lines)
+        sources.append(
+            BoxMask(
+                place,
+                info.width,
+                info.height,
+                when=box.when,
+                time_base=info.time_base,
+                origin_pts=origin_pts,
+                warnings=lines,
+            )
+        )
+    if spec.masks or not spec.invert:
+        return sources
+    if any(box.when != TimeRange() for box in boxes):
+        raise UsageError("--invert cannot turn round a box with a time range; use --start and --end instead")
+    return [InvertMask(UnionMask(sources))]

@@ -1,0 +1,150 @@
+"""One picture file to one hole.
+
+White is the hole. In this order a pixel is hole by
+
+1. its index, when a label is asked for (indexed and greyscale pictures);
+2. its alpha above 127, when the picture has transparent pixels at all;
+3. its index above 0, for indexed pictures, unless the palette is black-and-white or a grey ramp;
+4. its luminance above 127 of 255, which also shrugs off the noise of JPEG.
+
+Pixels are taken as stored: orientation tags are ignored.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from vinpaint_cli.errors import MaskError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from vinpaint_cli.types import Hole, Picture
+
+THRESHOLD = 127
+IMAGE_SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm", ".pnm", ".tga")
+)
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+_DARKEST_LABELS = 64
+
+
+def read_hole(
+    path: Path,
+    size: tuple[int, int],
+    *,
+    label: int | None = None,
+    resize: bool = False,
+    warnings: list[str] | None = None,
+) -> Hole:
+    """Hole of a picture file, bool ``(H, W)``, True = fill.
+
+    Raises MaskError (not a picture, damaged, of another size, animated, or of a kind without labels).
+
+    * ``path``: the picture.
+    * ``size``: ``(width, height)`` of the clip's frames.
+    * ``label``: take pixels of this index (or grey value) alone.
+    * ``resize``: let a picture of another size pass, scaled to ``size`` by nearest neighbour.
+    * ``warnings``: takes a line when the picture looks like labels but none was asked for.
+    """
+    with _translated(path), Image.open(path) as picture:
+        if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
+            raise MaskError(f"mask {path} holds several pictures; give a folder of pictures or a video")
+        check_size(str(path), picture.size, size, resize)
+        picture.load()
+        hole = _indices(picture, path) == label if label is not None else _marked(picture, path, warnings)
+    return fit(hole, size)
+
+
+def check_size(name: str, given: tuple[int, int], size: tuple[int, int], resize: bool) -> None:
+    """Compare a mask's ``(width, height)`` with the clip's.
+
+    Raises MaskError (they differ and ``resize`` is not set).
+    """
+    if given != size and not resize:
+        raise MaskError(
+            f"mask {name} is {given[0]}x{given[1]} but the video is {size[0]}x{size[1]}; "
+            "give a mask of that size, or --mask-resize to scale it"
+        )
+
+
+def fit(hole: Hole, size: tuple[int, int]) -> Hole:
+    """Scale a hole to ``(width, height)`` by nearest neighbour; bool ``(H, W)`` to the same."""
+    if (hole.shape[1], hole.shape[0]) == size:
+        return hole
+    import cv2
+
+    scaled = cv2.resize(hole.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(scaled, dtype=np.bool_)
+
+
+def bright(rgb: Picture) -> Hole:
+    """Pixels whose luminance is above half: uint8 or uint16 ``(H, W, 3)`` to bool ``(H, W)``."""
+    import cv2
+
+    grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
+    return grey > (THRESHOLD if rgb.dtype == np.uint8 else 32767)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn what the picture library raises into a `MaskError`."""
+    try:
+        yield
+    except _UNREADABLE as exc:
+        if not path.exists():
+            raise MaskError(f"mask {path} does not exist; check the path") from exc
+        raise MaskError(f"mask {path} cannot be read as a picture ({exc}); give a PNG or JPEG") from exc
+
+
+def _indices(picture: Image.Image, path: Path) -> npt.NDArray[np.int64]:
+    """Palette indices or grey values ``(H, W)``."""
+    if picture.mode not in ("P", "L", "I", "I;16"):
+        raise MaskError(
+            f"mask {path} is a colour picture ({picture.mode}) and has no labels; "
+            "give an indexed or greyscale one, or leave out --mask-label"
+        )
+    return np.asarray(picture).astype(np.int64)
+
+
+def _marked(picture: Image.Image, path: Path, warnings: list[str] | None) -> Hole:
+    """Hole of a picture without a label."""
+    alpha = _alpha(picture)
+    if alpha is not None:
+        return alpha
+    if picture.mode == "P" and not _is_grey_scale(picture):
+        return np.asarray(picture) > 0
+    if picture.mode == "F":
+        raise MaskError(f"mask {path} has floating-point samples; give one of 8 or 16 bits")
+    if picture.mode.startswith("I"):
+        grey = np.asarray(picture).astype(np.int64) >> 8
+    else:
+        grey = np.asarray(picture.convert("L")).astype(np.int64)
+    brightest = int(grey.max())
+    if warnings is not None and picture.format != "JPEG" and 0 < brightest <= _DARKEST_LABELS:
+        warnings.append(
+            f"mask {path} is nearly black (brightest value {brightest} of 255), so it has no hole; "
+            "if its values are labels, pick one with --mask-label"
+        )
+    return grey > THRESHOLD
+
+
+def _alpha(picture: Image.Image) -> Hole | None:
+    """Opaque pixels, or None when all are: such an alpha says nothing."""
+    if not (picture.has_transparency_data or picture.mode in ("La", "RGBa")):
+        return None
+    opaque = np.asarray(picture.convert("RGBA").getchannel("A")) > THRESHOLD
+    return None if opaque.all() else opaque
+
+
+def _is_grey_scale(picture: Image.Image) -> bool:
+    """Whether the palette is made of greys and has bright ones: a plain picture, not labels."""
+    entries = np.asarray(picture.getpalette("RGB") or [0, 0, 0]).reshape(-1, 3)
+    return bool((entries == entries[:, :1]).all() and entries.max() > THRESHOLD)

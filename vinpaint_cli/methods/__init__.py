@@ -1,0 +1,54 @@
+"""Methods that fill holes, by name, imported on demand.
+
+A method is one folder and one line of :data:`TABLE`. The folder holds ``method.py`` with the adapter
+class and ``spec.py`` with its ``SPEC``, so that listing methods imports neither torch nor a network.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
+
+from vinpaint_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from vinpaint_cli.types import Method, MethodSpec
+
+TABLE: dict[str, str] = {
+    "propagate": "vinpaint_cli.methods.propagate.method:PropagateMethod",
+    "sttn": "vinpaint_cli.methods.sttn.method:STTNMethod",
+}
+"""Name of a method → ``module:Class`` of its adapter."""
+
+
+def method_names() -> tuple[str, ...]:
+    """Names a method may be asked for by, in the order of the table."""
+    return tuple(TABLE)
+
+
+def method_spec(name: str) -> MethodSpec:
+    """What the method can do. Imports no torch; raises UsageError for a name that is not in the table."""
+    package = _target(name).partition(":")[0].rpartition(".")[0]
+    return cast("MethodSpec", import_module(f"{package}.spec").SPEC)
+
+
+def load_method(name: str, **options: Any) -> Method:
+    """Build a method.
+
+    ``options`` go to its class: ``device``, ``dtype`` and, for a method with a network, ``weights`` (a
+    file or a name of weights.toml; None takes the method's default). Raises UsageError for an unknown
+    name or for weights given to a method without a network, WeightsError when weights cannot be used.
+    """
+    module, _, attribute = _target(name).partition(":")
+    if method_spec(name).weights is None and options.pop("weights", None) is not None:
+        raise UsageError(f"method {name!r} has no network and takes no --weights; leave the option out")
+    return cast("Method", getattr(import_module(module), attribute)(**options))
+
+
+def _target(name: str) -> str:
+    if name in TABLE:
+        return TABLE[name]
+    near = difflib.get_close_matches(name, TABLE, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise UsageError(f"there is no method {name!r}; {hint}choose one of {', '.join(TABLE)}")

@@ -1,0 +1,1 @@
+"""Real pixels carried along optical flow."""

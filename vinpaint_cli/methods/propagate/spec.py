@@ -1,0 +1,20 @@
+"""What the method can do, as data."""
+
+from __future__ import annotations
+
+from vinpaint_cli.types import MethodSpec
+
+SPEC = MethodSpec(
+    name="propagate",
+    title="Real pixels carried along optical flow; what no frame shows is filled smoothly",
+    paper="after Xu et al., CVPR 2019 (arXiv 1905.02884) and Gao et al., ECCV 2020 (arXiv 2009.01835)",
+    licence="Apache-2.0, no weights",
+    size=None,
+    multiple=1,
+    window=1,
+    stride=1,
+    reference_stride=0,
+    dtypes=("fp32",),
+    bytes_per_pixel=40.0,
+    weights=None,
+)

@@ -1,0 +1,1 @@
+"""Spatial-temporal transformer network (Zeng, Fu, Chao; ECCV 2020)."""

@@ -1,0 +1,304 @@
+"""STTN, the spatial-temporal transformer network (Zeng, Fu, Chao: ECCV 2020, arXiv 2007.10247).
+
+Frames are encoded one by one, eight transformer blocks let every patch of every frame look at every
+other patch of the same size, and each frame is decoded alone. There is neither normalisation nor a
+positional code: the network does not know the order of its frames.
+
+Built without arguments the network has the names, shapes and arithmetic of the authors' released
+generator. That generator never excludes hole patches from attention, although the paper's Eq. 3–4 say
+so; ``mask_attention`` adds the exclusion for networks trained with it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vinpaint_cli.nets.blocks import UpConv, leaky
+
+MASKED_SCORE = -1e9
+"""Score of a key inside the hole; finite, so a clip that is all hole still averages instead of giving NaN."""
+
+SCORES_AT_ONCE = 1 << 26
+"""Attention scores held at a time (256 MiB in float32)."""
+
+
+@dataclass(frozen=True, slots=True)
+class STTNConfig:
+    """The shape of an STTN; the defaults are the paper's.
+
+    ``channels`` is the hidden width, divided evenly among the heads; ``patches`` holds one
+    ``(width, height)`` per head in feature pixels (a quarter of the frame's); ``size`` is the
+    ``(width, height)`` of the frames the network was trained on. Raises ValueError for sizes that do not
+    divide.
+    """
+
+    channels: int = 256
+    blocks: int = 8
+    patches: tuple[tuple[int, int], ...] = ((108, 60), (36, 20), (18, 10), (9, 5))
+    size: tuple[int, int] = (432, 240)
+    mask_attention: bool = False
+
+    def __post_init__(self) -> None:
+        if self.blocks < 1 or not self.patches or self.channels < 4:
+            raise ValueError(f"STTN needs a block, a patch size and 4 channels, not {self}")
+        if self.channels % 4 or self.channels % len(self.patches):
+            raise ValueError(f"{self.channels} channels do not divide by 4 and by {len(self.patches)} heads")
+        if not self.fits(*self.size):
+            raise ValueError(f"patches {self.patches} do not tile a quarter of {self.size}")
+
+    def fits(self, width: int, height: int) -> bool:
+        """Whether frames of this size split into whole patches at every head."""
+        if width < 4 or height < 4 or width % 4 or height % 4:
+            return False
+        return all(w > 0 < h and width // 4 % w == 0 and height // 4 % h == 0 for w, h in self.patches)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for the metadata of a checkpoint."""
+        return {
+            "channels": self.channels,
+            "blocks": self.blocks,
+            "patches": [list(patch) for patch in self.patches],
+            "size": list(self.size),
+            "mask_attention": self.mask_attention,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> STTNConfig:
+        """Inverse of :meth:`to_dict`; absent keys take the paper's value. ValueError when unreadable."""
+        default = cls()
+        try:
+            return cls(
+                channels=int(values.get("channels", default.channels)),
+                blocks=int(values.get("blocks", default.blocks)),
+                patches=tuple((int(w), int(h)) for w, h in values.get("patches", default.patches)),
+                size=(int(values.get("size", default.size)[0]), int(values.get("size", default.size)[1])),
+                mask_attention=bool(values.get("mask_attention", False)),
+            )
+        except (TypeError, KeyError, IndexError) as exc:
+            raise ValueError(f"not an STTN configuration: {dict(values)}") from exc
+
+    @classmethod
+    def from_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> STTNConfig:
+        """Channels and blocks read off a state dict's shapes; patches and size stay the paper's.
+
+        Shapes do not tell patch sizes: a checkpoint of other patches must carry its configuration.
+        """
+        last = shapes.get("encoder.6.weight", ())
+        blocks = {int(m[1]) for name in shapes if (m := re.match(r"transformer\.(\d+)\.", name))}
+        if not last or not blocks:
+            return cls()
+        return cls(channels=int(last[0]), blocks=len(blocks))
+
+
+class PatchAttention(nn.Module):
+    """Multi-head attention in which head i compares patches of size i over all frames (paper §3.1)."""
+
+    def __init__(self, channels: int, patches: Sequence[tuple[int, int]]) -> None:
+        super().__init__()
+        self.patches = tuple(patches)
+        # The order of registration is the order of the official state dict: query, value, key.
+        self.query_embedding = nn.Conv2d(channels, channels, 1)
+        self.value_embedding = nn.Conv2d(channels, channels, 1)
+        self.key_embedding = nn.Conv2d(channels, channels, 1)
+        self.output_linear = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), leaky())
+
+    def forward(self, x: Tensor, holes: Tensor | None, keep: int) -> Tensor:
+        """What the first ``keep`` frames learn from all.
+
+        x: ``(B, T, C, h, w)``; holes: ``(B, T, 1, h, w)``, 1 = no key, or None.
+        Result: ``(B, keep, C, h, w)``.
+        """
+        # Head by head, so that one head's queries, keys and values are in memory at a time.
+        heads = [self._head(head, x, holes, keep) for head in range(len(self.patches))]
+        return per_frame(self.output_linear, torch.cat(heads, dim=-1).permute(0, 1, 4, 2, 3))
+
+    def _head(self, head: int, x: Tensor, holes: Tensor | None, keep: int) -> Tensor:
+        """What one head sees: ``(B, keep, h, w, C/heads)``."""
+        patch = self.patches[head]
+        width = x.shape[2] // len(self.patches)
+        rows = slice(head * width, (head + 1) * width)
+        query = tokenise(embed(self.query_embedding, x[:, :keep], rows), patch)
+        key = tokenise(embed(self.key_embedding, x, rows), patch)
+        value = tokenise(embed(self.value_embedding, x, rows), patch)
+        seen = attend(query, key, value, None if holes is None else patch_holes(holes, patch))
+        return untokenise(seen, (keep, width, *x.shape[-2:]), patch)
+
+
+class FeedForward(nn.Module):
+    """Two 3×3 convolutions, the first dilated by 2, both followed by a leaky ReLU."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=2, dilation=2),
+            leaky(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            leaky(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, T, C, h, w)`` → the same shape."""
+        return per_frame(self.conv, x)
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each added to its input."""
+
+    def __init__(self, config: STTNConfig) -> None:
+        super().__init__()
+        self.attention = PatchAttention(config.channels, config.patches)
+        self.feed_forward = FeedForward(config.channels)
+
+    def forward(self, x: Tensor, holes: Tensor | None, keep: int) -> Tensor:
+        """``(B, T, C, h, w)`` → ``(B, keep, C, h, w)``."""
+        x = x[:, :keep] + self.attention(x, holes, keep)
+        return x + self.feed_forward(x)  # type: ignore[no-any-return]  # nn.Module.__call__ is typed Any
+
+
+class STTN(nn.Module):
+    """The generator. ``encode`` → ``infill`` → ``decode``; ``forward`` runs all three.
+
+    The three are apart so that a frame seen by many windows is encoded once.
+    """
+
+    def __init__(self, config: STTNConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or STTNConfig()
+        c = self.config.channels
+        self.transformer = nn.ModuleList(Block(self.config) for _ in range(self.config.blocks))
+        self.encoder = nn.Sequential(
+            nn.Conv2d(3, c // 4, 3, stride=2, padding=1),
+            leaky(),
+            nn.Conv2d(c // 4, c // 4, 3, padding=1),
+            leaky(),
+            nn.Conv2d(c // 4, c // 2, 3, stride=2, padding=1),
+            leaky(),
+            nn.Conv2d(c // 2, c, 3, padding=1),
+            leaky(),
+        )
+        self.decoder = nn.Sequential(
+            UpConv(c, c // 2),
+            leaky(),
+            nn.Conv2d(c // 2, c // 4, 3, padding=1),
+            leaky(),
+            UpConv(c // 4, c // 4),
+            leaky(),
+            nn.Conv2d(c // 4, 3, 3, padding=1),
+        )
+        self.apply(initialise)
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Masked frames ``(N, 3, H, W)`` in [-1, 1], 0 inside the hole → features ``(N, C, H/4, W/4)``."""
+        return self.encoder(frames)  # type: ignore[no-any-return]  # nn.Module.__call__ is typed Any
+
+    def infill(self, features: Tensor, holes: Tensor | None = None, keep: int | None = None) -> Tensor:
+        """Features ``(B, T, C, h, w)`` → filled features of the first ``keep`` frames (default all).
+
+        holes: ``(B, T, 1, H, W)`` at any resolution, 1 = fill; read only by a ``mask_attention`` network.
+        The frames after ``keep`` are references: every frame looks at them, and the last block, of which
+        nothing but the result is used, does not compute them.
+        """
+        frames = features.shape[1]
+        keep = frames if keep is None else keep
+        small = None
+        if self.config.mask_attention and holes is not None:
+            small = functional.interpolate(holes.flatten(0, 1), size=features.shape[-2:], mode="nearest")
+            small = small.view(*holes.shape[:3], *features.shape[-2:])
+        for index, block in enumerate(self.transformer):
+            features = block(features, small, keep if index == len(self.transformer) - 1 else frames)
+        return features
+
+    def decode(self, features: Tensor) -> Tensor:
+        """Features ``(N, C, h, w)`` → frames ``(N, 3, 4h, 4w)`` in [-1, 1]."""
+        return torch.tanh(self.decoder(features))
+
+    def forward(self, masked_frames: Tensor, holes: Tensor | None = None) -> Tensor:
+        """Frames ``(B, T, 3, H, W)`` in [-1, 1] with 0 in the hole → filled frames of the same shape.
+
+        holes: ``(B, T, 1, H, W)``, 1 = fill; without influence unless built with ``mask_attention``.
+        H and W must split into whole patches (:meth:`STTNConfig.fits`), else ValueError.
+        """
+        batch, frames, _, height, width = masked_frames.shape
+        if not self.config.fits(width, height):
+            raise ValueError(f"{width}x{height} does not split into patches of {self.config.patches}")
+        features = self.encode(masked_frames.flatten(0, 1))
+        features = self.infill(features.view(batch, frames, *features.shape[1:]), holes)
+        return self.decode(features.flatten(0, 1)).view(batch, frames, 3, height, width)
+
+
+def initialise(module: nn.Module) -> None:
+    """Weights normal(0, 0.02), biases 0, as for the released network; nothing on the ``meta`` device."""
+    if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def per_frame(module: nn.Module, x: Tensor) -> Tensor:
+    """Run a 2-D module on each frame of ``(B, T, C, h, w)``."""
+    y: Tensor = module(x.flatten(0, 1))
+    return y.view(*x.shape[:2], *y.shape[1:])
+
+
+def embed(conv: nn.Conv2d, x: Tensor, rows: slice) -> Tensor:
+    """Some output channels of a 1×1 convolution of each frame of ``(B, T, C, h, w)``."""
+    bias = None if conv.bias is None else conv.bias[rows]
+    y = functional.conv2d(x.flatten(0, 1), conv.weight[rows], bias)
+    return y.view(*x.shape[:2], *y.shape[1:])
+
+
+def tokenise(x: Tensor, patch: tuple[int, int]) -> Tensor:
+    """``(B, T, d, h, w)`` → ``(B, T·patches, ph·pw·d)``, patches in row order.
+
+    Inside a token channels run fastest: attention does not mind the order, and this one copies whole
+    rows of a channels-last tensor.
+    """
+    batch, frames, width, height, length = x.shape
+    pw, ph = patch
+    x = x.permute(0, 1, 3, 4, 2).reshape(batch, frames, height // ph, ph, length // pw, pw, width)
+    tokens = frames * (height // ph) * (length // pw)
+    return x.transpose(3, 4).reshape(batch, tokens, ph * pw * width)
+
+
+def untokenise(tokens: Tensor, shape: tuple[int, int, int, int], patch: tuple[int, int]) -> Tensor:
+    """Tokens of frames of ``shape`` ``(T, d, h, w)`` → ``(B, T, h, w, d)``, channels last."""
+    frames, width, height, length = shape
+    pw, ph = patch
+    grid = tokens.view(-1, frames, height // ph, length // pw, ph, pw, width)
+    return grid.transpose(3, 4).reshape(-1, frames, height, length, width)
+
+
+def patch_holes(holes: Tensor, patch: tuple[int, int]) -> Tensor:
+    """``(B, T, 1, h, w)`` → bool ``(B, T·patches)``: more than half of the patch is hole."""
+    return tokenise(holes, patch).mean(dim=-1) > 0.5
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None) -> Tensor:
+    """Scaled dot-product attention over few, very long tokens; softmax in float32.
+
+    query ``(B, Q, d)``, key and value ``(B, K, d)``, hidden bool ``(B, K)`` or None; result ``(B, Q, d)``.
+    Fused kernels are made for short heads (d ≤ 256); with d in the thousands two matrix products take
+    half their time and the scores of so few tokens are small.
+    """
+    parts = list(_attend_parts(query, key, value, hidden))
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def _attend_parts(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None) -> Iterator[Tensor]:
+    rows = max(1, SCORES_AT_ONCE // (key.shape[0] * key.shape[1]))
+    scale = 1.0 / math.sqrt(query.shape[-1])
+    for start in range(0, query.shape[1], rows):
+        part = query[:, start : start + rows]
+        # The product scales before it rounds: a sum over 400 000 terms stays inside float16.
+        scores = torch.baddbmm(part.new_zeros(()), part, key.transpose(1, 2), beta=0, alpha=scale).float()
+        if hidden is not None:
+            scores = scores.masked_fill(hidden[:, None], MASKED_SCORE)
+        yield torch.matmul(scores.softmax(dim=-1).to(value.dtype), value)

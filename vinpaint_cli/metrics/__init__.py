@@ -1,0 +1,1 @@
+"""Measures of picture quality, pure functions."""

@@ -1,0 +1,1 @@
+"""Shared pure network modules."""

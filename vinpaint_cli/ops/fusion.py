@@ -1,0 +1,71 @@
+"""How far each candidate for a hidden pixel can be trusted, and how candidates become one colour.
+
+Every candidate (a pixel another frame really shows) gets a score, linear in what is known about it
+without knowing the truth; "no candidate is good" scores 0. A softmax over the scores gives the weights;
+the share that is left to "none" is what a later stage has to fill. The coefficients minimise a robust
+(Charbonnier) error of the fused picture, relative to per-frame inpainting, over blobs, boxes and
+ellipses on freely licensed clips, none of them a benchmark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vinpaint_cli.ops.image import Array, Bool
+
+#                     seam    relative  distance  depth   constant
+CHAIN_COEFFICIENTS = (-1.77, -0.85, -2.30, 1.99, 4.27)
+CAMERA_COEFFICIENTS = (-2.59, -0.51, -0.57, 0.99, 7.60)
+NEVER = np.float32(-1e4)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One proposal for n hidden pixels.
+
+    colour: float32 ``(n, 3)`` in 0…255. valid: bool ``(n,)``. ramp: ``(n,)`` in (0, 1], its
+    weight as it fades out towards the edge of what the source shows. seam: ``(n,)`` levels by which the same
+    source misses the known pixels around, carried inward. inconsistency: ``(n,)`` forward–backward error
+    relative to what the motion allows, summed along the way. distance: ``(n,)`` frames to the source.
+    chained: carried frame by frame (True) or through the camera motion (False).
+    """
+
+    colour: Array
+    valid: Bool
+    ramp: Array
+    seam: Array
+    inconsistency: Array
+    distance: Array
+    chained: bool
+
+
+def score(candidate: Candidate, depth: Array) -> Array:
+    """Log-odds ``(n,)`` of the candidate against "none"; ``depth`` in pixels at 240 lines ``(n,)``."""
+    a, b, c, d, e = CHAIN_COEFFICIENTS if candidate.chained else CAMERA_COEFFICIENTS
+    value = (
+        a * np.log1p(candidate.seam)
+        + b * np.log1p(candidate.inconsistency)
+        + c * np.log(np.maximum(candidate.distance, 1))
+        + d * np.log1p(depth)
+        + e
+        + np.log(candidate.ramp)
+    )
+    return np.where(candidate.valid, value, NEVER).astype(np.float32)
+
+
+def fuse(candidates: Sequence[Candidate], depth: Array) -> tuple[Array, Array]:
+    """``(colour (n, 3) in 0…255, confidence (n,) in [0, 1])``; colour is 0 where confidence is 0."""
+    n = len(depth)
+    if not candidates:
+        return np.zeros((n, 3), np.float32), np.zeros(n, np.float32)
+    scores = np.stack([score(candidate, depth) for candidate in candidates])
+    top = np.maximum(scores.max(0), 0)
+    weights = np.exp(scores - top)
+    total = weights.sum(0)
+    colour = sum(w[:, None] * c.colour for w, c in zip(weights, candidates, strict=True))
+    confidence = total / (total + np.exp(-top))
+    colour = colour / np.maximum(total, 1e-12)[:, None]
+    return colour.astype(np.float32), confidence.astype(np.float32)

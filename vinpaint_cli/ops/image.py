@@ -1,0 +1,143 @@
+"""Picture arithmetic on arrays: sampling, dilation and the membrane that fills smoothly.
+
+Arrays are channels-last. cv2 is imported inside the functions, so this room loads without it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+Bool = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+
+_CHUNK = 32_000  # cv2.remap takes at most 32 767 rows or columns
+
+
+def coordinate_grid(height: int, width: int, x0: int = 0, y0: int = 0) -> Array:
+    """Pixel positions ``(h, w, 2)`` float32, ``[..., 0]`` = x + x0, ``[..., 1]`` = y + y0."""
+    y, x = np.mgrid[y0 : y0 + height, x0 : x0 + width].astype(np.float32)
+    return np.dstack([x, y])
+
+
+def sample(picture: npt.NDArray[Any], positions: Array, *, order: int = 1, outside: str = "edge") -> Array:
+    """Values of ``picture (h, w[, c])`` at ``positions (…, 2)`` (x, y in pixels).
+
+    ``order`` is 0 (nearest), 1 (bilinear) or 3 (bicubic); ``outside`` is ``edge`` (repeat the border)
+    or ``zero``. Returns float32 of shape ``positions.shape[:-1] (+ channels)``.
+    """
+    import cv2
+
+    flag = {0: cv2.INTER_NEAREST, 1: cv2.INTER_LINEAR, 3: cv2.INTER_CUBIC}[order]
+    border = cv2.BORDER_REPLICATE if outside == "edge" else cv2.BORDER_CONSTANT
+    source = picture.astype(np.float32, copy=False)
+    if positions.ndim == 3:
+        return np.asarray(
+            cv2.remap(source, positions[..., 0], positions[..., 1], flag, borderMode=border), np.float32
+        )
+    parts = [
+        cv2.remap(source, p[:, :1].copy(), p[:, 1:].copy(), flag, borderMode=border)[:, 0]
+        for p in np.array_split(positions, max(1, -(-len(positions) // _CHUNK)))
+    ]
+    return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+def dilate(mask: Bool, radius: int) -> Bool:
+    """``mask (h, w)`` grown by a disc of ``radius`` pixels."""
+    import cv2
+
+    if radius <= 0:
+        return mask
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), disc), np.uint8).astype(bool)
+
+
+def depth_inside(hole: Bool) -> Array:
+    """Distance in pixels from each hole pixel to the nearest known pixel, 0 outside ``(h, w)``."""
+    import cv2
+
+    return np.asarray(cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3), np.float32)
+
+
+def luma(rgb: Array) -> Bytes:
+    """8-bit grey of ``rgb (h, w, 3)`` in 0…255, Rec. 601 weights: what flow is estimated on."""
+    grey = rgb @ np.array([0.299, 0.587, 0.114], np.float32)
+    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+
+
+def to_levels(picture: npt.NDArray[Any]) -> Array:
+    """``(…)`` uint8, uint16 or float [0, 1] → float32 in 0…255."""
+    if picture.dtype == np.uint8:
+        return picture.astype(np.float32)
+    if picture.dtype == np.uint16:
+        return picture.astype(np.float32) * np.float32(1 / 257)
+    return picture.astype(np.float32) * np.float32(255)
+
+
+def membrane(values: Array, weights: Array, sweeps: int = 6) -> Array:
+    """Interpolate smoothly where ``weights`` are small: an approximate solution of Laplace's equation.
+
+    ``values (h, w, c)``; ``weights (h, w)`` in [0, 1], 1 = keep, 0 = interpolate. Weighted averages are
+    pulled down a pyramid, pushed up bilinearly, and relaxed with ``sweeps`` Jacobi steps per level, so a
+    hole of any size costs about as much as the picture. Returns float32 ``(h, w, c)``.
+    """
+    if float(weights.min()) >= 0.999:
+        return values.astype(np.float32, copy=False)
+    height, width = weights.shape
+    if max(height, width) <= 2:
+        mean = (values * weights[..., None]).sum((0, 1)) / max(float(weights.sum()), 1e-6)
+        return _mix(values, np.asarray(np.broadcast_to(mean, values.shape), np.float32), weights)
+    coarse = _push(*_pull(values, weights), (height, width), sweeps)
+    return _relax(_mix(values, coarse, weights), values, weights, sweeps)
+
+
+def _mix(values: Array, other: Array, weights: Array) -> Array:
+    keep = np.repeat(weights[..., None], values.shape[-1], axis=-1)
+    return np.asarray(other + keep * (values - other), np.float32)
+
+
+def _pull(values: Array, weights: Array) -> tuple[Array, Array]:
+    """One level down: weighted 2×2 means and how well each is supported."""
+    import cv2
+
+    height, width = weights.shape
+    stack = np.dstack([values * weights[..., None], weights]).astype(np.float32)
+    even = cv2.copyMakeBorder(stack, 0, height % 2, 0, width % 2, cv2.BORDER_CONSTANT)
+    half = cv2.resize(even, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
+    support = half[..., -1]
+    means = half[..., :-1] / np.maximum(support, 1e-6)[..., None]
+    return means.astype(np.float32), np.minimum(1, support * 4).astype(np.float32)
+
+
+def _push(means: Array, support: Array, shape: tuple[int, int], sweeps: int) -> Array:
+    """Solve the coarser level and bring it up to ``shape``."""
+    import cv2
+
+    solved = membrane(means, support, sweeps)
+    rows, columns = support.shape
+    up = cv2.resize(solved, (columns * 2, rows * 2), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(up, np.float32).reshape(rows * 2, columns * 2, -1)[: shape[0], : shape[1]]
+
+
+def _relax(guess: Array, values: Array, weights: Array, sweeps: int) -> Array:
+    """Jacobi steps inside the bounding box of what is not kept."""
+    import cv2
+
+    rows, columns = np.nonzero(weights < 0.999)
+    box = (
+        slice(max(int(rows.min()) - 1, 0), int(rows.max()) + 2),
+        slice(max(int(columns.min()) - 1, 0), int(columns.max()) + 2),
+    )
+    cross = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
+    part = guess[box]
+    loose = np.repeat(1 - weights[box][..., None], part.shape[-1], axis=-1)
+    pinned = values[box] * (1 - loose)
+    for _ in range(sweeps):
+        around = np.asarray(cv2.filter2D(part, -1, cross, borderType=cv2.BORDER_REFLECT_101), np.float32)
+        part = np.multiply(around.reshape(part.shape), loose)
+        part += pinned
+    guess[box] = part
+    return guess

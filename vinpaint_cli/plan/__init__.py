@@ -1,0 +1,1 @@
+"""Pure arithmetic: shots, segments, windows, memory. Standard library only."""

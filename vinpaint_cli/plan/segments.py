@@ -1,0 +1,145 @@
+"""Shots and holes to segments: units of work that know nothing of each other."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from vinpaint_cli.plan.roi import region_of_interest
+from vinpaint_cli.types import Box, Segment
+
+Region = Callable[[Iterable[Box], int, int], Box]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentLimits:
+    """How long a segment may be.
+
+    ``core`` is the number of frames a segment answers for when it has context on both sides, ``context``
+    the frames it sees on each side. No segment has more than ``frames`` frames; where a shot begins or
+    ends, context that does not exist makes room for a longer core.
+    """
+
+    core: int
+    context: int
+
+    def __post_init__(self) -> None:
+        if self.core < 1 or self.context < 0:
+            raise ValueError(f"core {self.core} must be 1 or more, context {self.context} 0 or more")
+
+    @property
+    def frames(self) -> int:
+        """Most frames of one segment."""
+        return self.core + 2 * self.context
+
+
+def plan_segments(
+    shots: Sequence[range],
+    holes: Sequence[Box | None],
+    width: int,
+    height: int,
+    *,
+    limits: SegmentLimits | Callable[[Box], SegmentLimits],
+    size: tuple[int, int] | None = None,
+    region: Region = region_of_interest,
+) -> tuple[Segment, ...]:
+    """Cut the frames that have a hole into segments.
+
+    Runs of hole frames that lie less than twice the context apart are treated as one. Each run is cut
+    into few cores of nearly equal length; a core begins and ends with a hole frame.
+    Context is taken from the same shot only, also from frames without a hole: there the real pixels are.
+    All segments of a shot share one region. Every hole frame is in exactly one core.
+
+    Raises ValueError (shots that reach beyond ``holes`` or overlap).
+
+    * ``shots``: ranges of frame indices, in order, not overlapping.
+    * ``holes``: per frame the box of its hole, None (or an empty box) without; indexed by frame.
+    * ``width``: frame width in pixels.
+    * ``height``: frame height in pixels.
+    * ``limits``: the limits, or a function that gives them for a shot's region.
+    * ``size``: ``(width, height)`` the networks see; the region's own by default.
+    * ``region``: makes a shot's region from its hole boxes and the frame's width and height.
+    """
+    _check_shots(shots, len(holes))
+    planned: list[Segment] = []
+    for shot in shots:
+        marked = [index for index in shot if _has_hole(holes[index])]
+        if not marked:
+            continue
+        roi = region((box for index in shot if (box := holes[index]) is not None), width, height)
+        bounds = limits if isinstance(limits, SegmentLimits) else limits(roi)
+        for core in _cores(marked, shot, bounds):
+            frames = _with_context(core, shot, bounds)
+            planned.append(Segment(len(planned), core, frames, roi, size or (roi.width, roi.height)))
+    return tuple(planned)
+
+
+def _check_shots(shots: Sequence[range], frames: int) -> None:
+    """Refuse shots that are not rising, separate ranges of known frames."""
+    if any(shot.step != 1 or not 0 <= shot.start <= shot.stop <= frames for shot in shots):
+        raise ValueError(
+            f"shots {list(shots)} must be ranges within the {frames} frames whose holes are known"
+        )
+    if any(second.start < first.stop for first, second in pairwise(shots)):
+        raise ValueError(f"shots {list(shots)} must be in order and must not overlap")
+
+
+def _has_hole(box: Box | None) -> bool:
+    return box is not None and box.area > 0
+
+
+def _cores(marked: Sequence[int], shot: range, limits: SegmentLimits) -> Iterator[range]:
+    """Cores of one shot in order, each trimmed to hole frames, none without one."""
+    for run in _runs(marked, 2 * limits.context):
+        for piece in _cut(run, shot, limits):
+            first, last = bisect_left(marked, piece.start), bisect_left(marked, piece.stop) - 1
+            if first <= last:
+                yield range(marked[first], marked[last] + 1)
+
+
+def _runs(marked: Sequence[int], gap: int) -> list[range]:
+    """Join hole frames that have fewer than ``gap`` frames between them (neighbours always)."""
+    runs: list[range] = []
+    for index in marked:
+        if runs and index - runs[-1].stop < max(gap, 1):
+            runs[-1] = range(runs[-1].start, index + 1)
+        else:
+            runs.append(range(index, index + 1))
+    return runs
+
+
+def _cut(run: range, shot: range, limits: SegmentLimits) -> list[range]:
+    """Balanced pieces, as few as keep each one's frames, context included, within the limits."""
+    # Only near the edges of a shot can a piece be longer than the core, so a long run need not search.
+    if len(run) > 4 * limits.frames:
+        return _split(run, -(-len(run) // limits.core))
+    count = -(-len(run) // limits.frames)
+    while not _fits(pieces := _split(run, count), shot, limits):
+        count += 1
+    return pieces
+
+
+def _split(run: range, count: int) -> list[range]:
+    """``count`` pieces whose lengths differ by one at most."""
+    edges = [run.start + len(run) * step // count for step in range(count + 1)]
+    return [range(start, stop) for start, stop in pairwise(edges)]
+
+
+def _fits(pieces: Iterable[range], shot: range, limits: SegmentLimits) -> bool:
+    return all(len(_surrounded(piece, shot, limits.context)) <= limits.frames for piece in pieces)
+
+
+def _surrounded(core: range, shot: range, context: int) -> range:
+    """Core plus ``context`` frames on each side, as far as the shot has them."""
+    return range(max(shot.start, core.start - context), min(shot.stop, core.stop + context))
+
+
+def _with_context(core: range, shot: range, limits: SegmentLimits) -> range:
+    """Core and context; what a shot's edge takes from one side is given to the other, room permitting."""
+    frames = _surrounded(core, shot, limits.context)
+    spare = min(limits.frames - len(frames), len(core) + 2 * limits.context - len(frames))
+    stop = min(shot.stop, frames.stop + spare)
+    start = max(shot.start, frames.start - (spare - (stop - frames.stop)))
+    return range(start, stop)

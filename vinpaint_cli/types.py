@@ -1,0 +1,341 @@
+"""The nouns of the project: frozen dataclasses and the protocols that rooms meet through.
+
+Conventions that hold everywhere:
+
+* coordinates are pixels of the *displayed* frame (rotation applied), x right, y down, boxes half-open;
+* hole polarity is one: **1 = fill, 0 = keep**;
+* tensors are channels-first, arrays of pictures are channels-last;
+* a range of frames is a ``range`` of presentation-order indices, counted from 0 over decoded frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import torch
+
+    Picture: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+    Plane: TypeAlias = npt.NDArray[np.float32]
+    Hole: TypeAlias = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Half-open rectangle ``[x0, x1) × [y0, y1)`` in displayed-frame pixels."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @property
+    def width(self) -> int:
+        """Columns, 0 when empty."""
+        return max(0, self.x1 - self.x0)
+
+    @property
+    def height(self) -> int:
+        """Rows, 0 when empty."""
+        return max(0, self.y1 - self.y0)
+
+    @property
+    def area(self) -> int:
+        """Pixels."""
+        return self.width * self.height
+
+    def union(self, other: Box) -> Box:
+        """Smallest box that holds both (neither may be empty)."""
+        return Box(
+            min(self.x0, other.x0),
+            min(self.y0, other.y0),
+            max(self.x1, other.x1),
+            max(self.y1, other.y1),
+        )
+
+    def intersection(self, other: Box) -> Box:
+        """Common part; a box of area 0 when there is none."""
+        return Box(
+            max(self.x0, other.x0),
+            max(self.y0, other.y0),
+            min(self.x1, other.x1),
+            min(self.y1, other.y1),
+        )
+
+    def contains(self, other: Box) -> bool:
+        """Whether ``other`` lies wholly inside."""
+        return self.x0 <= other.x0 and self.y0 <= other.y0 and other.x1 <= self.x1 and other.y1 <= self.y1
+
+    def slices(self) -> tuple[slice, slice]:
+        """``(rows, columns)`` for indexing an ``(H, W, …)`` array."""
+        return slice(self.y0, self.y1), slice(self.x0, self.x1)
+
+
+@dataclass(frozen=True, slots=True)
+class ColorInfo:
+    """Colour tags as ITU-T H.273 code points (2 = unspecified).
+
+    ``full_range`` is None when the stream does not say; limited is then assumed for YUV, full for RGB.
+    """
+
+    full_range: bool | None = None
+    primaries: int = 2
+    transfer: int = 2
+    matrix: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """One stream of a container: its index there, kind (video, audio, …), codec and language."""
+
+    index: int
+    kind: str
+    codec: str
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What a clip says of itself before a frame is decoded.
+
+    ``width``/``height`` are those of the displayed picture (``rotation`` applied). ``rotation`` is the
+    clockwise turn in degrees (0, 90, 180, 270) that takes the coded picture to the displayed one.
+    ``rate`` is the average frame rate in Hz, ``time_base`` the seconds per tick of pts, ``duration``
+    seconds. ``frames_from_header`` is the container's claim, never trusted for planning.
+    """
+
+    path: str
+    container: str
+    codec: str
+    width: int
+    height: int
+    rate: Fraction | None
+    time_base: Fraction
+    pix_fmt: str
+    bit_depth: int
+    color: ColorInfo
+    sample_aspect: Fraction
+    rotation: int
+    duration: float | None
+    frames_from_header: int | None
+    streams: tuple[StreamInfo, ...] = ()
+    chapters: int = 0
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded frame.
+
+    ``pts`` and ``duration`` are in ticks of the source's ``time_base`` (``duration`` 0 when unknown).
+    ``native`` is the decoder's own frame; only ``video`` looks inside. ``rgb`` converts on each access:
+    ``(H, W, 3)`` full-range RGB, uint8 for sources of at most 8 bits, else uint16 (0…65535).
+    """
+
+    index: int
+    pts: int
+    duration: int
+    native: Any = field(repr=False)
+    convert: Callable[[Any], Picture] = field(repr=False)
+
+    @property
+    def rgb(self) -> Picture:
+        """Displayed picture ``(H, W, 3)``; computed anew at each access, so keep the result."""
+        return self.convert(self.native)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A unit of work that knows nothing of any other.
+
+    ``core`` are the frames it answers for, ``frames`` core plus temporal context (same shot, contains
+    ``core``), ``roi`` the region it reads and writes, ``size`` the ``(width, height)`` networks see.
+    """
+
+    index: int
+    core: range
+    frames: range
+    roi: Box
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One overlapping temporal window.
+
+    ``frames`` and ``references`` are indices into the segment's clip (0-based); references are seen by
+    a network but not produced. ``weights[i]`` blends ``frames[i]``; over all windows of a plan the
+    weights of one frame sum to one.
+    """
+
+    frames: range
+    references: tuple[int, ...]
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """Optical flow between neighbours of a clip, pixels, channel 0 = x, channel 1 = y.
+
+    ``forward[t]`` maps frame t to t+1, ``backward[t]`` frame t+1 to t; both float ``(T−1, 2, h, w)``,
+    completed inside the hole.
+    """
+
+    forward: torch.Tensor
+    backward: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """What a method fills.
+
+    frames: float32 ``(T, 3, h, w)`` RGB in [0, 1]; where a hole is 1 the values are arbitrary.
+    holes: float32 ``(T, 1, h, w)``, 1 = fill, 0 = keep. Between them stands the share of a pixel that is
+    still to be filled after propagation: the caller mixes ``frames·(1 − holes) + fill·holes``. A method
+    treats a pixel as hidden where the share is 0.5 or more, and may look at the others.
+    indices: frame numbers in the source, length T.
+    flows: completed optical flow when propagation ran before, else None.
+    """
+
+    frames: torch.Tensor
+    holes: torch.Tensor
+    indices: tuple[int, ...]
+    flows: Flows | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """What compose lays over one frame.
+
+    ``rgb`` is ``(h, w, 3)`` of the dtype of ``Frame.rgb`` and ``alpha`` float32 ``(h, w)`` in [0, 1],
+    both the size of ``roi``; where alpha is 0 the source's samples stay as decoded.
+    """
+
+    index: int
+    roi: Box
+    rgb: Picture
+    alpha: Plane
+
+
+@dataclass(frozen=True, slots=True)
+class MethodSpec:
+    """What a method can do, as data.
+
+    ``size`` is the network's ``(width, height)``, or None when it takes any multiple of ``multiple``.
+    ``window`` is the number of frames one pass produces, ``stride`` the step between windows,
+    ``reference_stride`` the spacing of reference frames (0 = none). ``bytes_per_pixel`` estimates peak
+    memory per pixel of one window at float32. ``weights`` names the default entry of weights.toml.
+    """
+
+    name: str
+    title: str
+    paper: str
+    licence: str
+    size: tuple[int, int] | None
+    multiple: int
+    window: int
+    stride: int
+    reference_stride: int
+    dtypes: tuple[str, ...]
+    bytes_per_pixel: float
+    weights: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WeightEntry:
+    """One entry of weights.toml: where a file of weights comes from and how it is recognised.
+
+    ``source`` is ``bundled`` or ``hub:<repository>``; ``file`` the path there; ``sha256`` lower-case
+    hex; ``size_bytes`` 0 when unknown.
+    """
+
+    name: str
+    method: str
+    format: str
+    source: str
+    file: str
+    revision: str
+    sha256: str
+    size_bytes: int
+    licence: str
+    bundled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeOptions:
+    """How the output is encoded; None means: as the source, visually lossless."""
+
+    codec: str | None = None
+    crf: float | None = None
+    preset: str | None = None
+    pix_fmt: str | None = None
+    lossless: bool = False
+
+
+@runtime_checkable
+class FrameSource(Protocol):
+    """A clip one can read more than once."""
+
+    @property
+    def info(self) -> VideoInfo:
+        """What the clip says of itself."""
+        ...
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+        """Frames ``[start, stop)`` in presentation order; each call starts anew."""
+        ...
+
+
+@runtime_checkable
+class MaskSource(Protocol):
+    """Where the hole is."""
+
+    def at(self, frame: Frame) -> Hole:
+        """Hole of one frame, bool ``(H, W)``, True = fill.
+
+        Called in frame order; going back to an earlier frame is allowed and may be slow.
+        """
+        ...
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Finds the object under prompts on one picture."""
+
+    def segment(
+        self,
+        rgb: Picture,
+        points: Sequence[tuple[float, float]],
+        labels: Sequence[bool],
+        box: Box | None,
+    ) -> Plane:
+        """Probability ``(H, W)`` in [0, 1]; labels are True for the object, False for "not this"."""
+        ...
+
+
+@runtime_checkable
+class Method(Protocol):
+    """Fills the holes of a clip."""
+
+    @property
+    def spec(self) -> MethodSpec:
+        """What it can do."""
+        ...
+
+    def fill(self, clip: Clip) -> torch.Tensor:
+        """Float32 ``(T, 3, h, w)`` in [0, 1]; only values where ``holes`` > 0 are used."""
+        ...
+
+
+@runtime_checkable
+class Progress(Protocol):
+    """Somebody who watches."""
+
+    def advance(self, n: int = 1) -> bool:
+        """Report ``n`` more units of work; False asks the work to stop."""
+        ...

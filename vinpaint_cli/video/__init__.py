@@ -1,0 +1,1 @@
+"""Decoding, encoding and native planes; the only importer of PyAV."""

@@ -1,0 +1,78 @@
+"""Outputs that appear only when whole: hidden temporary name, sync, rename; system errors in one line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+
+from vinpaint_cli.errors import OutputError
+
+_REASONS: dict[int | None, str] = {
+    errno.ENOSPC: "the disk is full; free some space or choose another folder",
+    errno.EDQUOT: "the disk quota is used up; free some space or choose another folder",
+    errno.EFBIG: "the file grows larger than allowed here; choose another folder",
+    errno.EACCES: "permission denied; choose a folder that can be written",
+    errno.EPERM: "permission denied; choose a folder that can be written",
+    errno.EROFS: "the file system is read-only; choose another folder",
+}
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn errors of the system and of FFmpeg into one line.
+
+    Raises:
+        OutputError: in their place.
+
+    """
+    try:
+        yield
+    except (av.FFmpegError, OSError) as exc:
+        reason = _REASONS.get(exc.errno, f"cannot be written ({exc})")
+        raise OutputError(f"{path}: {reason}") from exc
+
+
+def temporary_name(path: Path, ending: str = "part") -> Path:
+    """Hidden name beside ``path`` that keeps its suffix."""
+    return path.with_name(f".{path.stem}.{secrets.token_hex(4)}.{ending}{path.suffix}")
+
+
+def check_folder_of(path: Path) -> None:
+    """Make sure that the folder an output goes to exists.
+
+    Raises:
+        OutputError: it does not.
+
+    """
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: there is no folder {path.parent}; create it first")
+
+
+def reserve(path: Path, temporary: Path) -> None:
+    """Create the temporary file, so that an unwritable place is known before any work.
+
+    Raises:
+        OutputError: the folder is missing or cannot be written, or ``path`` is a folder.
+
+    """
+    check_folder_of(path)
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; give a file name with a suffix")
+    with translated(path):
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Make sure the bytes are on the disk, then give the file its name."""
+    handle = os.open(temporary, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    os.replace(temporary, path)
