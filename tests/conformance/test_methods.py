@@ -178,3 +178,17 @@ def test_a_method_without_network_takes_no_weights(name: str) -> None:
     assert method_spec(name).weights is None
     with pytest.raises(UsageError, match="takes no --weights"):
         load_method(name, weights="file.pth")
+
+
+def test_shares_below_half_are_seen(method: Method) -> None:
+    """What propagation mostly knows is evidence: a pixel of share 0.3 may be read, one of 0.7 may not."""
+    clip = scene()
+    for share, seen in ((0.7, False), (0.3, True)):
+        soft = clip.holes.clone()
+        soft[..., 8:14, 8:14] = share
+        bright = clip.frames.clone()
+        bright[..., 8:14, 8:14] = 1.0
+        one = method.fill(Clip(clip.frames, soft, clip.indices))
+        other = method.fill(Clip(bright, soft, clip.indices))
+        check(one, clip)
+        assert bool((one - other).abs().max() > 1e-4) is seen

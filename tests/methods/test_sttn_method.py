@@ -82,10 +82,16 @@ def test_what_stands_in_the_hole_is_never_read(method: STTNMethod, size: tuple[i
     assert torch.equal(filled, method.fill(clip))
 
 
-def test_half_open_holes_count_as_holes(method: STTNMethod) -> None:
+def test_pixels_that_are_half_unknown_are_hidden(method: STTNMethod) -> None:
     clip = clip_of(2, 32, 48)
-    faint = Clip(clip.frames, clip.holes * 0.01, clip.indices)
+    faint = Clip(clip.frames, clip.holes * 0.5, clip.indices)
     assert torch.equal(method.fill(faint), method.fill(clip))
+
+
+def test_pixels_that_are_mostly_known_are_kept(method: STTNMethod) -> None:
+    clip = clip_of(2, 32, 48)
+    faint = Clip(clip.frames, clip.holes * 0.49, clip.indices)
+    assert torch.equal(method.fill(faint), clip.frames)
 
 
 def test_each_frame_is_encoded_once(method: STTNMethod, monkeypatch: pytest.MonkeyPatch) -> None:

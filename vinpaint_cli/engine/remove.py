@@ -267,7 +267,7 @@ def _report(
         segments=len(plan.segments),
         seconds={name: round(value, 3) for name, value in clock.seconds.items()},
         peak_memory=peak_memory(),
-        warnings=tuple([*job.notes(), *warnings]),
+        warnings=(*job.notes(), *warnings),
     )
 
 
@@ -309,10 +309,12 @@ def default_output(path: str | Path) -> Path:
 
 def default_feather(height: int) -> int:
     """Width of the soft edge: 2 pixels at 240 lines, more with the square root of the height."""
-    return max(1, round(2 * (height / 240) ** 0.5))
+    growth: float = (height / 240) ** 0.5
+    return max(1, round(2 * growth))
 
 
 def _window_bytes(spec: MethodSpec) -> int:
     """What one window of the method takes at its own size, beside the segment."""
     width, height = spec.size or (0, 0)
-    return int(spec.bytes_per_pixel) * width * height * (spec.window + 12)
+    pixels: int = width * height * (spec.window + 12)
+    return pixels * round(spec.bytes_per_pixel)

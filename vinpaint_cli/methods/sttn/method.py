@@ -28,6 +28,9 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 FRAMES_AT_ONCE = 4
 """Frames encoded, decoded or resized together; more gain no speed and cost memory."""
 
+HIDDEN = 0.5
+"""Share still to be filled from which on the network does not see a pixel."""
+
 GREY = 0.5
 """What a hole holds before the network sees it: 0 in the network's range of [-1, 1]."""
 
@@ -70,11 +73,11 @@ class STTNMethod:
     def fill(self, clip: Clip) -> Tensor:
         """Float32 ``(T, 3, h, w)`` in [0, 1]: the network's values where ``holes`` > 0, else the clip's.
 
-        Values inside the hole are not read. Frames without a hole cost nothing unless a window that
-        fills another frame looks at them. Raises UsageError when float16 overflows.
+        Values of hidden pixels (share 0.5 or more) are not read. Frames without any cost nothing unless a
+        window that fills another frame looks at them. Raises UsageError when float16 overflows.
         """
         result = clip.frames.to(torch.float32, copy=True)
-        holes = clip.holes.flatten(1).gt(0).any(dim=1).tolist()
+        holes = clip.holes.flatten(1).ge(HIDDEN).any(dim=1).tolist()
         windows = [w for w in self._windows(len(holes)) if any(holes[i] for i in w.frames)]
         with torch.no_grad():
             sheet = Sheet.fitted(clip, self.network.config.size)
@@ -171,7 +174,7 @@ class Sheet:
 
         A pixel that any hole pixel contributes to is hole, so nothing of the hole leaks out.
         """
-        hole = self.clip.holes[list(indices)].gt(0)
+        hole = self.clip.holes[list(indices)].ge(HIDDEN)
         frames = torch.where(hole, GREY, self.clip.frames[list(indices)].float())
         small_hole = resize(hole.float(), self.inner, "bilinear").gt(0)
         small = torch.where(small_hole, GREY, resize(frames, self.inner, "bilinear"))
