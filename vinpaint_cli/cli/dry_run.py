@@ -69,8 +69,8 @@ def as_dict(job: Job, plan: Plan, found: Estimate, target: str) -> dict[str, Any
         "memory": plan.memory,
         "shots": [[shot.start, shot.stop] for shot in plan.scan.shots],
         "segments": [_segment_dict(segment) for segment in plan.segments],
-        "estimated_seconds": {name: round(seconds, 1) for name, seconds in found.seconds.items()},
-        "estimated_total": round(found.total, 1),
+        "estimated_seconds": {name: round(seconds, 3) for name, seconds in found.seconds.items()},
+        "estimated_total": round(found.total, 3),
         "warnings": [*job.notes(), *found.notes],
     }
 

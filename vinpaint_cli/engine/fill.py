@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from vinpaint_cli.video.convert import crop_rgb
 
 if TYPE_CHECKING:
     from vinpaint_cli.ops.image import Array
-    from vinpaint_cli.types import Plane
+    from vinpaint_cli.types import Hole, Plane
 
 Pictures = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
@@ -52,36 +53,17 @@ class Filler:
             with self.clock.time("read"):
                 pictures, alphas = read_segment(segment, source, mask, self.feather)
             targets = [alpha > 0 for alpha in alphas]
-            frames, shares = self._propagate(pictures, targets, source.info.height, tick)
-            self._complete(frames, shares, segment)
+            with self._timed("propagate"):
+                frames, shares = bring_in(
+                    pictures, targets, source.info.height, propagates=self.propagates, tick=tick
+                )
+            if shares.any():
+                with self.clock.time("method"):
+                    complete(self.method, frames, shares, segment.frames)
             return self._patches(segment, pictures, frames, alphas, shares)
 
-    def _propagate(
-        self, pictures: Pictures, targets: list[Any], height: int, tick: Callable[[], None]
-    ) -> tuple[Array, Array]:
-        """Frames in [0, 1] with what propagation found, and the share of each pixel still to be filled."""
-        if not self.propagates:
-            scale = np.float32(1 / np.iinfo(pictures.dtype).max)
-            return pictures.astype(np.float32) * scale, np.stack(targets).astype(np.float32)
-        with self.clock.time("propagate"):
-            found = propagate(pictures, targets, PropagateOptions(unit=height / 240), tick=tick)
-        return found.frames, 1 - found.confidence
-
-    def _complete(self, frames: Array, shares: Array, segment: Segment) -> None:
-        """Let the method fill what is left, mixed in by its share; changes ``frames`` in place."""
-        import torch
-
-        if not shares.any():
-            return
-        with self.clock.time("method"):
-            clip = Clip(
-                torch.from_numpy(frames).permute(0, 3, 1, 2),
-                torch.from_numpy(shares)[:, None],
-                tuple(segment.frames),
-            )
-            filled = self.method.fill(clip).permute(0, 2, 3, 1).cpu().numpy()
-            for frame, share, completion in zip(frames, shares, filled, strict=True):
-                frame += share[..., None] * (completion - frame)
+    def _timed(self, stage: str) -> AbstractContextManager[None]:
+        return self.clock.time(stage) if self.propagates else nullcontext()
 
     def _patches(
         self, segment: Segment, pictures: Pictures, frames: Array, alphas: list[Plane], shares: Array
@@ -97,6 +79,42 @@ class Filler:
             propagated += float((1 - shares[place])[hole].sum())
             patches.append(_patch(index, segment.roi, box, frames[place], alphas[place], pictures.dtype))
         return Filled(tuple(patches), hole_pixels, propagated)
+
+
+def bring_in(
+    pictures: Pictures,
+    targets: Sequence[Hole],
+    height: int,
+    *,
+    propagates: bool = True,
+    tick: Callable[[], None] = lambda: None,
+) -> tuple[Array, Array]:
+    """Bring in what other frames show, the first stage of filling.
+
+    pictures ``(T, h, w, 3)``; targets: T × bool ``(h, w)``, True = fill; height: that of the whole frame
+    in pixels. Returns float32 frames ``(T, h, w, 3)`` in [0, 1] with what propagation found, and float32
+    shares ``(T, h, w)``: how much of each pixel is still to be filled (all of it unless ``propagates``).
+    """
+    if not propagates:
+        scale = np.float32(1 / np.iinfo(pictures.dtype).max)
+        return pictures.astype(np.float32) * scale, np.stack(targets).astype(np.float32)
+    found = propagate(pictures, targets, PropagateOptions(unit=height / 240), tick=tick)
+    return found.frames, 1 - found.confidence
+
+
+def complete(method: Method, frames: Array, shares: Array, indices: Sequence[int]) -> None:
+    """Let the method fill what is left, mixed in by its share; changes ``frames`` in place.
+
+    frames and shares as `bring_in` returns them; indices: the T frame numbers in the source.
+    """
+    import torch
+
+    clip = Clip(
+        torch.from_numpy(frames).permute(0, 3, 1, 2), torch.from_numpy(shares)[:, None], tuple(indices)
+    )
+    filled = method.fill(clip).permute(0, 2, 3, 1).cpu().numpy()
+    for frame, share, completion in zip(frames, shares, filled, strict=True):
+        frame += share[..., None] * (completion - frame)
 
 
 def read_segment(

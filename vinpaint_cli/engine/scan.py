@@ -36,7 +36,7 @@ class CutDetector:
     def __init__(self) -> None:
         from scenedetect.detectors import AdaptiveDetector
 
-        self._detector = AdaptiveDetector(min_scene_len=3, window_width=2)
+        self._detector = AdaptiveDetector(adaptive_threshold=2.0, min_scene_len=3, window_width=2)
         self._cuts: list[int] = []
         self._frames = 0
 

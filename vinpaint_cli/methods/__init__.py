@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 TABLE: dict[str, str] = {
     "propagate": "vinpaint_cli.methods.propagate.method:PropagateMethod",
     "sttn": "vinpaint_cli.methods.sttn.method:STTNMethod",
+    "telea": "vinpaint_cli.methods.telea.method:TeleaMethod",
+    "nearest": "vinpaint_cli.methods.nearest.method:NearestMethod",
 }
 """Name of a method → ``module:Class`` of its adapter."""
 

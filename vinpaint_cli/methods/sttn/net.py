@@ -7,6 +7,10 @@ positional code: the network does not know the order of its frames.
 Built without arguments the network has the names, shapes and arithmetic of the authors' released
 generator. That generator never excludes hole patches from attention, although the paper's Eq. 3–4 say
 so; ``mask_attention`` adds the exclusion for networks trained with it.
+
+Two more options serve networks of a small budget, and change names and shapes: ``reduction`` 8 lets the
+transformer work on an eighth of the frame instead of a quarter, and ``prefill`` makes the network correct
+a smooth fill instead of painting on grey (:meth:`STTN.prepare`, :class:`DetailDecoder`).
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vinpaint_cli.nets.blocks import UpConv, leaky
+from vinpaint_cli.nets.smooth import smooth_fill
 
 MASKED_SCORE = -1e9
 """Score of a key inside the hole; finite, so a clip that is all hole still averages instead of giving NaN."""
@@ -29,15 +34,19 @@ MASKED_SCORE = -1e9
 SCORES_AT_ONCE = 1 << 26
 """Attention scores held at a time (256 MiB in float32)."""
 
+HIDDEN = 0.5
+"""Share still to be filled from which on a network does not see a pixel."""
+
 
 @dataclass(frozen=True, slots=True)
 class STTNConfig:
     """The shape of an STTN; the defaults are the paper's.
 
     ``channels`` is the hidden width, divided evenly among the heads; ``patches`` holds one
-    ``(width, height)`` per head in feature pixels (a quarter of the frame's); ``size`` is the
-    ``(width, height)`` of the frames the network was trained on. Raises ValueError for sizes that do not
-    divide.
+    ``(width, height)`` per head in feature pixels (frame pixels divided by ``reduction``, 4 or 8);
+    ``size`` is the ``(width, height)`` of the frames the network was trained on. ``mask_attention``
+    excludes hole patches as keys; ``prefill`` makes the network see the hole's share and correct a smooth
+    fill. Raises ValueError for sizes that do not divide.
     """
 
     channels: int = 256
@@ -45,20 +54,29 @@ class STTNConfig:
     patches: tuple[tuple[int, int], ...] = ((108, 60), (36, 20), (18, 10), (9, 5))
     size: tuple[int, int] = (432, 240)
     mask_attention: bool = False
+    reduction: int = 4
+    prefill: bool = False
 
     def __post_init__(self) -> None:
+        if self.reduction not in (4, 8):
+            raise ValueError(f"STTN's features are a quarter or an eighth of the frame, not 1/{self.reduction}")
+        if self.reduction == 8 and not self.prefill:
+            raise ValueError("reduction 8 loses detail that only a network with prefill gets back")
         if self.blocks < 1 or not self.patches or self.channels < 4:
             raise ValueError(f"STTN needs a block, a patch size and 4 channels, not {self}")
         if self.channels % 4 or self.channels % len(self.patches):
             raise ValueError(f"{self.channels} channels do not divide by 4 and by {len(self.patches)} heads")
+        if self.prefill and self.channels % 8:
+            raise ValueError(f"{self.channels} channels do not divide by 8, as prefill needs")
         if not self.fits(*self.size):
-            raise ValueError(f"patches {self.patches} do not tile a quarter of {self.size}")
+            raise ValueError(f"patches {self.patches} do not tile 1/{self.reduction} of {self.size}")
 
     def fits(self, width: int, height: int) -> bool:
         """Whether frames of this size split into whole patches at every head."""
-        if width < 4 or height < 4 or width % 4 or height % 4:
+        unit = self.reduction
+        if width < unit or height < unit or width % unit or height % unit:
             return False
-        return all(w > 0 < h and width // 4 % w == 0 and height // 4 % h == 0 for w, h in self.patches)
+        return all(w > 0 < h and width // unit % w == 0 and height // unit % h == 0 for w, h in self.patches)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for the metadata of a checkpoint."""
@@ -68,6 +86,8 @@ class STTNConfig:
             "patches": [list(patch) for patch in self.patches],
             "size": list(self.size),
             "mask_attention": self.mask_attention,
+            "reduction": self.reduction,
+            "prefill": self.prefill,
         }
 
     @classmethod
@@ -81,6 +101,8 @@ class STTNConfig:
                 patches=tuple((int(w), int(h)) for w, h in values.get("patches", default.patches)),
                 size=(int(values.get("size", default.size)[0]), int(values.get("size", default.size)[1])),
                 mask_attention=bool(values.get("mask_attention", False)),
+                reduction=int(values.get("reduction", default.reduction)),
+                prefill=bool(values.get("prefill", False)),
             )
         except (TypeError, KeyError, IndexError) as exc:
             raise ValueError(f"not an STTN configuration: {dict(values)}") from exc
@@ -174,30 +196,37 @@ class STTN(nn.Module):
         self.config = config or STTNConfig()
         c = self.config.channels
         self.transformer = nn.ModuleList(Block(self.config) for _ in range(self.config.blocks))
-        self.encoder = nn.Sequential(
-            nn.Conv2d(3, c // 4, 3, stride=2, padding=1),
-            leaky(),
-            nn.Conv2d(c // 4, c // 4, 3, padding=1),
-            leaky(),
-            nn.Conv2d(c // 4, c // 2, 3, stride=2, padding=1),
-            leaky(),
-            nn.Conv2d(c // 2, c, 3, padding=1),
-            leaky(),
-        )
-        self.decoder = nn.Sequential(
-            UpConv(c, c // 2),
-            leaky(),
-            nn.Conv2d(c // 2, c // 4, 3, padding=1),
-            leaky(),
-            UpConv(c // 4, c // 4),
-            leaky(),
-            nn.Conv2d(c // 4, 3, 3, padding=1),
-        )
+        self.encoder = _encoder(self.config)
+        self.decoder = DetailDecoder(self.config) if self.config.prefill else _decoder(c)
         self.apply(initialise)
+        if self.config.prefill:
+            self._start_from_the_fill()
 
-    def encode(self, frames: Tensor) -> Tensor:
-        """Masked frames ``(N, 3, H, W)`` in [-1, 1], 0 inside the hole → features ``(N, C, H/4, W/4)``."""
-        return self.encoder(frames)  # type: ignore[no-any-return]  # nn.Module.__call__ is typed Any
+    def _start_from_the_fill(self) -> None:
+        """A new network that corrects a fill corrects nothing yet, and its gradients do not vanish."""
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
+                nn.init.kaiming_normal_(module.weight, a=0.2)
+                if name.endswith(("output_linear.0", "feed_forward.conv.2")):
+                    module.weight.data.mul_(1 / math.sqrt(2 * self.config.blocks))
+        if isinstance(self.decoder, DetailDecoder) and not self.decoder.out.weight.is_meta:
+            nn.init.zeros_(self.decoder.out.weight)
+
+    def prepare(self, frames: Tensor, shares: Tensor) -> Tensor:
+        """What the encoder takes: hidden pixels become grey, or with ``prefill`` a smooth fill.
+
+        frames: ``(N, 3, H, W)`` in [-1, 1], of no influence where hidden; shares: ``(N, 1, H, W)`` in
+        [0, 1], how much of a pixel is still to be filled (0.5 or more: hidden). Returns ``(N, 3, H, W)``,
+        or with ``prefill`` ``(N, 4, H, W)``, the shares being the fourth channel.
+        """
+        frames = torch.where(shares >= HIDDEN, 0.0, frames)
+        if not self.config.prefill:
+            return frames
+        return torch.cat([smooth_fill(frames, (1 - 2 * shares).clamp_min(0)), shares], 1)
+
+    def encode(self, prepared: Tensor) -> Tensor:
+        """Result of :meth:`prepare` ``(N, 3 or 4, H, W)`` → features ``(N, C, H/reduction, W/reduction)``."""
+        return self.encoder(prepared)  # type: ignore[no-any-return]  # nn.Module.__call__ is typed Any
 
     def infill(self, features: Tensor, holes: Tensor | None = None, keep: int | None = None) -> Tensor:
         """Features ``(B, T, C, h, w)`` → filled features of the first ``keep`` frames (default all).
@@ -216,22 +245,100 @@ class STTN(nn.Module):
             features = block(features, small, keep if index == len(self.transformer) - 1 else frames)
         return features
 
-    def decode(self, features: Tensor) -> Tensor:
-        """Features ``(N, C, h, w)`` → frames ``(N, 3, 4h, 4w)`` in [-1, 1]."""
-        return torch.tanh(self.decoder(features))
+    def decode(self, features: Tensor, prepared: Tensor | None = None) -> Tensor:
+        """Features ``(N, C, h, w)`` → frames ``(N, 3, H, W)`` in [-1, 1].
+
+        With ``prefill`` the :meth:`prepare`-d frames are needed too, and the result is the correction to
+        be added to their smooth fill.
+        """
+        if not self.config.prefill:
+            return torch.tanh(self.decoder(features))
+        if prepared is None:
+            raise ValueError("a network with prefill decodes features together with the frames prepared")
+        half = self.encoder[:4](prepared)
+        quarter = self.encoder[4:6](half) if self.config.reduction == 8 else None
+        return self.decoder(features, prepared, half, quarter)  # type: ignore[no-any-return]  # as above
 
     def forward(self, masked_frames: Tensor, holes: Tensor | None = None) -> Tensor:
         """Frames ``(B, T, 3, H, W)`` in [-1, 1] with 0 in the hole → filled frames of the same shape.
 
-        holes: ``(B, T, 1, H, W)``, 1 = fill; without influence unless built with ``mask_attention``.
-        H and W must split into whole patches (:meth:`STTNConfig.fits`), else ValueError.
+        holes: ``(B, T, 1, H, W)``, 1 = fill; without influence unless built with ``mask_attention`` or
+        ``prefill``, which needs them and takes shares. H and W must split into whole patches (:meth:`STTNConfig.fits`), else ValueError.
         """
         batch, frames, _, height, width = masked_frames.shape
         if not self.config.fits(width, height):
             raise ValueError(f"{width}x{height} does not split into patches of {self.config.patches}")
-        features = self.encode(masked_frames.flatten(0, 1))
+        prepared = masked_frames.flatten(0, 1)
+        if self.config.prefill:
+            if holes is None:
+                raise ValueError("a network with prefill must be told the holes")
+            prepared = self.prepare(prepared, holes.flatten(0, 1))
+        features = self.encode(prepared)
         features = self.infill(features.view(batch, frames, *features.shape[1:]), holes)
-        return self.decode(features.flatten(0, 1)).view(batch, frames, 3, height, width)
+        decoded = self.decode(features.flatten(0, 1), prepared)
+        if self.config.prefill:
+            decoded = prepared[:, :3] + decoded
+        return decoded.view(batch, frames, 3, height, width)
+
+
+class DetailDecoder(nn.Module):
+    """Brings features up to the frame with the help of what the encoder's first layers see there.
+
+    The hole's border and its surroundings are known to the pixel; features of an eighth of the frame are
+    not. The result is a correction, zero in a new network.
+    """
+
+    def __init__(self, config: STTNConfig) -> None:
+        super().__init__()
+        c = config.channels
+        width = c
+        if config.reduction == 8:
+            self.up_quarter = UpConv(c, c // 2)
+            self.mix_quarter = nn.Conv2d(c, c // 2, 3, padding=1)
+            width = c // 2
+        self.up_half = UpConv(width, c // 4)
+        self.mix_half = nn.Conv2d(c // 2, c // 4, 3, padding=1)
+        self.up_full = UpConv(c // 4, c // 8)
+        self.out = nn.Conv2d(c // 8 + 4, 3, 3, padding=1)
+        self.activate = leaky()
+
+    def forward(self, x: Tensor, prepared: Tensor, half: Tensor, quarter: Tensor | None) -> Tensor:
+        """Features, and the encoder's view of the frame at full, half and quarter size → ``(N, 3, H, W)``."""
+        if quarter is not None:
+            x = self.activate(self.up_quarter(x))
+            x = self.activate(self.mix_quarter(torch.cat([x, quarter], 1)))
+        x = self.activate(self.up_half(x))
+        x = self.activate(self.mix_half(torch.cat([x, half], 1)))
+        x = self.activate(self.up_full(x))
+        return self.out(torch.cat([x, prepared.to(x.dtype)], 1))  # type: ignore[no-any-return]  # as above
+
+
+def _encoder(config: STTNConfig) -> nn.Sequential:
+    c = config.channels
+    layers: list[nn.Module] = [
+        nn.Conv2d(4 if config.prefill else 3, c // 4, 3, stride=2, padding=1),
+        leaky(),
+        nn.Conv2d(c // 4, c // 4, 3, padding=1),
+        leaky(),
+        nn.Conv2d(c // 4, c // 2, 3, stride=2, padding=1),
+        leaky(),
+    ]
+    if config.reduction == 4:
+        return nn.Sequential(*layers, nn.Conv2d(c // 2, c, 3, padding=1), leaky())
+    last = nn.Conv2d(c, c, 3, padding=1)
+    return nn.Sequential(*layers, nn.Conv2d(c // 2, c, 3, stride=2, padding=1), leaky(), last, leaky())
+
+
+def _decoder(c: int) -> nn.Sequential:
+    return nn.Sequential(
+        UpConv(c, c // 2),
+        leaky(),
+        nn.Conv2d(c // 2, c // 4, 3, padding=1),
+        leaky(),
+        UpConv(c // 4, c // 4),
+        leaky(),
+        nn.Conv2d(c // 4, 3, 3, padding=1),
+    )
 
 
 def initialise(module: nn.Module) -> None:

@@ -1,0 +1,1 @@
+"""The simplest use of time: the nearest frame that shows the pixel."""

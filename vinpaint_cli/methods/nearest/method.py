@@ -1,0 +1,52 @@
+"""The same pixel in the nearest frame that shows it: right where nothing moves, wrong elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vinpaint_cli.methods.nearest.spec import SPEC
+from vinpaint_cli.ops.inpaint import telea
+from vinpaint_cli.types import Clip, MethodSpec
+
+HIDDEN = 0.5
+
+
+class NearestMethod:
+    """Copies pixels along time without moving them; implements the ``Method`` protocol."""
+
+    def __init__(self, device: str | torch.device = "cpu", dtype: str | torch.dtype = "fp32") -> None:
+        """Accept what every method accepts; the work is done on the CPU."""
+
+    @property
+    def spec(self) -> MethodSpec:
+        """What it can do."""
+        return SPEC
+
+    def fill(self, clip: Clip) -> Tensor:
+        """Float32 ``(T, 3, h, w)`` in [0, 1]; pixels with a share below 0.5 keep the clip's value."""
+        frames = clip.frames.detach().cpu().permute(0, 2, 3, 1).numpy()
+        holes = clip.holes.detach().cpu().numpy()[:, 0] >= HIDDEN
+        source = nearest_known(~holes)
+        filled = np.empty_like(frames)
+        for t, chosen in enumerate(source):
+            copied = np.take_along_axis(frames, np.maximum(chosen, 0)[None, ..., None], axis=0)[0]
+            filled[t] = telea(copied, chosen < 0)
+        return torch.from_numpy(filled).permute(0, 3, 1, 2).clamp(0, 1).to(clip.frames.device)
+
+
+def nearest_known(known: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """Nearest frame in which each pixel is known, the earlier one of two equally near.
+
+    known: bool ``(T, h, w)``. Returns frame numbers ``(T, h, w)``, −1 where no frame knows the pixel.
+    """
+    count = len(known)
+    times = np.arange(count)[:, None, None]
+    earlier = np.maximum.accumulate(np.where(known, times, -1), axis=0)
+    later = np.minimum.accumulate(np.where(known, times, count)[::-1], axis=0)[::-1]
+    before = np.where(earlier < 0, count, times - earlier)
+    after = np.where(later >= count, count, later - times)
+    chosen = np.where(before <= after, earlier, later)
+    return np.asarray(np.where((earlier < 0) & (later >= count), -1, chosen), np.intp)

@@ -1,0 +1,1 @@
+"""The floor: every frame on its own."""
