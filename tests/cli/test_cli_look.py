@@ -16,6 +16,7 @@ from clip_factory import damage_packets, make_clip
 from helpers_cli import Runner
 
 import vinpaint_cli
+from vinpaint_cli.methods import method_names
 from vinpaint_cli.weights import registry
 
 ROOT = Path(vinpaint_cli.__file__).parent.parent
@@ -127,7 +128,7 @@ def test_shell_completion_knows_methods_and_weights() -> None:
         done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
         return done.stdout
 
-    assert complete("vinpaint remove in.mp4 --method ").split() == ["propagate", "sttn"]
+    assert complete("vinpaint remove in.mp4 --method ").split() == list(method_names())
     assert "sttn-official" in complete("vinpaint weights pull ")
 
 

@@ -35,7 +35,8 @@ def test_a_flash_of_light_in_a_still_picture_is_survived() -> None:
 
 
 def test_scan_knows_frames_shots_and_holes(tmp_path: Path) -> None:
-    for index, frame in enumerate(np.concatenate([pan(8, 60, 90, (1, 0), 1), pan(6, 60, 90, (1, 0), 7) // 3])):
+    shots = pan(8, 60, 90, (1, 0), 1), pan(6, 60, 90, (1, 0), 7) // 3
+    for index, frame in enumerate(np.concatenate(shots)):
         cv2.imwrite(str(tmp_path / f"{index:02d}.png"), frame[..., ::-1])
     source = open_source(tmp_path)
     mask = build_mask(MaskOptions(boxes=("80,10,10,20@f2-f4",)), source.info)

@@ -1,1 +1,1 @@
-"""Measures of picture quality, pure functions."""
+"""How good a filled picture is: pure functions of pictures, holes and flow."""

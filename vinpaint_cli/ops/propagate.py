@@ -51,7 +51,9 @@ class PropagateOptions:
     ``unit``: frame height in units of 240 lines; lengths in pixels grow with it. ``band``: width of the
     ring around a hole where candidates are checked. ``margin``: pixels around a hole whose flow is not
     trusted. ``context``: pixels around a hole that far frames are aligned on. ``far``: how many far frames
-    are tried at most, out of those ``reaches`` frames away in both directions. ``exposure``: largest
+    are tried at most, out of those ``reaches`` frames away in both directions; none is where no more than
+    a share of ``enough`` of the hole has a confidence below ``sure`` after the chains. ``fade``: pixels
+    over which a candidate fades out at the edge of what its source shows. ``exposure``: largest
     correction of brightness in levels.
     """
 
@@ -61,6 +63,8 @@ class PropagateOptions:
     context: int = 48
     far: int = 4
     reaches: tuple[int, ...] = (4, 8, 16, 32, 64)
+    sure: float = 0.9
+    enough: float = 0.02
     fade: int = 5
     exposure: float = 24.0
 
@@ -251,9 +255,12 @@ def _look(hole: Bool, positions: Array) -> tuple[Bool, Bool, tuple[Integers, Int
 def _fill_frame(scene: _Scene, t: int, routes: Sequence[_Route]) -> tuple[Array, Array]:
     """``(colour (n, 3) in 0…255, confidence (n,))`` of the n pixels of the hole of frame t."""
     ring = _Ring(scene, t)
-    candidates = [_from_route(scene, t, ring, route) for route in routes]
-    candidates += [_from_far(scene, t, ring, s) for s in _far_frames(scene, t)]
     depth = depth_inside(scene.holes[t])[scene.holes[t]] / max(1.0, scene.options.unit)
+    candidates = [_from_route(scene, t, ring, route) for route in routes]
+    colour, confidence = fuse(candidates, depth)
+    if float((confidence < scene.options.sure).mean()) <= scene.options.enough:
+        return colour, confidence
+    candidates += [_from_far(scene, t, ring, s) for s in _far_frames(scene, t)]
     return fuse(candidates, depth)
 
 

@@ -13,6 +13,9 @@ from vinpaint_cli.types import Clip, MethodSpec
 
 HIDDEN = 0.5
 
+NEVER = 1 << 24
+"""A frame number beyond that of any clip."""
+
 
 class NearestMethod:
     """Copies pixels along time without moving them; implements the ``Method`` protocol."""
@@ -32,21 +35,27 @@ class NearestMethod:
         source = nearest_known(~holes)
         filled = np.empty_like(frames)
         for t, chosen in enumerate(source):
-            copied = np.take_along_axis(frames, np.maximum(chosen, 0)[None, ..., None], axis=0)[0]
+            copied = np.take_along_axis(
+                frames, np.maximum(chosen, 0)[None, ..., None].astype(np.intp), axis=0
+            )[0]
             filled[t] = telea(copied, chosen < 0)
         return torch.from_numpy(filled).permute(0, 3, 1, 2).clamp(0, 1).to(clip.frames.device)
 
 
-def nearest_known(known: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+def nearest_known(known: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
     """Nearest frame in which each pixel is known, the earlier one of two equally near.
 
     known: bool ``(T, h, w)``. Returns frame numbers ``(T, h, w)``, −1 where no frame knows the pixel.
     """
     count = len(known)
-    times = np.arange(count)[:, None, None]
-    earlier = np.maximum.accumulate(np.where(known, times, -1), axis=0)
-    later = np.minimum.accumulate(np.where(known, times, count)[::-1], axis=0)[::-1]
-    before = np.where(earlier < 0, count, times - earlier)
-    after = np.where(later >= count, count, later - times)
-    chosen = np.where(before <= after, earlier, later)
-    return np.asarray(np.where((earlier < 0) & (later >= count), -1, chosen), np.intp)
+    chosen = np.empty(known.shape, np.int32)  # first the next frame that knows the pixel, then the nearest
+    later = np.full(known.shape[1:], NEVER, np.int32)
+    for t in reversed(range(count)):
+        later[known[t]] = t
+        chosen[t] = later
+    earlier = np.full(known.shape[1:], -NEVER, np.int32)
+    for t in range(count):
+        earlier[known[t]] = t
+        nearest = np.where(t - earlier <= chosen[t] - t, earlier, chosen[t])
+        chosen[t] = np.where((nearest < 0) | (nearest >= count), -1, nearest)
+    return chosen

@@ -59,7 +59,7 @@ class STTNConfig:
 
     def __post_init__(self) -> None:
         if self.reduction not in (4, 8):
-            raise ValueError(f"STTN's features are a quarter or an eighth of the frame, not 1/{self.reduction}")
+            raise ValueError(f"STTN's features are 1/4 or 1/8 of the frame, not 1/{self.reduction}")
         if self.reduction == 8 and not self.prefill:
             raise ValueError("reduction 8 loses detail that only a network with prefill gets back")
         if self.blocks < 1 or not self.patches or self.channels < 4:
@@ -263,7 +263,8 @@ class STTN(nn.Module):
         """Frames ``(B, T, 3, H, W)`` in [-1, 1] with 0 in the hole → filled frames of the same shape.
 
         holes: ``(B, T, 1, H, W)``, 1 = fill; without influence unless built with ``mask_attention`` or
-        ``prefill``, which needs them and takes shares. H and W must split into whole patches (:meth:`STTNConfig.fits`), else ValueError.
+        ``prefill``, which needs them and takes shares. H and W must split into whole patches
+        (:meth:`STTNConfig.fits`), else ValueError.
         """
         batch, frames, _, height, width = masked_frames.shape
         if not self.config.fits(width, height):

@@ -1,0 +1,166 @@
+"""One clip filled as ``remove`` would fill it: the same stages, over the whole frame, without soft edges."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from vinpaint_cli.engine.device import available_memory, memory_errors
+from vinpaint_cli.engine.fill import bring_in, complete
+from vinpaint_cli.engine.remove import BYTES_PER_PIXEL, LONGEST_SEGMENT
+from vinpaint_cli.engine.scan import SCAN_WIDTH, CutDetector
+from vinpaint_cli.evaluate.dataset import scaled
+from vinpaint_cli.masks.shapes import hole_box
+from vinpaint_cli.plan.memory import default_budget, segment_limits
+from vinpaint_cli.plan.segments import SegmentLimits, plan_segments
+from vinpaint_cli.plan.shots import shots_from_cuts
+from vinpaint_cli.types import Box, Method, Segment
+
+Array = npt.NDArray[np.float32]
+Bool = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+
+SECONDS_BETWEEN_LOOKS = 0.02
+
+
+@dataclass(slots=True)
+class Cost:
+    """Time spent, and the largest resident size of the process meanwhile, in bytes."""
+
+    seconds: float = 0.0
+    memory: int = 0
+
+    def plus(self, other: Cost) -> Cost:
+        """One after the other."""
+        return Cost(self.seconds + other.seconds, max(self.memory, other.memory))
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Measure the block; a thread looks at the memory fifty times a second."""
+        import psutil
+
+        process, done = psutil.Process(), threading.Event()
+
+        def look() -> None:
+            while not done.is_set():
+                self.memory = max(self.memory, int(process.memory_info().rss))
+                done.wait(SECONDS_BETWEEN_LOOKS)
+
+        watcher = threading.Thread(target=look, daemon=True)
+        watcher.start()
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - start
+            done.set()
+            watcher.join()
+            self.memory = max(self.memory, int(process.memory_info().rss))
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a method starts from: per segment frames in [0, 1] and shares still to be filled; its cost."""
+
+    parts: tuple[tuple[Segment, Array, Array], ...]
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A filled clip.
+
+    ``frames``: float32 ``(T, h, w, 3)`` in 0…255, outside the holes exactly the truth, not rounded, as in
+    the papers. ``propagated``: pixels of holes that propagation answers for, of ``hole_pixels``.
+    """
+
+    frames: Array
+    propagated: float
+    hole_pixels: int
+    cost: Cost
+
+
+@dataclass(slots=True)
+class HiddenClip:
+    """A clip whose truth nothing here can see: hole pixels are zero before anything looks at them.
+
+    pictures: uint8 ``(T, h, w, 3)``, the truth. holes: bool ``(T, h, w)``, True = fill.
+    """
+
+    pictures: Bytes
+    holes: Bool
+    _hidden: Bytes = field(init=False)
+    _starts: dict[bool, Start] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._hidden = np.where(self.holes[..., None], 0, self.pictures).astype(np.uint8)
+
+    def completed(self, method: Method, propagates: bool, shots: Sequence[range]) -> Completed:
+        """Fill the clip. Propagation runs once for all methods, and counts in the cost of each.
+
+        Raises OutOfMemoryError and what the method raises.
+        """
+        start = self._start(propagates, shots)
+        result = self._hidden.astype(np.float32)
+        propagated = 0.0
+        cost = Cost()
+        with memory_errors(f"a clip of shape {self.pictures.shape}"), cost.measured():
+            for segment, frames, shares in start.parts:
+                filled = frames.copy()
+                if shares.any():
+                    complete(method, filled, shares, segment.frames)
+                propagated += self._lay(result, segment, filled, shares)
+        return Completed(result, propagated, int(self.holes.sum()), start.cost.plus(cost))
+
+    def _start(self, propagates: bool, shots: Sequence[range]) -> Start:
+        if propagates not in self._starts:
+            parts, cost = [], Cost()
+            with memory_errors(f"a clip of shape {self.pictures.shape}"), cost.measured():
+                for segment in plan(self.holes, shots):
+                    seen = slice(segment.frames.start, segment.frames.stop)
+                    targets = list(self.holes[seen])
+                    height = self.pictures.shape[1]
+                    parts.append(
+                        (segment, *bring_in(self._hidden[seen], targets, height, propagates=propagates))
+                    )
+            self._starts[propagates] = Start(tuple(parts), cost)
+        return self._starts[propagates]
+
+    def _lay(self, result: Array, segment: Segment, filled: Array, shares: Array) -> float:
+        """Put the holes of the segment's core into the result; returns what propagation answers for."""
+        propagated = 0.0
+        for t in segment.core:
+            place, hole = t - segment.frames.start, self.holes[t]
+            result[t][hole] = np.clip(filled[place][hole], 0, 1) * 255
+            propagated += float((1 - shares[place][hole]).sum())
+        return propagated
+
+
+def plan(holes: Bool, shots: Sequence[range]) -> tuple[Segment, ...]:
+    """The engine's segments, their region the whole frame."""
+    _, height, width = holes.shape
+    free = default_budget(available_memory())
+
+    def limits(roi: Box) -> SegmentLimits:
+        return segment_limits(roi, bytes_free=free, bytes_per_pixel=BYTES_PER_PIXEL, longest=LONGEST_SEGMENT)
+
+    boxes = [hole_box(hole) for hole in holes]
+    return plan_segments(
+        shots, boxes, width, height, limits=limits, region=lambda *_: Box(0, 0, width, height)
+    )
+
+
+def find_shots(pictures: Bytes, detector: Callable[[], CutDetector] = CutDetector) -> tuple[range, ...]:
+    """Shots of a clip, found as the engine finds them, on small pictures."""
+    height, width = pictures.shape[1:3]
+    small = min(SCAN_WIDTH, width), max(1, round(height * min(SCAN_WIDTH, width) / width))
+    found = detector()
+    for picture in pictures:
+        found.feed(scaled(picture, small))
+    return shots_from_cuts(len(pictures), found.cuts())

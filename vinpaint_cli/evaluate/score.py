@@ -1,0 +1,123 @@
+"""A filled clip against its truth, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vinpaint_cli.metrics.ewarp import mean_where, visible, warp_error
+from vinpaint_cli.metrics.image import l1, largest_window, psnr, ssim, ssim_hole
+from vinpaint_cli.ops.flow import DisFlow, FlowEstimator
+from vinpaint_cli.ops.image import luma
+
+Array = npt.NDArray[np.float32]
+Bool = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+Series = npt.NDArray[np.float64]
+
+SMALLEST_SIDE = 7
+"""Side of the smallest hole-only SSIM window; a smaller clip cannot be measured."""
+
+ESTIMATOR = "DIS (OpenCV, medium preset) on the true frames"
+
+FRAME_MEASURES = ("psnr", "ssim", "psnr_hole", "ssim_hole", "l1_hole")
+PAIR_MEASURES = ("ewarp", "ewarp_hole")
+
+
+class Extra(Protocol):
+    """A measure that needs weights of its own."""
+
+    @property
+    def name(self) -> str:
+        """Key in the results."""
+        ...
+
+    def __call__(self, result: Array, truth: Bytes) -> float:
+        """Distance of two pictures ``(h, w, 3)`` in 0…255."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Measures of one filled clip.
+
+    ``values``: per measure one figure for each of ``frames`` (those with a hole), or, for E_warp, for each
+    pair of neighbours of the clip. E_warp is a mean square of pictures in [0, 1]; PSNR is in dB, L1 in
+    levels of 255.
+    """
+
+    frames: tuple[int, ...]
+    values: Mapping[str, Series]
+
+
+@dataclass(slots=True)
+class Truth:
+    """The true clip, uint8 ``(T, h, w, 3)``, with its flow, which is found once."""
+
+    pictures: Bytes
+    estimator: FlowEstimator = field(default_factory=DisFlow)
+    extras: tuple[Extra, ...] = ()
+    _flows: list[tuple[Array, Bool]] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        grey = [luma(picture.astype(np.float32)) for picture in self.pictures]
+        for first, second in pairwise(grey):
+            forward = self.estimator(first, second)
+            self._flows.append((forward, visible(forward, self.estimator(second, first))))
+
+    def score(self, frames: Array, holes: Bool) -> Scores:
+        """Compare filled ``frames`` (float32 ``(T, h, w, 3)`` in 0…255) with the truth."""
+        marked = tuple(int(t) for t in np.flatnonzero(holes.any((1, 2))))
+        rows = [self._frame(frames[t], t, holes[t]) for t in marked]
+        names = (*FRAME_MEASURES, *(extra.name for extra in self.extras))
+        values = {name: _series(row[name] for row in rows) for name in names}
+        return Scores(marked, values | self._pairs(frames, holes))
+
+    def floor(self, holes: Bool) -> Scores:
+        """E_warp of the truth itself, which is not zero: nothing can be expected to come below it."""
+        return Scores((), self._pairs(self.pictures.astype(np.float32), holes))
+
+    def _pairs(self, frames: Array, holes: Bool) -> dict[str, Series]:
+        """E_warp of neighbours: of all pixels that can be compared, and of those in the earlier hole."""
+        whole, inside = [], []
+        for t, (flow, counted) in enumerate(self._flows):
+            error = warp_error(frames[t] / np.float32(255), frames[t + 1] / np.float32(255), flow)
+            whole.append(mean_where(error, counted))
+            inside.append(mean_where(error, counted & holes[t]))
+        return {"ewarp": _series(whole), "ewarp_hole": _series(inside)}
+
+    def _frame(self, result: Array, t: int, hole: Bool) -> dict[str, float]:
+        truth = self.pictures[t]
+        around = _around(hole)
+        row = {
+            "psnr": psnr(result, truth),
+            "ssim": ssim(result, truth, largest_window(*hole.shape)),
+            "psnr_hole": psnr(result, truth, hole),
+            "ssim_hole": ssim_hole(result[around], truth[around], hole[around]),
+            "l1_hole": l1(result, truth, hole),
+        }
+        return row | {extra.name: extra(result, truth) for extra in self.extras}
+
+
+def mean(series: Series) -> float | None:
+    """Mean of what there is; None without a figure. A pair in which nothing could be compared has none."""
+    there = series[np.isfinite(series)]
+    return float(there.mean()) if len(there) else None
+
+
+def _series(values: Iterable[float]) -> Series:
+    return np.fromiter(values, np.float64)
+
+
+def _around(hole: Bool) -> tuple[slice, slice]:
+    """The hole with room for the local window: the same figures as on the whole picture, sooner."""
+    rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
+    height, width = hole.shape
+    top, bottom = max(0, int(rows[0]) - SMALLEST_SIDE), min(height, int(rows[-1]) + 1 + SMALLEST_SIDE)
+    left, right = max(0, int(columns[0]) - SMALLEST_SIDE), min(width, int(columns[-1]) + 1 + SMALLEST_SIDE)
+    return slice(top, bottom), slice(left, right)
