@@ -63,7 +63,7 @@ def test_quiet_says_nothing_and_verbose_says_more(vinpaint: Runner, film: Path) 
     quiet = vinpaint("remove", film, "--box", BOX, "-q")
     assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
     loud = vinpaint("remove", film, "--box", BOX, "-v", "-y")
-    assert any(line.startswith("seconds: scan") for line in loud.lines)
+    assert any(line.startswith("seconds: load") for line in loud.lines)
     assert vinpaint("remove", film, "--box", BOX, "-q", "-v").code == 2
 
 

@@ -223,3 +223,30 @@ def test_too_little_memory_is_said_with_figures(clip: Callable[..., Path], tmp_p
 def test_default_names() -> None:
     assert default_output("a/b.c.mp4") == Path("a/b.c.vinpaint.mp4")
     assert default_output("a/frames") == Path("a/frames.vinpaint")
+
+
+@pytest.mark.parametrize(
+    ("name", "encode", "word"),
+    [
+        ("out.png", EncodeOptions(), "single picture"),
+        ("out.xyz", EncodeOptions(), "suffix"),
+        ("out.mkv", EncodeOptions(pix_fmt="yuv9"), "yuv9"),
+        ("out.mkv", EncodeOptions(codec="divx9"), "divx9"),
+    ],
+)
+def test_outputs_that_cannot_be_are_refused_before_the_clip_is_read(
+    clip: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    encode: EncodeOptions,
+    word: str,
+) -> None:
+    monkeypatch.setattr("vinpaint_cli.engine.remove.scan", None)
+    with pytest.raises(UsageError, match=word):
+        remove(clip(codec="ffv1", frames=2), tmp_path / name, boxed(encode=encode))
+
+
+def test_a_trailing_slash_makes_a_folder(clip: Callable[..., Path], tmp_path: Path) -> None:
+    remove(clip(codec="ffv1", frames=3), f"{tmp_path}/out.d/", boxed())
+    assert len(list((tmp_path / "out.d").glob("*.png"))) == 3

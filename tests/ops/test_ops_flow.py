@@ -82,3 +82,12 @@ def test_motion_does_not_see_the_hole() -> None:
     ahead, back = motion.step(1, -1)
     assert np.abs(np.median(ahead[hole], axis=0) - (5, 0)).max() < 0.3
     assert np.abs(np.median(back[hole], axis=0) - (-5, 0)).max() < 0.3
+
+
+def test_a_plane_seen_edge_on_is_no_camera_motion() -> None:
+    """RANSAC can fit chaos so; its flow would fly to infinity and blacken the hole."""
+    wild = np.array([[1.0, 0, 0], [0, 1.0, 0], [-3.5e-3, -2.6e-2, 1]])
+    grid = coordinate_grid(60, 80)
+    with np.errstate(all="ignore"):
+        flow = np.nan_to_num(apply_homography(wild, grid) - grid, nan=0, posinf=1e6, neginf=-1e6)
+    assert np.array_equal(fit_homography(flow, np.ones((60, 80), bool)), np.eye(3))

@@ -114,3 +114,13 @@ def test_work_is_reported() -> None:
     holes = [block(*SIZE, BOX)] * 5
     propagate(pan(5, *SIZE), holes, tick=lambda: ticks.append(1))
     assert len(ticks) == 2 * 5 - 1
+
+
+def test_chaos_is_survived() -> None:
+    rng = np.random.default_rng(0)
+    clip = rng.integers(0, 256, (8, *SIZE, 3), dtype=np.uint8)
+    holes = [block(*SIZE, BOX)] * 8
+    found = propagate(clip, holes)
+    assert np.isfinite(found.frames).all()
+    assert np.isfinite(found.confidence).all()
+    assert found.confidence[np.stack(holes)].mean() < 0.3

@@ -117,7 +117,7 @@ def _method_seconds(job: Job, plan: Plan) -> float:
     import torch
 
     with _timed() as loading:
-        method = job.load_method(plan.placement)
+        method = job.load_method()
     segment, length = plan.segments[0], plan.spec.window
     shape = (length, 1, segment.roi.height, segment.roi.width)
     frames = torch.full((length, 3, *shape[2:]), 0.5)

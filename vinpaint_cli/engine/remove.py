@@ -18,13 +18,15 @@ from vinpaint_cli.engine.scan import Scan, scan
 from vinpaint_cli.engine.watch import Clock, SilentWatcher, Watcher, advance
 from vinpaint_cli.errors import InputError, OutputError, UsageError
 from vinpaint_cli.masks.files import MaskOptions, build_mask
+from vinpaint_cli.masks.pictures import IMAGE_SUFFIXES
 from vinpaint_cli.masks.shapes import HoleSource
 from vinpaint_cli.methods import load_method, method_spec
 from vinpaint_cli.plan.memory import default_budget, parse_memory, segment_limits
 from vinpaint_cli.plan.segments import plan_segments
 from vinpaint_cli.types import EncodeOptions, Frame, FrameSource, MethodSpec, Progress, Segment
+from vinpaint_cli.video.publish import publish, reserve, temporary_name, translated
 from vinpaint_cli.video.read import open_source
-from vinpaint_cli.video.write import is_folder_path, open_writer
+from vinpaint_cli.video.write import FrameWriter, open_writer
 
 if TYPE_CHECKING:
     from vinpaint_cli.types import Method
@@ -112,7 +114,6 @@ class Job:
     def plan(self, watcher: Watcher) -> Plan:
         """Scan the clip and cut the work into segments."""
         info, options = self.source.info, self.options
-        placement = place(options.device, options.precision, self.spec.dtypes)
         free = available_memory()
         memory = parse_memory(options.memory, free) if options.memory else default_budget(free)
         feather = default_feather(info.height) if options.feather is None else options.feather
@@ -131,11 +132,16 @@ class Job:
             ),
             size=self.spec.size,
         )
-        return Plan(found, segments, memory, feather, placement, self.spec)
+        return Plan(found, segments, memory, feather, self.placement, self.spec)
 
-    def load_method(self, placement: Placement) -> Method:
+    @property
+    def placement(self) -> Placement:
+        """Where the method will run; raises UsageError."""
+        return place(self.options.device, self.options.precision, self.spec.dtypes)
+
+    def load_method(self) -> Method:
         """The method, its weights checked and loaded; raises WeightsError."""
-        options = self.options
+        options, placement = self.options, self.placement
         return load_method(
             options.method, weights=options.weights, device=placement.device, dtype=placement.precision
         )
@@ -162,17 +168,18 @@ def remove(
     """
     options, watcher = options or RemoveOptions(), watcher or SilentWatcher()
     clock = Clock()
-    target = check_output(path, output, overwrite)
+    target = _spelled(check_output(path, output, overwrite), output)
     job = Job(path, options)
+    writer = open_writer(target, job.source, options.encode)
+    with clock.time("load"):
+        method = job.load_method()
     with clock.time("scan"):
         plan = job.plan(watcher)
     if not plan.segments:
-        return _without_hole(job, plan, target, clock, watcher)
-    with clock.time("load"):
-        method = job.load_method(plan.placement)
+        return _without_hole(job, plan, writer, target, clock, watcher)
     filler = Filler(method, options.propagate, plan.feather, clock)
     tally = _Tally()
-    warnings = _run(job, plan, filler, target, tally, watcher)
+    warnings = _run(job, plan, filler, writer, tally, watcher)
     return _report(job, plan, target, tally, clock, warnings)
 
 
@@ -184,12 +191,14 @@ class _Tally:
     propagated: float = 0.0
 
 
-def _run(job: Job, plan: Plan, filler: Filler, target: Path, tally: _Tally, watcher: Watcher) -> list[str]:
-    """Fill and compose the whole clip into ``target``; returns the writer's warnings."""
+def _run(
+    job: Job, plan: Plan, filler: Filler, writer: FrameWriter, tally: _Tally, watcher: Watcher
+) -> list[str]:
+    """Fill and compose the whole clip into the writer; returns its warnings."""
     store = MemoryPatches()
     steps = sum(2 * len(segment.frames) - 1 for segment in plan.segments) if filler.propagates else 0
     with (
-        open_writer(target, job.source, job.options.encode) as writer,
+        writer,
         watcher.stage("fill", steps + plan.scan.frames) as progress,
     ):
 
@@ -215,18 +224,17 @@ def _encode(
     clock.seconds["encode"] = time.perf_counter() - start - filling
 
 
-def _without_hole(job: Job, plan: Plan, target: Path, clock: Clock, watcher: Watcher) -> RemoveReport:
+def _without_hole(
+    job: Job, plan: Plan, writer: FrameWriter, target: str, clock: Clock, watcher: Watcher
+) -> RemoveReport:
     """Nothing to remove: copy the file, or encode it anew when another form was asked for."""
     notes = ["the mask is empty, so the clip is copied as it is"]
-    same_form = target.suffix.lower() == job.path.suffix.lower() and job.options.encode == EncodeOptions()
+    same_suffix = Path(target).suffix.lower() == job.path.suffix.lower()
     with clock.time("encode"):
-        if same_form and job.path.is_file() and not is_folder_path(target):
-            _copy(job.path, target)
+        if same_suffix and job.path.is_file() and job.options.encode == EncodeOptions():
+            _copy(job.path, Path(target))
         else:
-            with (
-                open_writer(target, job.source, job.options.encode) as writer,
-                watcher.stage("copy", plan.scan.frames) as progress,
-            ):
+            with writer, watcher.stage("copy", plan.scan.frames) as progress:
                 for frame in job.source.frames():
                     writer.write(frame)
                     advance(progress)
@@ -235,25 +243,24 @@ def _without_hole(job: Job, plan: Plan, target: Path, clock: Clock, watcher: Wat
 
 
 def _copy(source: Path, target: Path) -> None:
-    temporary = target.with_name(f".{target.name}.part")
+    temporary = temporary_name(target)
+    reserve(target, temporary)
     try:
-        shutil.copyfile(source, temporary)
-        os.replace(temporary, target)
-    except OSError as exc:
+        with translated(target):
+            shutil.copyfile(source, temporary)
+            publish(temporary, target)
+    finally:
         temporary.unlink(missing_ok=True)
-        raise OutputError(
-            f"{target} cannot be written ({exc.strerror}); choose another place with -o"
-        ) from exc
 
 
 def _report(
-    job: Job, plan: Plan, target: Path, tally: _Tally, clock: Clock, warnings: list[str]
+    job: Job, plan: Plan, target: str, tally: _Tally, clock: Clock, warnings: list[str]
 ) -> RemoveReport:
     share = tally.propagated / tally.hole if tally.hole else 0.0
     spec = plan.spec
     return RemoveReport(
         input=str(job.path),
-        output=str(target),
+        output=target,
         frames=plan.scan.frames,
         hole_frames=sum(box is not None for box in plan.scan.holes),
         hole_pixels=plan.scan.hole_pixels,
@@ -287,18 +294,27 @@ def check_options(options: RemoveOptions) -> None:
 def check_output(path: str | Path, output: str | Path | None, overwrite: bool) -> Path:
     """Where the output goes.
 
-    Raises OutputError when it exists or its folder does not, InputError when it is the input itself.
+    Raises OutputError when it exists or its folder does not, InputError when it is the input itself, and
+    UsageError for the name of a single picture.
     """
     target = Path(output) if output is not None else default_output(path)
+    if target.suffix.lower() in IMAGE_SUFFIXES:
+        raise UsageError(f"{target} is a single picture; give a video, or a folder for pictures")
     if target.exists() and target.resolve() == Path(path).resolve():
         raise InputError(f"{target} is the input itself; choose another output with -o")
     if target.exists() and not overwrite:
         raise OutputError(f"{target} exists; give -y to overwrite it or another name with -o")
-    if not target.absolute().parent.is_dir():
-        raise OutputError(
-            f"the folder {target.absolute().parent} does not exist; make it or choose another -o"
-        )
+    folder = target.absolute().parent
+    if not folder.is_dir():
+        raise OutputError(f"the folder {folder} does not exist; make it or choose another -o")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"the folder {folder} cannot be written; choose another -o")
     return target
+
+
+def _spelled(target: Path, output: str | Path | None) -> str:
+    """The target with the trailing slash that makes it a folder of pictures, if it was given one."""
+    return f"{target}{os.sep}" if str(output or "").endswith(("/", os.sep)) else str(target)
 
 
 def default_output(path: str | Path) -> Path:

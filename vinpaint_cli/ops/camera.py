@@ -34,9 +34,25 @@ def fit_homography(flow: Array, reliable: Bool, *, tolerance: float = 1.0) -> Ho
     matrix, inliers = cv2.findHomography(
         points, points + flow[chosen], cv2.RANSAC, tolerance, maxIters=500, confidence=0.995
     )
-    if matrix is None or inliers.mean() < _LEAST_INLIERS or abs(np.linalg.det(matrix)) < 1e-6:
+    if matrix is None or inliers.mean() < _LEAST_INLIERS or not _is_camera(matrix, height, width):
         return np.eye(3)
     return np.asarray(matrix, np.float64)
+
+
+def _is_camera(matrix: Homography, height: int, width: int) -> bool:
+    """Whether a homography can be a camera's motion within one frame.
+
+    RANSAC may fit chaos with a plane seen nearly edge-on, whose far points fly to infinity. A camera's
+    step leaves every corner in front of it, at much the same depth, and no further away than the
+    picture is large.
+    """
+    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]], np.float64)
+    mapped = corners @ matrix.T
+    depth = mapped[:, 2]
+    if not np.isfinite(mapped).all() or depth.min() <= 0 or depth.max() > 2 * depth.min():
+        return False
+    moved = np.abs(mapped[:, :2] / depth[:, None] - corners[:, :2])
+    return bool(moved.max() < max(height, width) and np.linalg.det(matrix) > 1e-3)
 
 
 def apply_homography(matrix: Homography, positions: Array) -> Array:

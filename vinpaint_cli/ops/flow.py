@@ -119,11 +119,16 @@ def estimate_motion(
         assert here is not None
         hidden = dilate(holes[t], margin), dilate(holes[t + 1], margin)
         ahead, back, homography = _pair(here, last, hidden, estimator)
-        forward.append(ahead.astype(np.float16))
-        backward.append(back.astype(np.float16))
+        forward.append(_packed(ahead))
+        backward.append(_packed(back))
         camera.append(homography)
         tick()
     return Motion(tuple(forward), tuple(backward), tuple(camera))
+
+
+def _packed(flow: Array) -> Half:
+    """Half floats, whose largest value no flow inside a picture reaches."""
+    return np.clip(flow, -30_000, 30_000).astype(np.float16)
 
 
 def _pair(

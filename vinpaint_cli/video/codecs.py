@@ -143,6 +143,8 @@ def choose(options: EncodeOptions, source: Source, muxer: str) -> Choice:
             or ``lossless`` with a codec that has no such mode.
 
     """
+    if options.pix_fmt is not None:
+        _check_pix_fmt(options.pix_fmt)
     if options.codec is not None:
         recipe = _named(options.codec, muxer)
         warnings: tuple[str, ...] = ()
@@ -160,6 +162,15 @@ def choose(options: EncodeOptions, source: Source, muxer: str) -> Choice:
         )
     settings, qscale = _settings(recipe, options, target, source.profile)
     return Choice(recipe, target, settings, qscale, (*warnings, *note))
+
+
+def _check_pix_fmt(name: str) -> None:
+    try:
+        av.VideoFormat(name)
+    except ValueError as exc:
+        raise UsageError(
+            f"unknown pixel format {name}; use FFmpeg's names, such as yuv420p, yuv422p10le or yuv444p"
+        ) from exc
 
 
 def muxer_of(suffix: str) -> str:

@@ -1,0 +1,35 @@
+"""Measures that need weights: taken when those are on this machine, named as absent when not."""
+
+from __future__ import annotations
+
+from vinpaint_cli.errors import WeightsError
+from vinpaint_cli.evaluate.score import Extra
+from vinpaint_cli.weights.store import resolve
+
+BACKBONE, LINEAR = "vgg16", "lpips-vgg"
+
+NO_VFID = (
+    "VFID: not measured; it compares features of I3D over hundreds of clips, and weights.toml names no "
+    "file of I3D whose hash is known"
+)
+
+
+def find_extras() -> tuple[tuple[Extra, ...], tuple[str, ...]]:
+    """Measures that can be taken here, and a line for each that cannot, with the command that helps."""
+    try:
+        return (_lpips(),), (NO_VFID,)
+    except WeightsError as exc:
+        return (), (f"LPIPS: not measured; {exc}", NO_VFID)
+
+
+def _lpips() -> Extra:
+    backbone, linear = resolve(BACKBONE), resolve(LINEAR)
+    import torch
+    from safetensors.torch import load_file
+
+    from vinpaint_cli.metrics.lpips import Lpips
+
+    try:
+        return Lpips(torch.load(backbone, map_location="cpu", weights_only=True), load_file(linear))
+    except (KeyError, RuntimeError) as exc:
+        raise WeightsError(f"{backbone} and {linear} are not those of LPIPS ({exc}); get them again") from exc
