@@ -157,9 +157,7 @@ def _load(options: EvaluateOptions) -> dict[str, Method]:
         spec = method_spec(name)
         placement = place(options.device, "fp32" if spec.weights is None else options.precision, spec.dtypes)
         weights = options.weights if spec.weights is not None else None
-        loaded[name] = load_method(
-            name, weights=weights, device=placement.device, dtype=placement.precision
-        )
+        loaded[name] = load_method(name, weights=weights, device=placement.device, dtype=placement.precision)
     return loaded
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-LAYERS = (4, 9, 16, 23, 30)
-"""Where the five stages of torchvision's ``vgg16().features`` end: after relu1_2, 2_2, 3_3, 4_3 and 5_3."""
+STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+"""Channels and number of 3×3 convolutions of VGG-16's five stages; each but the first begins with pooling."""
 
-CHANNELS = (64, 128, 256, 512, 512)
 MEAN = (-0.030, -0.088, -0.188)
 SPREAD = (0.458, 0.448, 0.450)
 """What pictures in [-1, 1] are shifted and divided by, per channel (ImageNet's figures for that range)."""
@@ -22,23 +21,17 @@ SPREAD = (0.458, 0.448, 0.450)
 class Lpips:
     """Distance of two pictures; 0 for equal ones.
 
-    backbone: state dict of torchvision's VGG-16. linear: five tensors of `CHANNELS` weights under the names
-    ``lin0`` … ``lin4``. Raises KeyError, RuntimeError when these are of another network.
+    backbone: state dict of torchvision's VGG-16. linear: one weight per channel of each of the five stages,
+    under the names ``lin0`` … ``lin4``. Raises KeyError, RuntimeError when these are of another network.
     """
 
     name = "lpips"
 
     def __init__(self, backbone: Mapping[str, Tensor], linear: Mapping[str, Tensor]) -> None:
-        from torchvision.models import vgg16
-
-        with torch.device("meta"):
-            features = vgg16(weights=None).features
-        wanted = {name: backbone[f"features.{name}"].float() for name in features.state_dict()}
-        features.load_state_dict(wanted, assign=True)
-        stages = zip((0, *LAYERS), LAYERS, strict=False)
-        self._stages = [nn.Sequential(*list(features)[start:stop]).eval() for start, stop in stages]
+        self._stages = list(_stages(backbone))
         self._linear = [
-            linear[f"lin{place}"].float().reshape(1, count, 1, 1) for place, count in enumerate(CHANNELS)
+            linear[f"lin{place}"].float().reshape(1, channels, 1, 1)
+            for place, (channels, _) in enumerate(STAGES)
         ]
 
     def __call__(self, result: npt.NDArray[Any], truth: npt.NDArray[Any]) -> float:
@@ -53,3 +46,20 @@ class Lpips:
                 unit = x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10)
                 distance += float(((unit[:1] - unit[1:]).square() * weights).sum(1).mean())
         return distance
+
+
+def _stages(backbone: Mapping[str, Tensor]) -> Iterator[nn.Sequential]:
+    """VGG-16 cut after the last ReLU of each stage; ``features.N`` counts convolutions, ReLUs and pools."""
+    place, before = 0, 3
+    for channels, count in STAGES:
+        layers: list[nn.Module] = []
+        if place:
+            layers.append(nn.MaxPool2d(2))
+            place += 1
+        for _ in range(count):
+            layer = nn.Conv2d(before, channels, 3, padding=1, device="meta")
+            weights = {name: backbone[f"features.{place}.{name}"].float() for name in ("weight", "bias")}
+            layer.load_state_dict(weights, assign=True)
+            layers += [layer, nn.ReLU()]
+            place, before = place + 2, channels
+        yield nn.Sequential(*layers)

@@ -53,17 +53,20 @@ def random_path(
 
 def view(picture: Tensor, path: Path, size: tuple[int, int], mode: str = "bilinear") -> Tensor:
     """What the camera sees: ``picture`` ``(C, H, W)`` float → ``(T, C, h, w)``; mirrored beyond its edges."""
+    grids = _grids(path, size, tuple(picture.shape[-2:]))
+    source = picture[None].expand(len(grids), -1, -1, -1)
+    return functional.grid_sample(source, grids, mode=mode, padding_mode="reflection", align_corners=False)
+
+
+def _grids(path: Path, size: tuple[int, int], photo: tuple[int, ...]) -> Tensor:
+    """Where each pixel of each frame looks, ``(T, h, w, 2)``, −1 … 1 over the photo ``(H, W)``."""
     width, height = size
     y, x = torch.meshgrid(
         torch.arange(height, dtype=torch.float32) - (height - 1) / 2,
         torch.arange(width, dtype=torch.float32) - (width - 1) / 2,
         indexing="ij",
     )
-    grids = [_grid(x, y, path, t, tuple(picture.shape[-2:])) for t in range(len(path.scales))]
-    source = picture[None].expand(len(grids), -1, -1, -1)
-    return functional.grid_sample(
-        source, torch.stack(grids), mode=mode, padding_mode="reflection", align_corners=False
-    )
+    return torch.stack([_grid(x, y, path, t, photo) for t in range(len(path.scales))])
 
 
 def _grid(x: Tensor, y: Tensor, path: Path, t: int, photo: tuple[int, ...]) -> Tensor:
@@ -99,26 +102,12 @@ def put_in_front(
     scales = np.exp(time * rng.normal(0, 0.01))
     shift = place + time[:, None] * velocity - np.array([width, height]) / 2
     path = Path(middle - shift * scales[:, None], scales, time * rng.normal(0, 0.01), np.zeros((len(time), 2)))
-    seen = _view_alone(piece, path, (width, height))
-    return clip + seen[:, 3:] * (seen[:, :3] - clip)
-
-
-def _view_alone(picture: Tensor, path: Path, size: tuple[int, int]) -> Tensor:
-    """As :func:`view`, but with nothing beyond the picture's edges."""
-    frame = torch.zeros(1, *picture.shape[-2:])
-    frame[:, 1:-1, 1:-1] = 1
-    seen = view(torch.cat([picture, frame]), path, size)
-    inside = _inside(path, size, tuple(picture.shape[-2:]))
-    seen[:, 3] = seen[:, 3] * inside
-    return seen[:, :4]
+    seen = view(piece, path, (width, height))
+    alpha = seen[:, 3:] * _inside(path, (width, height), tuple(piece.shape[-2:]))
+    return clip + alpha * (seen[:, :3] - clip)
 
 
 def _inside(path: Path, size: tuple[int, int], photo: tuple[int, ...]) -> Tensor:
-    width, height = size
-    y, x = torch.meshgrid(
-        torch.arange(height, dtype=torch.float32) - (height - 1) / 2,
-        torch.arange(width, dtype=torch.float32) - (width - 1) / 2,
-        indexing="ij",
-    )
-    grids = torch.stack([_grid(x, y, path, t, photo) for t in range(len(path.scales))])
-    return (grids.abs() < 1).all(-1).float()
+    """1 where the camera sees the picture, 0 beyond its edges, ``(T, 1, h, w)``."""
+    grids = _grids(path, size, photo)
+    return (grids.abs() < 1).all(-1)[:, None].float()

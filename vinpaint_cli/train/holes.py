@@ -1,0 +1,67 @@
+"""Holes to train on: blobs and boxes that stand, blobs and objects that move. numpy alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from vinpaint_cli.masks.random import blob, moving_holes, stationary_holes
+
+Bool = npt.NDArray[np.bool_]
+
+KINDS = {"still": 0.40, "moving": 0.20, "box": 0.20, "object": 0.20}
+"""How often each kind is drawn."""
+
+WANDERING = 120
+"""Longest run of frames for which a wandering blob is drawn frame by frame."""
+
+
+def draw_kind(rng: np.random.Generator) -> str:
+    """A kind of hole, by the frequencies of `KINDS`."""
+    return str(rng.choice(list(KINDS), p=list(KINDS.values())))
+
+
+def draw_holes(rng: np.random.Generator, kind: str, steps: npt.NDArray[np.int64], h: int, w: int) -> Bool:
+    """Holes at times ``steps`` ``(T,)`` (frames, the first the smallest): bool ``(T, h, w)``, 1 = fill."""
+    if kind == "still":
+        return np.array(stationary_holes(rng, len(steps), h, w))
+    if kind == "box":
+        return np.broadcast_to(_box(rng, h, w), (len(steps), h, w)).copy()
+    if kind == "object":
+        return _object(rng, steps, h, w)
+    past = steps - steps[0]
+    return np.array(moving_holes(rng, min(int(past[-1]) + 1, WANDERING), h, w)[np.minimum(past, WANDERING - 1)])
+
+
+def _box(rng: np.random.Generator, h: int, w: int) -> Bool:
+    """An upright rectangle: a fifth to half of the frame each way, or a line of text."""
+    low, high = ((0.05, 0.15), (0.25, 0.7)) if rng.random() < 0.3 else ((0.15, 0.5), (0.15, 0.45))
+    rows, columns = max(2, round(h * rng.uniform(*low))), max(2, round(w * rng.uniform(*high)))
+    y, x = int(rng.integers(0, h - rows + 1)), int(rng.integers(0, w - columns + 1))
+    hole = np.zeros((h, w), np.bool_)
+    hole[y : y + rows, x : x + columns] = True
+    return hole
+
+
+def outline(rng: np.random.Generator, h: int, w: int, largest: float = 0.6) -> Bool:
+    """The shape of an object: a blob of at most ``largest`` of the frame each way, bool ``(a, b)``."""
+    scale = rng.uniform(0.35, largest)
+    return blob(rng, max(8, round(h * scale)), max(8, round(w * scale)))
+
+
+def _object(rng: np.random.Generator, steps: npt.NDArray[np.int64], h: int, w: int) -> Bool:
+    """One thing that crosses the frame, growing or shrinking; it may be cut off by the border."""
+    shape = outline(rng, h, w)
+    past = (steps - steps[0]).astype(np.float64)
+    middle = past[-1] / 2
+    velocity = rng.normal(0, 1, 2) * min(3.0, 0.5 * w / max(1.0, past[-1]))
+    centre = rng.uniform(0.2, 0.8, 2) * [h, w] + (past - middle)[:, None] * velocity
+    growth = np.exp((past - middle) * rng.normal(0, 0.01))
+    y, x = np.mgrid[:h, :w]
+    holes = np.zeros((len(steps), h, w), np.bool_)
+    for hole, (cy, cx), scale in zip(holes, centre, growth, strict=True):
+        rows = np.rint((y - cy) / scale + shape.shape[0] / 2).astype(np.int64)
+        columns = np.rint((x - cx) / scale + shape.shape[1] / 2).astype(np.int64)
+        inside = (rows >= 0) & (rows < shape.shape[0]) & (columns >= 0) & (columns < shape.shape[1])
+        hole[inside] = shape[rows[inside], columns[inside]]
+    return holes
