@@ -12,6 +12,7 @@ from vinpaint_cli import __version__
 from vinpaint_cli.cli.boundary import EXIT_CODES, Boundary
 from vinpaint_cli.cli.console import Console, console_of
 from vinpaint_cli.cli.devices import show_devices
+from vinpaint_cli.cli.evaluate import evaluate
 from vinpaint_cli.cli.info import info
 from vinpaint_cli.cli.mask import mask
 from vinpaint_cli.cli.methods import methods
@@ -48,6 +49,7 @@ def make_app() -> typer.Typer:
     app.command("mask")(mask)
     app.command("info")(info)
     app.command("methods")(methods)
+    app.command("evaluate")(evaluate)
     app.add_typer(weights_app(), name="weights")
     return app
 

@@ -8,20 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from vinpaint_cli.engine.device import memory_errors
+from vinpaint_cli.engine.reader import Pictures, SegmentReader
 from vinpaint_cli.engine.watch import Clock
-from vinpaint_cli.masks.shapes import feather, hole_box
+from vinpaint_cli.masks.shapes import hole_box
 from vinpaint_cli.ops.propagate import PropagateOptions, propagate
-from vinpaint_cli.types import Box, Clip, FrameSource, MaskSource, Method, Patch, Segment
-from vinpaint_cli.video.convert import crop_rgb
+from vinpaint_cli.types import Box, Clip, Method, Patch, Segment
 
 if TYPE_CHECKING:
     from vinpaint_cli.ops.image import Array
     from vinpaint_cli.types import Hole, Plane
-
-Pictures = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +32,14 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class Filler:
-    """How segments are filled: the method, whether propagation runs before it, the soft edge in pixels."""
+    """How segments are filled: the method, and whether propagation runs before it."""
 
     method: Method
     propagates: bool
-    feather: int
     clock: Clock
 
     def fill(
-        self, segment: Segment, source: FrameSource, mask: MaskSource, tick: Callable[[], None] = lambda: None
+        self, segment: Segment, reader: SegmentReader, tick: Callable[[], None] = lambda: None
     ) -> Filled:
         """Fill one segment. ``tick`` is called once per frame of the segment, at the least.
 
@@ -51,11 +47,11 @@ class Filler:
         """
         with memory_errors(f"segment {segment.index} ({len(segment.frames)} frames of its region)"):
             with self.clock.time("read"):
-                pictures, alphas = read_segment(segment, source, mask, self.feather)
+                pictures, alphas = reader.read(segment)
             targets = [alpha > 0 for alpha in alphas]
             with self._timed("propagate"):
                 frames, shares = bring_in(
-                    pictures, targets, source.info.height, propagates=self.propagates, tick=tick
+                    pictures, targets, reader.height, propagates=self.propagates, tick=tick
                 )
             if shares.any():
                 with self.clock.time("method"):
@@ -115,23 +111,6 @@ def complete(method: Method, frames: Array, shares: Array, indices: Sequence[int
     filled = method.fill(clip).permute(0, 2, 3, 1).cpu().numpy()
     for frame, share, completion in zip(frames, shares, filled, strict=True):
         frame += share[..., None] * (completion - frame)
-
-
-def read_segment(
-    segment: Segment, source: FrameSource, mask: MaskSource, radius: int
-) -> tuple[Pictures, list[Plane]]:
-    """Region of every frame ``(T, h, w, 3)`` and the feathered hole of each, float32 ``(h, w)``."""
-    pictures: Pictures | None = None
-    alphas = []
-    window = segment.roi.slices()
-    for place, frame in enumerate(source.frames(segment.frames.start, segment.frames.stop)):
-        crop = crop_rgb(frame, segment.roi)
-        if pictures is None:
-            pictures = np.empty((len(segment.frames), *crop.shape), crop.dtype)
-        pictures[place] = crop
-        alphas.append(feather(mask.at(frame)[window], radius))
-    assert pictures is not None, "a planned segment has frames"
-    return pictures, alphas
 
 
 def _patch(index: int, roi: Box, box: Box, frame: Array, alpha: Plane, dtype: np.dtype[Any]) -> Patch:

@@ -14,6 +14,7 @@ from vinpaint_cli.engine.compose import composed_frames
 from vinpaint_cli.engine.device import Placement, available_memory, peak_memory, place
 from vinpaint_cli.engine.fill import Filler
 from vinpaint_cli.engine.patches import MemoryPatches
+from vinpaint_cli.engine.reader import SegmentReader
 from vinpaint_cli.engine.scan import Scan, scan
 from vinpaint_cli.engine.watch import Clock, SilentWatcher, Watcher, advance
 from vinpaint_cli.errors import InputError, OutputError, UsageError
@@ -177,7 +178,7 @@ def remove(
         plan = job.plan(watcher)
     if not plan.segments:
         return _without_hole(job, plan, writer, target, clock, watcher)
-    filler = Filler(method, options.propagate, plan.feather, clock)
+    filler = Filler(method, options.propagate, clock)
     tally = _Tally()
     warnings = _run(job, plan, filler, writer, tally, watcher)
     return _report(job, plan, target, tally, clock, warnings)
@@ -196,6 +197,7 @@ def _run(
 ) -> list[str]:
     """Fill and compose the whole clip into the writer; returns its warnings."""
     store = MemoryPatches()
+    reader = SegmentReader(job.source, job.mask, plan.feather)
     steps = sum(2 * len(segment.frames) - 1 for segment in plan.segments) if filler.propagates else 0
     with (
         writer,
@@ -203,7 +205,7 @@ def _run(
     ):
 
         def fill(segment: Segment) -> None:
-            done = filler.fill(segment, job.source, job.mask, lambda: advance(progress))
+            done = filler.fill(segment, reader, lambda: advance(progress))
             store.put(done.patches)
             tally.hole += done.hole_pixels
             tally.propagated += done.propagated_pixels

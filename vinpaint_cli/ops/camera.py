@@ -34,9 +34,10 @@ def fit_homography(flow: Array, reliable: Bool, *, tolerance: float = 1.0) -> Ho
     matrix, inliers = cv2.findHomography(
         points, points + flow[chosen], cv2.RANSAC, tolerance, maxIters=500, confidence=0.995
     )
-    if matrix is None or inliers.mean() < _LEAST_INLIERS or not _is_camera(matrix, height, width):
+    if matrix is None or inliers.mean() < _LEAST_INLIERS:
         return np.eye(3)
-    return np.asarray(matrix, np.float64)
+    found = np.asarray(matrix, np.float64)
+    return found if _is_camera(found, height, width) else np.eye(3)
 
 
 def _is_camera(matrix: Homography, height: int, width: int) -> bool:
