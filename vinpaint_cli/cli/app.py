@@ -17,6 +17,7 @@ from vinpaint_cli.cli.info import info
 from vinpaint_cli.cli.mask import mask
 from vinpaint_cli.cli.methods import methods
 from vinpaint_cli.cli.remove import remove
+from vinpaint_cli.cli.train import train_app
 from vinpaint_cli.cli.weights import weights_app
 
 
@@ -50,6 +51,7 @@ def make_app() -> typer.Typer:
     app.command("info")(info)
     app.command("methods")(methods)
     app.command("evaluate")(evaluate)
+    app.add_typer(train_app(), name="train")
     app.add_typer(weights_app(), name="weights")
     return app
 

@@ -138,4 +138,4 @@ def summary(report: RemoveReport) -> str:
 
 def _filler(report: RemoveReport) -> str:
     """Who invented what no frame shows."""
-    return "smooth filling" if report.weights is None else report.method
+    return "smooth filling" if report.method == "propagate" else report.method

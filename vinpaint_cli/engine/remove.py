@@ -32,7 +32,7 @@ from vinpaint_cli.video.write import FrameWriter, open_writer
 if TYPE_CHECKING:
     from vinpaint_cli.types import Method
 
-BYTES_PER_PIXEL = 72.0
+BYTES_PER_PIXEL = 64.0
 """Peak bytes per pixel of the region and frame of a segment: pictures, flow, confidence, fill."""
 
 LONGEST_SEGMENT = 80
@@ -289,7 +289,7 @@ def check_options(options: RemoveOptions) -> None:
         raise UsageError(f"--feather {options.feather} is not a width of 0 to 64 pixels")
     if spec.weights is None and options.weights is not None:
         raise UsageError(f"method {spec.name!r} has no network and takes no --weights; leave the option out")
-    if spec.weights is None and not options.propagate:
+    if spec.name == "propagate" and not options.propagate:
         raise UsageError(f"--no-propagate leaves method {spec.name!r} nothing to do; choose another --method")
 
 

@@ -109,7 +109,7 @@ def _figure(strip: Strip) -> str:
     head = "".join(f"<span>{escape(caption)}</span>" for caption in strip.captions)
     frames = " and ".join(str(frame) for frame in strip.frames)
     several = "s" if len(strip.frames) > 1 else ""
-    how = "; the second is the one filled worst" if several else ""
+    how = "; the second, below, is the one filled worst" if several else ""
     return (
         f'<figure style="max-width: {strip.width}px"><div class="captions">{head}</div>'
         f'<a href="{strip.file}"><img src="{strip.file}" width="{strip.width}" height="{strip.height}" '

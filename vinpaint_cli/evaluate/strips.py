@@ -49,11 +49,7 @@ def strip(truth: Bytes, holes: Bool, results: Mapping[str, Bytes], frames: Seque
 
 def captions(methods: Sequence[str]) -> list[str]:
     """What stands above the columns of a strip."""
-    return [
-        "source",
-        "hole",
-        *(text for name in methods for text in (name, f"difference ×{DIFFERENCE_GAIN}")),
-    ]
+    return ["source, hole", *(f"{name}, difference ×{DIFFERENCE_GAIN}" for name in methods)]
 
 
 def tinted(picture: Bytes, hole: Bool) -> Bytes:

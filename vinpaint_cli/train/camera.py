@@ -101,7 +101,9 @@ def put_in_front(
     middle = np.array([(b + 3) / 2, (a + 3) / 2])
     scales = np.exp(time * rng.normal(0, 0.01))
     shift = place + time[:, None] * velocity - np.array([width, height]) / 2
-    path = Path(middle - shift * scales[:, None], scales, time * rng.normal(0, 0.01), np.zeros((len(time), 2)))
+    path = Path(
+        middle - shift * scales[:, None], scales, time * rng.normal(0, 0.01), np.zeros((len(time), 2))
+    )
     seen = view(piece, path, (width, height))
     alpha = seen[:, 3:] * _inside(path, (width, height), tuple(piece.shape[-2:]))
     return clip + alpha * (seen[:, :3] - clip)

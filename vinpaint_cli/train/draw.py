@@ -8,7 +8,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from vinpaint_cli.errors import InputError
-from vinpaint_cli.train.camera import put_in_front, random_path, view
+from vinpaint_cli.train.camera import Path, put_in_front, random_path, view
 from vinpaint_cli.train.holes import draw_holes, draw_kind, outline
 from vinpaint_cli.train.pack import Bytes, Pack, Photo, Sample, Shot
 
@@ -182,7 +181,7 @@ def moved_photo(
     path = random_path(rng, time, (photo.shape[1], photo.shape[0]), size, speed)
     hole = torch.zeros(1, *picture.shape[1:])
     if attached:
-        hole = torch.from_numpy(_attached(rng, *photo.shape[:2], path.centres.mean(0), path.scales.mean(), size))
+        hole = torch.from_numpy(_attached(rng, photo.shape[:2], path, size))
     seen = view(torch.cat([picture, hole]), path, size)
     clip = seen[:, :3]
     if rng.random() < 0.5:
@@ -194,10 +193,13 @@ def moved_photo(
 
 
 def _attached(
-    rng: np.random.Generator, h: int, w: int, centre: Any, scale: float, size: tuple[int, int]
+    rng: np.random.Generator, photo: tuple[int, ...], path: Path, size: tuple[int, int]
 ) -> npt.NDArray[np.float32]:
-    """A hole on the photo itself, where the camera looks: float ``(1, h, w)``."""
-    inner = draw_holes(rng, "still", np.zeros(1, np.int64), max(8, round(size[1] * scale)), max(8, round(size[0] * scale)))[0]
+    """A hole on the photo itself ``(H, W)``, where the camera looks: float ``(1, H, W)``."""
+    h, w = photo[:2]
+    centre, scale = path.centres.mean(0), float(path.scales.mean())
+    height, width = max(8, round(size[1] * scale)), max(8, round(size[0] * scale))
+    inner = draw_holes(rng, "still", np.zeros(1, np.int64), height, width)[0]
     hole = np.zeros((1, h, w), np.float32)
     y, x = round(centre[1] - inner.shape[0] / 2), round(centre[0] - inner.shape[1] / 2)
     rows = slice(max(0, y), min(h, y + inner.shape[0]))
@@ -211,7 +213,9 @@ def collate(clips: Sequence[tuple[Bytes, Bytes, Bytes]]) -> Batch:
     """Clips of one shape, channels last, as one batch, channels first."""
     truth, found, shares = (torch.from_numpy(np.stack(parts)) for parts in zip(*clips, strict=True))
     return Batch(
-        truth.permute(0, 1, 4, 2, 3).contiguous(), found.permute(0, 1, 4, 2, 3).contiguous(), shares[:, :, None]
+        truth.permute(0, 1, 4, 2, 3).contiguous(),
+        found.permute(0, 1, 4, 2, 3).contiguous(),
+        shares[:, :, None],
     )
 
 
@@ -225,12 +229,25 @@ def crop(
     scale = float(np.exp(rng.uniform(np.log(least), 0.0))) if least < 1 else least
     new = max(height, round(h * scale)), max(width, round(w * scale))
     if new != (h, w):
-        truth, found, shares = _scaled(truth, new), _scaled(found, new), _scaled(shares[..., None], new)[..., 0]
-    spots = [(int(rng.integers(new[0] - height + 1)), int(rng.integers(new[1] - width + 1))) for _ in range(4)]
+        truth, found, shares = _scaled(truth, new), _scaled(found, new), shrink_shares(shares, new)
+    spots = [
+        (int(rng.integers(new[0] - height + 1)), int(rng.integers(new[1] - width + 1))) for _ in range(4)
+    ]
     fullest = max(int((shares[:, y : y + height, x : x + width] > 8).sum()) for y, x in spots)
     y, x = next(s for s in spots if _open(shares, s, size) * 3 >= fullest)
     part = slice(None), slice(y, y + height), slice(x, x + width)
     return truth[part], found[part], shares[part]
+
+
+def shrink_shares(shares: Bytes, size: tuple[int, int]) -> Bytes:
+    """``(T, h, w)`` → another ``(height, width)``; what a hidden pixel contributes to stays hidden.
+
+    As the adapters of networks do it, so that training sees the borders that they make.
+    """
+    mean = _scaled(shares[..., None], size)[..., 0]
+    hidden = torch.from_numpy((shares >= 128).astype(np.float32))[:, None]
+    touched = functional.interpolate(hidden, size=size, mode="bilinear", antialias=True)[:, 0] > 0
+    return np.where(touched.numpy(), np.maximum(mean, 128), mean).astype(np.uint8)
 
 
 def _open(shares: Bytes, spot: tuple[int, int], size: tuple[int, int]) -> int:
@@ -272,4 +289,15 @@ def _turned(rng: np.random.Generator, *parts: Bytes) -> tuple[Bytes, Bytes, Byte
     return first, second, third
 
 
-__all__ = ["Batch", "Draws", "Mix", "Photo", "Sample", "Shot", "crop", "held_out", "moved_photo", "validation"]
+__all__ = [
+    "Batch",
+    "Draws",
+    "Mix",
+    "Photo",
+    "Sample",
+    "Shot",
+    "crop",
+    "held_out",
+    "moved_photo",
+    "validation",
+]

@@ -30,7 +30,9 @@ def draw_holes(rng: np.random.Generator, kind: str, steps: npt.NDArray[np.int64]
     if kind == "object":
         return _object(rng, steps, h, w)
     past = steps - steps[0]
-    return np.array(moving_holes(rng, min(int(past[-1]) + 1, WANDERING), h, w)[np.minimum(past, WANDERING - 1)])
+    return np.array(
+        moving_holes(rng, min(int(past[-1]) + 1, WANDERING), h, w)[np.minimum(past, WANDERING - 1)]
+    )
 
 
 def _box(rng: np.random.Generator, h: int, w: int) -> Bool:

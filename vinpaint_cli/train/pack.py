@@ -49,7 +49,7 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """Consecutive frames without a cut, as jpegs of one size. ``still``: neither camera nor much else moves."""
+    """Consecutive frames without a cut, as jpegs of one size. ``still``: hardly anything moves."""
 
     name: str
     group: str
@@ -147,7 +147,9 @@ class PackWriter:
         return start, len(blob)
 
     def _failed(self, exc: OSError) -> OutputError:
-        return OutputError(f"cannot write {self.path}: {exc.strerror or exc}; make room or choose another folder")
+        return OutputError(
+            f"cannot write {self.path}: {exc.strerror or exc}; make room or choose another folder"
+        )
 
 
 class Pack:
@@ -160,7 +162,9 @@ class Pack:
             with self.path.open("rb") as file:
                 self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as exc:
-            raise InputError(f"cannot open the pack {path}: {exc}; make one with `vinpaint train pack`") from exc
+            raise InputError(
+                f"cannot open the pack {path}: {exc}; make one with `vinpaint train pack`"
+            ) from exc
         self.index = self._read_index()
 
     def __reduce__(self) -> tuple[type[Pack], tuple[Path]]:
@@ -206,7 +210,7 @@ def decode(jpeg: bytes) -> Bytes:
     """A jpeg → RGB ``(h, w, 3)`` uint8, by torchvision, or by Pillow where that is absent."""
     try:
         import torch
-        from torchvision.io import ImageReadMode, decode_jpeg
+        from torchvision.io import ImageReadMode, decode_jpeg  # type: ignore[import-untyped]  # it has no types
     except (ImportError, OSError, RuntimeError):
         return _decode_slowly(jpeg)
     data = torch.frombuffer(bytearray(jpeg), dtype=torch.uint8)

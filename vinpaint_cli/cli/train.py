@@ -1,0 +1,176 @@
+"""``vinpaint train pack|sttn|export``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vinpaint_cli.cli import options as o
+from vinpaint_cli.cli.console import console_of
+from vinpaint_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from vinpaint_cli.train.config import TrainConfig
+    from vinpaint_cli.train.recipe_sttn import STTNRecipe
+
+Sources = Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Folders or files.")]
+Out = Annotated[str, typer.Option("--out", "-o", metavar="PATH", help="Where the result goes.")]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="Seed of everything drawn at random.")]
+Data = Annotated[
+    list[str], typer.Option("--data", metavar="PACK|FOLDER", help="Packs, or folders of them; repeatable.")
+]
+Minutes = Annotated[
+    float | None, typer.Option(min=0, metavar="M", help="Length of the run instead of steps.")
+]
+Size = Annotated[str | None, typer.Option(metavar="WxH", help="Size of the clips trained on.")]
+
+
+def train_app() -> typer.Typer:
+    """The commands below ``vinpaint train``."""
+    app = typer.Typer(help="Train networks: pack data, train, export weights.")
+    app.command("pack")(pack)
+    app.command("sttn")(sttn)
+    app.command("export")(export)
+    return app
+
+
+def pack(
+    context: typer.Context,
+    sources: Sources,
+    out: Out = "data.vpack",
+    propagated: Annotated[int, typer.Option(min=0, metavar="N", help="Samples with propagated holes.")] = 0,
+    photos: Annotated[bool, typer.Option(help="Pack photos.")] = True,
+    shots: Annotated[bool, typer.Option(help="Pack shots of videos.")] = True,
+    photo_side: Annotated[int, typer.Option(min=64, metavar="PX", help="Longest side of photos.")] = 640,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of the jpegs.")] = 90,
+    still: Annotated[str, typer.Option(metavar="PATTERN", help="Sources of standing cameras.")] = "intel",
+    licence: Annotated[
+        list[str] | None, typer.Option(metavar="SOURCE=LICENCE", help="Licence of a source; repeatable.")
+    ] = None,
+    seed: Seed = None,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Put photos and videos into one file that training reads anywhere.
+
+    The source of a file is its name before `__`, else its folder. With --propagated, holes are drawn over
+    clips and filled by optical flow as `remove` does it, so that a network learns what is left to do.
+    """
+    from vinpaint_cli.train.build import PackOptions, build
+
+    console = console_of(context)
+    console.setup(quiet, verbose)
+    options = PackOptions(
+        propagated=propagated,
+        photos=photos,
+        shots=shots,
+        photo_side=photo_side,
+        quality=quality,
+        still_groups=still,
+        seed=seed or 0,
+    )
+    build(sources, out, options, _pairs(licence or []), console.detail)
+    console.say(f"{out}: {Path(out).stat().st_size / 2**20:.1f} MiB", "bold")
+
+
+def sttn(
+    context: typer.Context,
+    data: Data,
+    out: Out,
+    config: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="tiny, small, base or a TOML file.")
+    ] = "small",
+    steps: Annotated[int | None, typer.Option(min=0, metavar="N", help="Length of the run.")] = None,
+    minutes: Minutes = None,
+    batch: Annotated[int | None, typer.Option(min=1, metavar="N", help="Clips in a batch.")] = None,
+    size: Size = None,
+    rate: Annotated[float | None, typer.Option(min=0, help="Highest learning rate.")] = None,
+    device: o.Device = "auto",
+    precision: Annotated[str | None, typer.Option(metavar="P", help="fp32 or bf16.")] = None,
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes that draw batches.")] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
+    resume: Annotated[str | None, typer.Option(metavar="DIR", help="Go on from this run.")] = None,
+    seed: Seed = None,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Train an STTN. Ctrl-C saves; `--resume` goes on exactly where it stopped.
+
+    Options given with --resume change the run's own; without any it goes on as it was.
+    """
+    from vinpaint_cli.train import checkpoint
+    from vinpaint_cli.train.config import TrainConfig, changed, read_config
+    from vinpaint_cli.train.loop import train
+    from vinpaint_cli.train.pack import open_packs
+
+    console = console_of(context)
+    console.setup(quiet, verbose)
+    state = None if resume is None else checkpoint.read(resume)
+    settings = read_config(config) if state is None else TrainConfig.from_dict(state["config"])
+    length: dict[str, Any] = {"steps": steps, "minutes": minutes, "rate": rate}
+    if minutes is not None:
+        length["steps"] = steps or 0
+    drawn = {"batch": batch, "size": _size(size)}
+    settings = changed(settings, drawn, length, precision=precision, seed=seed)
+    recipe, chosen = _recipe(settings, device, compiled)
+    if workers is None:
+        workers = max(1, min(12, (os.cpu_count() or 2) - 2)) if chosen != "cpu" else 1
+    run = _run(out, chosen, workers, console.say)
+    progress = train(recipe, open_packs(data), run, state)
+    console.say(
+        f"{out}: {progress.step} steps, {progress.seconds / 60:.0f} minutes, {progress.metrics}", "bold"
+    )
+
+
+def export(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run, or a checkpoint.")],
+    out: Out = "sttn.safetensors",
+    licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "Apache-2.0",
+    quiet: o.Quiet = False,
+) -> None:
+    """Write the weights of a run as float16 safetensors for `--weights`."""
+    from vinpaint_cli.train.export import export as write
+
+    console = console_of(context)
+    console.setup(quiet, False)
+    path = write(run, out, licence)
+    console.say(f"{path}: {path.stat().st_size / 2**20:.1f} MiB", "bold")
+
+
+def _recipe(settings: TrainConfig, device: str, compiled: bool) -> tuple[STTNRecipe, str]:
+    import torch
+
+    from vinpaint_cli.engine.device import place
+    from vinpaint_cli.train.recipe_sttn import STTNRecipe
+
+    chosen = place(device).device
+    torch.manual_seed(settings.seed)
+    return STTNRecipe(settings, torch.device(chosen), compiled), chosen
+
+
+def _run(out: str, device: str, workers: int, say: Any) -> Any:
+    import torch
+
+    from vinpaint_cli.train.loop import Run
+
+    return Run(Path(out), torch.device(device), workers, say=say)
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    width, mark, height = text.lower().partition("x")
+    if not (mark and width.isdigit() and height.isdigit()):
+        raise UsageError(f"--size {text!r} is not a size; write it like 432x240")
+    return int(width), int(height)
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    pairs = dict(text.partition("=")[::2] for text in texts)
+    if not all(pairs.values()):
+        raise UsageError("--licence is written SOURCE=LICENCE, like kodak=unrestricted")
+    return pairs

@@ -1,0 +1,164 @@
+"""What a training run is told: the network, the data and the optimisation, from a preset or a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vinpaint_cli.errors import UsageError
+from vinpaint_cli.train.draw import Mix
+
+T = TypeVar("T")
+
+PRECISIONS = ("fp32", "bf16")
+
+
+@dataclass(frozen=True, slots=True)
+class Optimisation:
+    """How weights are moved.
+
+    ``steps`` or, when 0, ``minutes`` end the run; the learning rate warms up over ``warmup`` steps and then
+    follows a cosine down to ``floor`` times ``rate``. ``clip``: largest norm of the gradient. ``ema``: decay
+    of the averaged weights. Weights of the losses: ``hole`` and ``valid`` (L1, STTN Eq. 6–7), ``error``
+    (logarithm of the squared error, which is what PSNR measures), ``adversarial`` (Eq. 10; 0 = no
+    discriminator), switched on from step ``adversarial_from``.
+    """
+
+    steps: int = 0
+    minutes: float = 0.0
+    rate: float = 1e-4
+    warmup: int = 500
+    floor: float = 0.02
+    betas: tuple[float, float] = (0.0, 0.99)
+    clip: float = 1.0
+    ema: float = 0.999
+    hole: float = 1.0
+    valid: float = 1.0
+    error: float = 0.0
+    adversarial: float = 0.01
+    adversarial_from: int = 0
+    discriminator: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """A whole run; :meth:`to_dict` goes into its checkpoints."""
+
+    network: Mapping[str, Any]
+    data: Mix = field(default_factory=Mix)
+    train: Optimisation = field(default_factory=Optimisation)
+    precision: str = "fp32"
+    seed: int = 2020
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"precision {self.precision!r} is not known; train in {' or '.join(PRECISIONS)}")
+        if len(self.data.frames) != len(self.data.frame_weights):
+            raise UsageError("data.frames and data.frame_weights must be equally long")
+        if self.train.steps < 0 or self.train.minutes < 0 or self.data.batch < 1:
+            raise UsageError("steps and minutes must not be negative, and a batch holds at least one clip")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Inverse of :meth:`to_dict`; absent keys take their defaults. UsageError for unknown ones."""
+        known = {f.name for f in fields(cls)}
+        if set(values) - known:
+            raise UsageError(f"unknown tables or keys {sorted(set(values) - known)}; known: {sorted(known)}")
+        return cls(
+            network=dict(values.get("network", {})),
+            data=_table(Mix, values.get("data", {})),
+            train=_table(Optimisation, values.get("train", {})),
+            precision=str(values.get("precision", "fp32")),
+            seed=int(values.get("seed", 2020)),
+        )
+
+
+SMALL: dict[str, Any] = {
+    "network": {
+        "channels": 128,
+        "blocks": 5,
+        "patches": [[27, 15], [9, 15], [9, 5], [3, 5]],
+        "size": [432, 240],
+        "reduction": 8,
+        "prefill": True,
+    },
+    "data": {"batch": 8, "frames": [1, 5], "frame_weights": [0.25, 0.75]},
+    "train": {
+        "steps": 100_000,
+        "rate": 5e-4,
+        "betas": [0.9, 0.99],
+        "valid": 0.05,
+        "error": 0.1,
+        "adversarial": 0.0,
+    },
+    "precision": "bf16",
+}
+"""Small enough to travel in the package and to run on two CPU cores."""
+
+BASE: dict[str, Any] = {"network": {}, "data": {"batch": 8}, "train": {"steps": 500_000}}
+"""The paper's network, losses and optimiser."""
+
+TINY: dict[str, Any] = {
+    **SMALL,
+    "network": {**SMALL["network"], "channels": 96, "blocks": 4, "size": [216, 120]},
+    "data": {"batch": 8, "size": [216, 120], "frames": [1, 3, 5], "frame_weights": [0.5, 0.3, 0.2]},
+}
+"""Small enough to be trained on two CPU cores: it corrects at half the resolution."""
+
+PRESETS = {"tiny": TINY, "small": SMALL, "base": BASE}
+
+
+def read_config(name: str) -> TrainConfig:
+    """A preset by name, or a TOML file with tables ``network``, ``data`` and ``train``.
+
+    A file may name a preset under ``preset`` and change some of its values. Raises UsageError.
+    """
+    if name in PRESETS:
+        return TrainConfig.from_dict(PRESETS[name])
+    try:
+        values = tomllib.loads(Path(name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        choices = ", ".join(PRESETS)
+        raise UsageError(
+            f"cannot read the configuration {name}: {exc}; give {choices} or a TOML file"
+        ) from exc
+    preset = values.pop("preset", None)
+    if preset is not None and preset not in PRESETS:
+        raise UsageError(f"{name}: there is no preset {preset!r}; choose one of {', '.join(PRESETS)}")
+    merged = dict(PRESETS.get(str(preset), {}))
+    for key, value in values.items():
+        merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) else value
+    return TrainConfig.from_dict(merged)
+
+
+def changed(
+    config: TrainConfig, data: Mapping[str, Any], train: Mapping[str, Any], **own: Any
+) -> TrainConfig:
+    """A copy with those values that are not None."""
+    return replace(
+        config,
+        data=replace(config.data, **_given(data)),
+        train=replace(config.train, **_given(train)),
+        **_given(own),
+    )
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _table(kind: type[T], values: Mapping[str, Any]) -> T:
+    try:
+        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    except TypeError as exc:
+        known = sorted(f.name for f in fields(kind))  # type: ignore[arg-type]  # both are dataclasses
+        raise UsageError(
+            f"a training configuration has no such key: {exc}; known: {', '.join(known)}"
+        ) from exc

@@ -1,0 +1,104 @@
+"""What a run leaves to look at: numbers as CSV, pictures as PNG."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vinpaint_cli.errors import OutputError
+
+LOG = "log.csv"
+VALIDATION = "validation.csv"
+
+
+class Table:
+    """A CSV file that grows; rows after ``step`` of an earlier attempt are cut off."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = path
+        self._columns: list[str] = []
+        rows: list[dict[str, str]] = []
+        if path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                reader = csv.DictReader(file)
+                rows = [row for row in reader if row.get("step", "").isdigit() and int(row["step"]) <= step]
+                self._columns = list(reader.fieldnames or [])
+        if rows:
+            self._write(rows, "w", header=True)
+        else:
+            self._columns = []
+
+    def add(self, row: Mapping[str, float]) -> None:
+        """Append one row; the first one names the columns, later ones may lack some."""
+        fresh = not self._columns
+        self._columns = self._columns or list(row)
+        values = {key: _text(value) for key, value in row.items() if key in self._columns}
+        self._write([values], "w" if fresh else "a", header=fresh)
+
+    def _write(self, rows: list[dict[str, str]], mode: str, header: bool) -> None:
+        try:
+            with self.path.open(mode, newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, self._columns, restval="")
+                if header:
+                    writer.writeheader()
+                writer.writerows(rows)
+        except OSError as exc:
+            raise OutputError(f"cannot write {self.path}: {exc.strerror or exc}; make room") from exc
+
+
+class Means:
+    """Running means of named numbers."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[float, int]] = {}
+
+    def add(self, numbers: Mapping[str, float]) -> None:
+        """Count one observation."""
+        for name, value in numbers.items():
+            total, count = self._sums.get(name, (0.0, 0))
+            self._sums[name] = total + value, count + 1
+
+    def take(self) -> dict[str, float]:
+        """The means so far; starts anew."""
+        means = {name: total / count for name, (total, count) in self._sums.items()}
+        self._sums = {}
+        return means
+
+
+def write_png(path: Path, picture: Tensor) -> None:
+    """``(3, h, w)`` in [0, 1] as an 8-bit PNG; OutputError when it cannot be written."""
+    pixels = picture.mul(255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    height, width = pixels.shape[:2]
+    raw = b"".join(b"\x00" + row.tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(raw, 6)) + _chunk(b"IEND", b"")
+    try:
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+    except OSError as exc:
+        raise OutputError(f"cannot write {path}: {exc.strerror or exc}; make room") from exc
+
+
+def write_json(path: Path, value: object) -> None:
+    """A small file a person can read; OutputError when it cannot be written."""
+    try:
+        path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    except OSError as exc:
+        raise OutputError(f"cannot write {path}: {exc.strerror or exc}; make room") from exc
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _text(value: float) -> str:
+    if isinstance(value, int) or not math.isfinite(value):
+        return str(value)
+    return f"{value:.6g}"

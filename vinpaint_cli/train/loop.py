@@ -1,0 +1,307 @@
+"""The one loop all networks are trained by; what a step does is the business of a recipe."""
+
+from __future__ import annotations
+
+import copy
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from vinpaint_cli.errors import Interrupted, OutputError, VinpaintError
+from vinpaint_cli.train import checkpoint
+from vinpaint_cli.train.config import Optimisation, TrainConfig
+from vinpaint_cli.train.draw import Batch, Draws, validation
+from vinpaint_cli.train.journal import LOG, VALIDATION, Means, Table, write_json, write_png
+from vinpaint_cli.train.pack import Pack
+
+BAD_BATCH = "bad_batch.pt"
+
+
+class Diverged(VinpaintError):
+    """The loss is no longer a number; the last checkpoint is from before."""
+
+
+class Recipe(Protocol):
+    """What a method brings to the loop."""
+
+    name: str
+    config: TrainConfig
+
+    @property
+    def generator(self) -> nn.Module:
+        """The network that is averaged, judged and exported."""
+        ...
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]:
+        """Everything with weights, by name."""
+        ...
+
+    @property
+    def optimisers(self) -> Mapping[str, Optimizer]:
+        """One per module."""
+        ...
+
+    @property
+    def network_config(self) -> dict[str, Any]:
+        """What rebuilds the generator."""
+        ...
+
+    def step(self, batch: Batch, number: int) -> dict[str, float]:
+        """Move the weights once, unless loss or gradient is not finite; what the log shows."""
+        ...
+
+    def show(self, network: nn.Module, batch: Batch) -> tuple[dict[str, float], Tensor]:
+        """Judge a network: numbers and a picture ``(3, h, w)`` in [0, 1]."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Where and how a run is carried out; nothing here changes its result but ``device``.
+
+    ``workers``: processes that draw batches, 0 = this one. ``log_every``, ``save_every``: steps, and
+    ``save_seconds`` the longest time between checkpoints. ``stop_at``: leave early at this step, as Ctrl-C
+    does. ``say`` is told one line at a time.
+    """
+
+    out: Path
+    device: torch.device
+    workers: int = 0
+    log_every: int = 20
+    save_every: int = 1000
+    save_seconds: float = 600.0
+    stop_at: int | None = None
+    say: Callable[[str], None] = field(default=lambda line: None)
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run has come: steps done, seconds spent in all, best validation so far in dB."""
+
+    step: int = 0
+    seconds: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    def share(self, settings: Optimisation) -> float:
+        """0 at the start, 1 when steps or minutes are used up."""
+        if settings.steps:
+            return self.step / settings.steps
+        return self.seconds / (60 * settings.minutes) if settings.minutes else 0.0
+
+
+def train(recipe: Recipe, packs: Sequence[Pack], run: Run, resume: dict[str, Any] | None = None) -> Progress:
+    """Train until steps or minutes are used up; returns how far it came.
+
+    resume: a checkpoint to go on from. Raises Diverged when loss or gradient stop being numbers,
+    Interrupted after Ctrl-C (once the run is saved), OutputError when the disk is full.
+    """
+    _prepare_folder(run.out, recipe)
+    ema = copy.deepcopy(recipe.generator).eval().requires_grad_(False)
+    progress = Progress() if resume is None else _restore(recipe, ema, resume)
+    return _Session(recipe, packs, run, ema, progress).go()
+
+
+class _Session:
+    """One sitting of a run."""
+
+    def __init__(
+        self, recipe: Recipe, packs: Sequence[Pack], run: Run, ema: nn.Module, progress: Progress
+    ) -> None:
+        self.recipe, self.run, self.ema, self.progress = recipe, run, ema, progress
+        self.settings = recipe.config.train
+        self.draws = Draws(packs, recipe.config.data, recipe.config.seed)
+        self.checks = validation(packs, recipe.config.data.size, max(recipe.config.data.frames))
+        self.sources = [vars_of(source) for pack in packs for source in pack.index.sources]
+        self.log = Table(run.out / LOG, progress.step)
+        self.judged = Table(run.out / VALIDATION, progress.step)
+        self.saved_at = time.monotonic()
+
+    def go(self) -> Progress:
+        """Step until the end, a signal or ``stop_at``; always leaves a checkpoint."""
+        with stop_signals() as stopped:
+            try:
+                self._walk(stopped)
+            except RuntimeError:  # the signal may have ended the workers too
+                if not stopped.is_set():
+                    raise
+            self.save()
+        if stopped.is_set():
+            raise Interrupted(f"stopped at step {self.progress.step}; go on with --resume {self.run.out}")
+        return self.progress
+
+    def _walk(self, stopped: threading.Event) -> None:
+        means, began, before = Means(), time.monotonic(), self.progress.seconds
+        for batch in self._batches():
+            if self._finished() or stopped.is_set() or self.progress.step == self.run.stop_at:
+                return
+            means.add(self._step(batch))
+            self.progress.seconds = before + time.monotonic() - began
+            if self.progress.step % self.run.log_every == 0:
+                self._log(means.take())
+            if self._due():
+                self.save()
+
+    def _finished(self) -> bool:
+        return self.progress.share(self.settings) >= 1
+
+    def _due(self) -> bool:
+        overdue = time.monotonic() - self.saved_at > self.run.save_seconds
+        return overdue or self.progress.step % self.run.save_every == 0
+
+    def _batches(self) -> Iterator[Batch]:
+        first = self.progress.step
+        if self.run.workers == 0:
+            for step in range(first, len(self.draws)):
+                yield self.draws[step]
+            return
+        loader = DataLoader(
+            self.draws,
+            batch_size=None,
+            sampler=range(first, len(self.draws)),
+            num_workers=self.run.workers,
+            prefetch_factor=4,
+            worker_init_fn=_quiet_worker,
+            multiprocessing_context="spawn",
+        )
+        yield from loader
+
+    def _step(self, batch: Batch) -> dict[str, float]:
+        rate = learning_rate(self.settings, self.progress)
+        for optimiser in self.recipe.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+        numbers = self.recipe.step(batch.to(self.run.device), self.progress.step)
+        if not all(math.isfinite(value) for value in numbers.values()):
+            self._give_up(batch, numbers)
+        average(self.ema, self.recipe.generator, self.settings.ema, self.progress.step)
+        self.progress.step += 1
+        return {"rate": rate, **numbers}
+
+    def _give_up(self, batch: Batch, numbers: Mapping[str, float]) -> None:
+        path = self.run.out / BAD_BATCH
+        with suppress(OutputError):
+            parts = {"truth": batch.truth, "found": batch.found, "shares": batch.shares}
+            checkpoint.write(path, {"step": self.progress.step, **parts})
+        told = ", ".join(f"{name} {value}" for name, value in numbers.items() if not math.isfinite(value))
+        raise Diverged(
+            f"step {self.progress.step} gave {told}; its batch (seed {self.recipe.config.seed}) is in "
+            f"{path}; go on from {self.run.out} with a smaller rate or in fp32"
+        )
+
+    def _log(self, means: Mapping[str, float]) -> None:
+        seconds = self.progress.seconds
+        self.log.add({"step": self.progress.step, "seconds": round(seconds, 1), **means})
+        told = " ".join(f"{name} {value:.4g}" for name, value in means.items())
+        self.run.say(f"step {self.progress.step}  {seconds:.0f} s  {told}")
+
+    def save(self) -> None:
+        """Judge the averaged weights and write everything down."""
+        self._judge()
+        state = {
+            "method": self.recipe.name,
+            "config": self.recipe.config.to_dict(),
+            "network": self.recipe.network_config,
+            "step": self.progress.step,
+            "seconds": self.progress.seconds,
+            "metrics": self.progress.metrics,
+            "sources": self.sources,
+            "modules": {name: module.state_dict() for name, module in self.recipe.modules.items()},
+            "optimisers": {name: opt.state_dict() for name, opt in self.recipe.optimisers.items()},
+            "ema": self.ema.state_dict(),
+            "random": checkpoint.random_state(),
+        }
+        checkpoint.write(self.run.out / checkpoint.NAME, state)
+        self.saved_at = time.monotonic()
+
+    def _judge(self) -> None:
+        if not self.checks:
+            return
+        means, strips = Means(), []
+        for batch in self.checks:
+            numbers, picture = self.recipe.show(self.ema, batch.to(self.run.device))
+            means.add(numbers)
+            strips.append(picture)
+        self.progress.metrics = {name: round(value, 4) for name, value in means.take().items()}
+        self.judged.add({"step": self.progress.step, **self.progress.metrics})
+        write_png(self.run.out / "strip.png", torch.cat(strips[:: max(1, len(strips) // 8)], dim=1))
+        told = " ".join(f"{name} {value}" for name, value in self.progress.metrics.items())
+        self.run.say(f"step {self.progress.step}  validation: {told}")
+
+
+def learning_rate(settings: Optimisation, progress: Progress) -> float:
+    """Linear warm-up, then a cosine from ``rate`` to ``floor``·``rate``."""
+    warm = min(1.0, (progress.step + 1) / max(1, settings.warmup))
+    wave = 0.5 + 0.5 * math.cos(math.pi * min(1.0, progress.share(settings)))
+    return settings.rate * warm * (settings.floor + (1 - settings.floor) * wave)
+
+
+@torch.no_grad()
+def average(ema: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Exponential moving average of the weights; early on it follows faster."""
+    keep = min(decay, (1 + step) / (10 + step))
+    old: list[Tensor] = list(ema.parameters())
+    new = [p.detach() for p in network.parameters()]
+    torch._foreach_lerp_(old, new, 1 - keep)
+    for mine, theirs in zip(ema.buffers(), network.buffers(), strict=True):
+        mine.copy_(theirs)
+
+
+def vars_of(source: Any) -> dict[str, str]:
+    """Name and licence of a source, as plain values."""
+    return {"name": str(source.name), "licence": str(source.licence)}
+
+
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """While entered, SIGINT and SIGTERM set an event instead of breaking a step off."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: event.set()) for number in numbers}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _prepare_folder(out: Path, recipe: Recipe) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise OutputError(
+            f"cannot make the folder {out}: {exc.strerror or exc}; choose another --out"
+        ) from exc
+    write_json(out / "config.json", recipe.config.to_dict())
+
+
+def _restore(recipe: Recipe, ema: nn.Module, state: dict[str, Any]) -> Progress:
+    for name, module in recipe.modules.items():
+        if name in state["modules"]:  # a discriminator may join later
+            module.load_state_dict(state["modules"][name])
+    for name, optimiser in recipe.optimisers.items():
+        if name in state["optimisers"]:
+            optimiser.load_state_dict(state["optimisers"][name])
+    ema.load_state_dict(state["ema"])
+    checkpoint.restore_random(state["random"])
+    return Progress(int(state["step"]), float(state["seconds"]), dict(state["metrics"]))
+
+
+def _quiet_worker(number: int) -> None:
+    """Workers draw on one thread each, and leave Ctrl-C to the loop."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,166 @@
+"""How STTN is trained: on the composite, and against T-PatchGAN when asked to (paper, section 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from vinpaint_cli.errors import UsageError
+from vinpaint_cli.methods.sttn.net import HIDDEN, STTN, STTNConfig
+from vinpaint_cli.nets.discriminator import TemporalPatchGAN
+from vinpaint_cli.train import losses
+from vinpaint_cli.train.config import TrainConfig
+from vinpaint_cli.train.draw import Batch
+
+Numbers = dict[str, float]
+
+
+class STTNRecipe:
+    """One generator, perhaps a discriminator, and what a step does with them (a ``Recipe``)."""
+
+    name = "sttn"
+
+    def __init__(self, config: TrainConfig, device: torch.device, compiled: bool = False) -> None:
+        self.config, self.device = config, device
+        try:
+            shape = STTNConfig.from_dict(config.network)
+        except ValueError as exc:
+            raise UsageError(f"the network of this configuration cannot be built: {exc}") from exc
+        if not shape.fits(*config.data.size):
+            raise UsageError(
+                f"clips of {config.data.size[0]}x{config.data.size[1]} do not split into the patches "
+                f"{shape.patches} on 1/{shape.reduction} of the frame; change --size"
+            )
+        self.generator = STTN(shape).to(device).to(memory_format=torch.channels_last)
+        settings = config.train
+        self._optimisers = {"generator": self._adam(self.generator)}
+        self.discriminator: TemporalPatchGAN | None = None
+        if settings.adversarial > 0:
+            self.discriminator = TemporalPatchGAN(settings.discriminator).to(device)
+            self._optimisers["discriminator"] = self._adam(self.discriminator)
+        self._fill: Callable[..., Any] = torch.compile(self._forward) if compiled else self._forward
+
+    def _adam(self, network: nn.Module) -> Adam:
+        settings = self.config.train
+        return Adam(network.parameters(), lr=settings.rate, betas=settings.betas)
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]:
+        """Everything with weights."""
+        named: dict[str, nn.Module] = {"generator": self.generator}
+        return named | ({"discriminator": self.discriminator} if self.discriminator is not None else {})
+
+    @property
+    def optimisers(self) -> Mapping[str, Adam]:
+        """One per module."""
+        return self._optimisers
+
+    @property
+    def network_config(self) -> dict[str, Any]:
+        """What rebuilds the generator."""
+        return self.generator.config.to_dict()
+
+    def step(self, batch: Batch, number: int) -> Numbers:
+        """Move the weights once; returns what the log shows. ``number`` counts steps from 0."""
+        truth, found, shares = unpack(batch)
+        with self._precision():
+            predicted = self._fill(self.generator, found, shares)
+        predicted = predicted.float()
+        shown = losses.composite(found, predicted, shares)
+        adversarial = self.discriminator is not None and number >= self.config.train.adversarial_from
+        numbers: Numbers = {}
+        if adversarial:
+            numbers["discriminator"] = self._judge(truth, shown.detach())
+        total, parts = self._total(truth, shown, predicted, shares, adversarial)
+        numbers |= self._move("generator", total)
+        gain = losses.psnr(shown.detach(), truth, shares).mean()
+        return {"loss": float(total.detach()), **parts, "psnr": float(gain), **numbers}
+
+    def _total(
+        self, truth: Tensor, shown: Tensor, predicted: Tensor, shares: Tensor, adversarial: bool
+    ) -> tuple[Tensor, Numbers]:
+        settings = self.config.train
+        hole = losses.hole_l1(shown, truth, shares)
+        valid = losses.valid_l1(predicted, truth, shares)
+        total = settings.hole * hole + settings.valid * valid
+        if settings.error > 0:
+            total = total + settings.error * losses.log_error(shown, truth, shares)
+        parts = {"hole": float(hole.detach()), "valid": float(valid.detach())}
+        if adversarial and self.discriminator is not None:
+            with self._precision():
+                score = self.discriminator(shown).float()
+            fooled = losses.hinge_generator(score)
+            total = total + settings.adversarial * fooled
+            parts["fooled"] = float(fooled.detach())
+        return total, parts
+
+    def _judge(self, truth: Tensor, shown: Tensor) -> float:
+        """Train the discriminator first, as STTN does in every step."""
+        assert self.discriminator is not None
+        with self._precision():
+            real, fake = self.discriminator(truth).float(), self.discriminator(shown).float()
+        loss = losses.hinge_discriminator(real, fake)
+        self._move("discriminator", loss)
+        return float(loss.detach())
+
+    def _move(self, which: str, loss: Tensor) -> Numbers:
+        optimiser = self._optimisers[which]
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        norm = nn.utils.clip_grad_norm_(self.modules[which].parameters(), self.config.train.clip)
+        if norm.isfinite() and loss.isfinite():
+            optimiser.step()
+        return {"norm": float(norm)}
+
+    def _precision(self) -> torch.autocast:
+        half = self.config.precision == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=half)
+
+    def _forward(self, network: STTN, found: Tensor, shares: Tensor) -> Tensor:
+        """The network's own picture ``(B, T, 3, h, w)`` in [-1, 1]; hidden pixels are taken away first."""
+        masked = torch.where(shares >= HIDDEN, 0.0, found)
+        hidden = shares if network.config.prefill else (shares >= HIDDEN).float()
+        return network(masked, hidden)  # type: ignore[no-any-return]  # nn.Module.__call__ is typed Any
+
+    @torch.no_grad()
+    def show(self, network: nn.Module, batch: Batch) -> tuple[Numbers, Tensor]:
+        """Judge a network on a batch.
+
+        Returns PSNR of the hole in dB (``psnr``), that of the start (``start``: a smooth fill) and the
+        pictures ``(3, B·h, 4·w)`` in [0, 1] of one frame per clip: what was known, start, result, truth.
+        """
+        assert isinstance(network, STTN)
+        truth, found, shares = unpack(batch)
+        with self._precision():
+            predicted = self._forward(network, found, shares).float()
+        smooth = start_of(found, shares)
+        shown = losses.composite(found, predicted, shares)
+        start = losses.composite(found, smooth, shares)
+        known = torch.where(shares >= HIDDEN, -1.0, found)
+        middle = truth.shape[1] // 2
+        columns = [p[:, middle].clamp(-1, 1) for p in (known, start, shown, truth)]
+        rows = torch.cat(columns, dim=3)
+        numbers = {
+            "psnr": float(losses.psnr(shown, truth, shares).mean()),
+            "start": float(losses.psnr(start, truth, shares).mean()),
+        }
+        return numbers, torch.cat(list(rows), dim=1).add(1).div(2).cpu()
+
+
+def unpack(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """uint8 batch → truth and found in [-1, 1], shares in [0, 1], float32."""
+    truth, found = (part.float() / 127.5 - 1 for part in (batch.truth, batch.found))
+    return truth, found, batch.shares.float() / 255
+
+
+def start_of(found: Tensor, shares: Tensor) -> Tensor:
+    """The smooth fill a network has to beat, ``(B, T, 3, h, w)``."""
+    from vinpaint_cli.nets.smooth import smooth_fill
+
+    masked = torch.where(shares >= HIDDEN, 0.0, found).flatten(0, 1)
+    known = (1 - 2 * shares).clamp_min(0).flatten(0, 1)
+    return smooth_fill(masked, known).view_as(found)
