@@ -26,6 +26,8 @@ def workplace(
     """A folder with every file that the README's commands name."""
     folder = clip("clip.mp4", frames=10, size=(64, 48), audio="aac").parent
     clip("mask.mkv", frames=10, size=(64, 48), codec="ffv1")
+    (folder / "clips").mkdir()
+    (folder / "clips" / "one.mp4").write_bytes((folder / "clip.mp4").read_bytes())
     pictures("frames", count=4, size=(64, 48))
     hole = np.zeros((48, 64), np.uint8)
     hole[20:28, 24:36] = 255

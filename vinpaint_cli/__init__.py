@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         VinpaintError,
         WeightsError,
     )
+    from vinpaint_cli.evaluate.results import Evaluation
+    from vinpaint_cli.evaluate.run import EvaluateOptions, evaluate_methods
     from vinpaint_cli.masks.files import MaskOptions
     from vinpaint_cli.types import EncodeOptions, Progress, VideoInfo
     from vinpaint_cli.video.probe import probe
@@ -37,6 +39,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "EncodeOptions",
+    "EvaluateOptions",
+    "Evaluation",
     "InputError",
     "Interrupted",
     "MaskError",
@@ -54,6 +58,7 @@ __all__ = [
     "Watcher",
     "WeightsError",
     "__version__",
+    "evaluate_methods",
     "make_mask",
     "probe",
     "remove",
@@ -74,6 +79,8 @@ _ROOMS = {
         "VinpaintError",
         "WeightsError",
     ),
+    "evaluate.results": ("Evaluation",),
+    "evaluate.run": ("EvaluateOptions", "evaluate_methods"),
     "masks.files": ("MaskOptions",),
     "types": ("EncodeOptions", "Progress", "VideoInfo"),
     "video.probe": ("probe",),
