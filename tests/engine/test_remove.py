@@ -216,7 +216,7 @@ def test_options_that_make_no_sense_are_refused(clip: Callable[..., Path], tmp_p
 
 
 def test_too_little_memory_is_said_with_figures(clip: Callable[..., Path], tmp_path: Path) -> None:
-    with pytest.raises(OutOfMemoryError, match="KiB"):
+    with pytest.raises(OutOfMemoryError, match="64.0 KiB may be used"):
         remove(clip(codec="ffv1", frames=4), tmp_path / "out.mkv", boxed(memory="64K"))
 
 
@@ -250,3 +250,52 @@ def test_outputs_that_cannot_be_are_refused_before_the_clip_is_read(
 def test_a_trailing_slash_makes_a_folder(clip: Callable[..., Path], tmp_path: Path) -> None:
     remove(clip(codec="ffv1", frames=3), f"{tmp_path}/out.d/", boxed())
     assert len(list((tmp_path / "out.d").glob("*.png"))) == 3
+
+
+def test_a_folder_of_pictures_becomes_one(tmp_path: Path) -> None:
+    write_pan(tmp_path / "shots.v2", 3)
+    report = remove(tmp_path / "shots.v2", None, boxed("44,28,18,18"))
+    assert len(list((tmp_path / "shots.vinpaint.v2").glob("*.png"))) == 3
+    assert report.output.rstrip("/").endswith("shots.vinpaint.v2")
+
+
+class WritesMeanwhile(SilentWatcher):
+    """Somebody who saves a file under the output's name while we work."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def stage(self, name: str, total: int | None) -> Iterator[Progress]:
+        self.path.write_text("precious")
+        with super().stage(name, total) as progress:
+            yield progress
+
+
+@pytest.mark.parametrize("box", ["24,16,16,16", "0,0,8,8@f90-"])
+def test_a_file_that_appears_during_the_run_is_kept(
+    clip: Callable[..., Path], tmp_path: Path, box: str
+) -> None:
+    target = tmp_path / "out.mkv"
+    source = clip(codec="ffv1", frames=3)
+    with pytest.raises(OutputError, match="appeared"):
+        remove(source, target, boxed(box), watcher=WritesMeanwhile(target))
+    assert target.read_text() == "precious"
+    assert sorted(tmp_path.iterdir()) == sorted([source, target])
+
+
+def test_empty_names_are_refused(clip: Callable[..., Path], tmp_path: Path) -> None:
+    source = clip(codec="ffv1", frames=2)
+    with pytest.raises(UsageError, match="empty name"):
+        remove(source, tmp_path / "out.mkv", RemoveOptions(mask=MaskOptions(masks=("",))))
+    with pytest.raises(UsageError, match="empty name"):
+        remove(source, "", boxed())
+
+
+def test_names_with_a_colon_are_files(
+    clip: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip("http:clip.mkv", codec="ffv1", frames=2)
+    monkeypatch.chdir(tmp_path)
+    remove("http:clip.mkv", "file:out.mkv", boxed())
+    assert (tmp_path / "file:out.mkv").stat().st_size > 0

@@ -133,3 +133,15 @@ def test_a_missing_file_and_an_animation_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(MaskError, match="several pictures"):
         read_hole(path, SIZE)
+
+
+def test_transparent_corners_do_not_turn_a_drawing_inside_out(tmp_path: Path) -> None:
+    rgba = np.zeros((20, 30, 4), np.uint8)
+    rgba[..., 3] = 255
+    rgba[5:10, 5:15, :3] = 255
+    rgba[0, 0, 3] = 0
+    path = tmp_path / "mask.png"
+    Image.fromarray(rgba).save(path)
+    hole = read_hole(path, (30, 20))
+    assert hole.sum() == 50
+    assert hole[5:10, 5:15].all()

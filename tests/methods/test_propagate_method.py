@@ -41,3 +41,10 @@ def test_only_frames_with_a_hole_change() -> None:
     assert torch.equal(filled[0], frames[0])
     assert torch.equal(filled[1][:, ~torch.from_numpy(HOLE)], frames[1][:, ~torch.from_numpy(HOLE)])
     assert not torch.equal(filled[1], frames[1])
+
+
+def test_a_flat_picture_stays_flat() -> None:
+    for level in (0.2, 0.333, 0.8, 0.93):
+        flat = np.full((*SIZE, 3), level, np.float32)
+        filled = fill_smoothly(flat, HOLE.astype(np.float32))
+        assert np.abs(filled - level).max() < 0.3 / 255

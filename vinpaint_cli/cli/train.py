@@ -44,7 +44,11 @@ def pack(
     propagated: Annotated[int, typer.Option(min=0, metavar="N", help="Samples with propagated holes.")] = 0,
     photos: Annotated[bool, typer.Option(help="Pack photos.")] = True,
     shots: Annotated[bool, typer.Option(help="Pack shots of videos.")] = True,
+    photos_per_source: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Most photos of one source, 0 = all.")
+    ] = 0,
     photo_side: Annotated[int, typer.Option(min=64, metavar="PX", help="Longest side of photos.")] = 640,
+    shot_frames: Annotated[int, typer.Option(min=24, metavar="N", help="Most frames of one video.")] = 240,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of the jpegs.")] = 90,
     still: Annotated[str, typer.Option(metavar="PATTERN", help="Sources of standing cameras.")] = "intel",
     licence: Annotated[
@@ -67,7 +71,9 @@ def pack(
         propagated=propagated,
         photos=photos,
         shots=shots,
+        photos_per_source=photos_per_source,
         photo_side=photo_side,
+        frames_per_video=shot_frames,
         quality=quality,
         still_groups=still,
         seed=seed or 0,

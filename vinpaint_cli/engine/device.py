@@ -61,6 +61,13 @@ def available_memory() -> int:
     return int(psutil.virtual_memory().available)
 
 
+def resident_memory() -> int:
+    """Bytes of main memory that this process holds now."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
 def peak_memory() -> int:
     """Largest resident size of this process so far, in bytes."""
     if sys.platform == "win32":

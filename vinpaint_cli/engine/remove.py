@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vinpaint_cli.engine.compose import composed_frames
-from vinpaint_cli.engine.device import Placement, available_memory, peak_memory, place
+from vinpaint_cli.engine.device import Placement, available_memory, peak_memory, place, resident_memory
 from vinpaint_cli.engine.fill import Filler
 from vinpaint_cli.engine.patches import MemoryPatches
 from vinpaint_cli.engine.reader import SegmentReader
@@ -24,7 +24,17 @@ from vinpaint_cli.masks.shapes import HoleSource
 from vinpaint_cli.methods import load_method, method_spec
 from vinpaint_cli.plan.memory import default_budget, parse_memory, segment_limits
 from vinpaint_cli.plan.segments import plan_segments
-from vinpaint_cli.types import EncodeOptions, Frame, FrameSource, MethodSpec, Progress, Segment
+from vinpaint_cli.types import (
+    Box,
+    EncodeOptions,
+    Frame,
+    FrameSource,
+    MethodSpec,
+    Progress,
+    Segment,
+    VideoInfo,
+)
+from vinpaint_cli.video.codecs import is_video_suffix
 from vinpaint_cli.video.publish import publish, reserve, temporary_name, translated
 from vinpaint_cli.video.read import open_source
 from vinpaint_cli.video.write import FrameWriter, open_writer
@@ -32,8 +42,17 @@ from vinpaint_cli.video.write import FrameWriter, open_writer
 if TYPE_CHECKING:
     from vinpaint_cli.types import Method
 
-BYTES_PER_PIXEL = 64.0
+BYTES_PER_PIXEL = 60.0
 """Peak bytes per pixel of the region and frame of a segment: pictures, flow, confidence, fill."""
+
+WORKING_BYTES_PER_PIXEL = 160
+"""Bytes per pixel of the region that the work on one frame takes, however long the segment."""
+
+CODEC_BYTES_PER_PIXEL = 120
+"""Bytes per pixel of the whole frame that decoder and encoder hold: reference frames and lookahead."""
+
+PROGRAM_BYTES = 600 << 20
+"""What the libraries take once they are all loaded."""
 
 LONGEST_SEGMENT = 80
 """Frames of a segment with its context, however much memory there is."""
@@ -128,7 +147,7 @@ class Job:
                 roi,
                 bytes_free=memory,
                 bytes_per_pixel=BYTES_PER_PIXEL,
-                fixed_bytes=_window_bytes(self.spec),
+                fixed_bytes=_fixed_bytes(self.spec, info, roi),
                 longest=LONGEST_SEGMENT,
             ),
             size=self.spec.size,
@@ -169,15 +188,15 @@ def remove(
     """
     options, watcher = options or RemoveOptions(), watcher or SilentWatcher()
     clock = Clock()
-    target = _spelled(check_output(path, output, overwrite), output)
+    target = _spelled(check_output(path, output, overwrite), path, output)
     job = Job(path, options)
-    writer = open_writer(target, job.source, options.encode)
+    writer = open_writer(target, job.source, options.encode, overwrite=overwrite)
     with clock.time("load"):
         method = job.load_method()
     with clock.time("scan"):
         plan = job.plan(watcher)
     if not plan.segments:
-        return _without_hole(job, plan, writer, target, clock, watcher)
+        return _without_hole(job, plan, writer, target, overwrite, clock, watcher)
     filler = Filler(method, options.propagate, clock)
     tally = _Tally()
     warnings = _run(job, plan, filler, writer, tally, watcher)
@@ -227,14 +246,21 @@ def _encode(
 
 
 def _without_hole(
-    job: Job, plan: Plan, writer: FrameWriter, target: str, clock: Clock, watcher: Watcher
+    job: Job,
+    plan: Plan,
+    writer: FrameWriter,
+    target: str,
+    overwrite: bool,
+    clock: Clock,
+    watcher: Watcher,
 ) -> RemoveReport:
     """Nothing to remove: copy the file, or encode it anew when another form was asked for."""
-    notes = ["the mask is empty, so the clip is copied as it is"]
+    notes = ["the mask is empty, so nothing is removed"]
     same_suffix = Path(target).suffix.lower() == job.path.suffix.lower()
     with clock.time("encode"):
         if same_suffix and job.path.is_file() and job.options.encode == EncodeOptions():
-            _copy(job.path, Path(target))
+            _copy(job.path, Path(target), overwrite)
+            notes.append("the clip is copied as it is")
         else:
             with writer, watcher.stage("copy", plan.scan.frames) as progress:
                 for frame in job.source.frames():
@@ -244,13 +270,13 @@ def _without_hole(
     return _report(job, plan, target, _Tally(), clock, notes)
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, overwrite: bool) -> None:
     temporary = temporary_name(target)
     reserve(target, temporary)
     try:
         with translated(target):
             shutil.copyfile(source, temporary)
-            publish(temporary, target)
+            publish(temporary, target, overwrite=overwrite)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -283,6 +309,8 @@ def _report(
 def check_options(options: RemoveOptions) -> None:
     """Refuse options that contradict each other, before anything is decoded; raises UsageError."""
     spec = method_spec(options.method)
+    if "" in options.mask.masks:
+        raise UsageError("--mask was given an empty name; check the variable it came from")
     if not (options.mask.masks or options.mask.boxes):
         raise UsageError("nothing says where the hole is; give --mask FILE or --box X,Y,W,H")
     if options.feather is not None and not 0 <= options.feather <= 64:
@@ -302,9 +330,13 @@ def check_output(path: str | Path, output: str | Path | None, overwrite: bool) -
     target = Path(output) if output is not None else default_output(path)
     if target.suffix.lower() in IMAGE_SUFFIXES:
         raise UsageError(f"{target} is a single picture; give a video, or a folder for pictures")
+    if str(path) == "" or str(output) == "":
+        raise UsageError(
+            "an empty name was given for the input or the output; check the variable it came from"
+        )
     if target.exists() and target.resolve() == Path(path).resolve():
         raise InputError(f"{target} is the input itself; choose another output with -o")
-    if target.exists() and not overwrite:
+    if os.path.lexists(target) and not overwrite:
         raise OutputError(f"{target} exists; give -y to overwrite it or another name with -o")
     folder = target.absolute().parent
     if not folder.is_dir():
@@ -314,9 +346,14 @@ def check_output(path: str | Path, output: str | Path | None, overwrite: bool) -
     return target
 
 
-def _spelled(target: Path, output: str | Path | None) -> str:
-    """The target with the trailing slash that makes it a folder of pictures, if it was given one."""
-    return f"{target}{os.sep}" if str(output or "").endswith(("/", os.sep)) else str(target)
+def _spelled(target: Path, path: str | Path, output: str | Path | None) -> str:
+    """The target, with a trailing slash when it is to be a folder of pictures.
+
+    It is one when it was given so, and for a folder of pictures unless it has the suffix of a video.
+    """
+    folder = str(output or "").endswith(("/", os.sep))
+    folder |= Path(path).is_dir() and not is_video_suffix(target.suffix)
+    return f"{target}{os.sep}" if folder else str(target)
 
 
 def default_output(path: str | Path) -> Path:
@@ -331,8 +368,9 @@ def default_feather(height: int) -> int:
     return max(1, round(2 * growth))
 
 
-def _window_bytes(spec: MethodSpec) -> int:
-    """What one window of the method takes at its own size, beside the segment."""
+def _fixed_bytes(spec: MethodSpec, info: VideoInfo, roi: Box) -> int:
+    """What is taken beside a segment's frames: program, codecs, one frame's work, one window of a network."""
     width, height = spec.size or (0, 0)
-    pixels: int = width * height * (spec.window + 12)
-    return pixels * round(spec.bytes_per_pixel)
+    window: int = width * height * (spec.window + 12) * round(spec.bytes_per_pixel)
+    codecs = CODEC_BYTES_PER_PIXEL * info.width * info.height
+    return max(PROGRAM_BYTES, resident_memory()) + codecs + WORKING_BYTES_PER_PIXEL * roi.area + window

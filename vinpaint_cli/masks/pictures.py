@@ -118,7 +118,10 @@ def _marked(picture: Image.Image, path: Path, warnings: list[str] | None) -> Hol
     """Hole of a picture without a label."""
     alpha = _alpha(picture)
     if alpha is not None:
-        return alpha
+        # A drawing in black and white whose corners are transparent is read by its colours.
+        light = np.asarray(picture.convert("RGBA").convert("L")) > THRESHOLD
+        drawn = light[alpha]
+        return alpha & light if drawn.any() and not drawn.all() else alpha
     if picture.mode == "P" and not _is_grey_scale(picture):
         return np.asarray(picture) > 0
     if picture.mode == "F":

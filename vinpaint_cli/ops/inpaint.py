@@ -23,7 +23,11 @@ def telea(picture: Array, hole: Bool) -> Array:
         return result
     if hole.all():
         return np.full_like(result, 0.5)
-    levels = np.clip(np.rint(np.where(hole[..., None], 0, picture) * 255), 0, 255).astype(np.uint8)
-    filled = cv2.inpaint(levels, hole.astype(np.uint8), RADIUS, cv2.INPAINT_TELEA)
-    result[hole] = np.asarray(filled, np.float32)[hole] / np.float32(255)
+    # Plane by plane in 16 bits: in 8 bits OpenCV's version drifts upwards by a level, and three at once
+    # it takes in 8 bits only.
+    levels = np.clip(np.rint(np.where(hole[..., None], 0, picture) * 65535), 0, 65535).astype(np.uint16)
+    for channel in range(levels.shape[-1]):
+        plane = np.ascontiguousarray(levels[..., channel])
+        filled = cv2.inpaint(plane, hole.astype(np.uint8), RADIUS, cv2.INPAINT_TELEA)
+        result[hole, channel] = np.asarray(filled, np.float32)[hole] / np.float32(65535)
     return result

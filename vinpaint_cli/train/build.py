@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.errors import InputError
-from vinpaint_cli.train.pack import PackWriter, Photo, Sample, Shot, Source, Span
+from vinpaint_cli.train.pack import UNSTATED, PackWriter, Photo, Sample, Shot, Source, Span
 
 if TYPE_CHECKING:
     from vinpaint_cli.train.pack import Bytes
@@ -39,13 +39,15 @@ NOTHING = 0.02
 class PackOptions:
     """What goes into a pack.
 
-    ``size``: ``(width, height)`` of propagated samples; ``photo_side``: longest side of a photo;
+    ``size``: ``(width, height)`` of propagated samples; ``photos_per_source``: at most, evenly chosen by
+    name, 0 = all; ``photo_side``: longest side of a photo;
     ``shot_height``: lines of a shot's frames; ``run``: frames of a shot; ``frames_per_video``: at most;
     ``propagated``: number of samples; ``span``: frames propagation sees around a sample; ``frames``: frames
     kept of it; ``still_groups``: names (patterns) of sources whose camera stands still.
     """
 
     size: tuple[int, int] = (432, 240)
+    photos_per_source: int = 0
     photo_side: int = 640
     shot_height: int = 288
     run: int = 24
@@ -108,9 +110,9 @@ def build(
     material = find_material(paths)
     groups = {group_of(p) for p in (*material.photos, *material.videos, *material.folders)}
     with PackWriter(out) as writer:
-        writer.index.sources = [Source(g, (licences or {}).get(g, "not stated")) for g in sorted(groups)]
+        writer.index.sources = [Source(g, (licences or {}).get(g, UNSTATED)) for g in sorted(groups)]
         if options.photos:
-            for path in material.photos:
+            for path in _thinned(material.photos, options.photos_per_source):
                 _add_photo(writer, path, options)
                 tick(path.name)
         if options.shots:
@@ -150,6 +152,18 @@ def _read_photo(path: Path) -> Bytes:
             return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
     except (OSError, UnidentifiedImageError, ValueError) as exc:
         raise InputError(f"cannot read the photo {path}: {exc}; remove it from the folder") from exc
+
+
+def _thinned(photos: Sequence[Path], most: int) -> list[Path]:
+    """At most so many photos of each source (0 = all), evenly chosen by name."""
+    groups: dict[str, list[Path]] = {}
+    for path in photos:
+        groups.setdefault(group_of(path), []).append(path)
+    kept = []
+    for group in groups.values():
+        count = min(len(group), most or len(group))
+        kept += [group[i * len(group) // count] for i in range(count)]
+    return kept
 
 
 def _add_photo(writer: PackWriter, path: Path, options: PackOptions) -> None:
@@ -200,8 +214,8 @@ def _runs(path: Path, options: PackOptions) -> Iterator[tuple[list[Bytes], float
         for start in range(0, max(1, len(shot) - 4), options.run)
     ]
     runs = [run for run in runs if len(run[0]) >= 5]
-    most = max(1, options.frames_per_video // options.run)
-    chosen = sorted({round(i * (len(runs) - 1) / max(1, most - 1)) for i in range(min(most, len(runs)))})
+    most = min(len(runs), max(1, options.frames_per_video // options.run))
+    chosen = sorted({round(i * (len(runs) - 1) / max(1, most - 1)) for i in range(most)})
     for number in chosen:
         yield runs[number]
 

@@ -34,6 +34,10 @@ HELD_OUT = 24
 """One in so many names is kept for validation."""
 
 
+LEAST_HOLE = 0.01
+"""Share of the pixels that must be left to fill in a clip for validation."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mix:
     """What batches are made of.
@@ -151,8 +155,10 @@ def validation(packs: Sequence[Pack], size: tuple[int, int], frames: int, most: 
     rng = np.random.default_rng(20)
     clips: list[tuple[Bytes, Bytes, Bytes]] = []
     samples = [(p, x) for p in packs for x in p.index.samples if held_out(x.name) and len(x.truth) >= frames]
-    for pack, sample in samples[: most * 2 // 3]:
-        clips.append(crop(rng, *pack.sample(sample, range(frames)), size))
+    for pack, sample in samples:
+        clip = crop(rng, *pack.sample(sample, range(frames)), size)
+        if len(clips) < most * 2 // 3 and (clip[2] > 25).mean() > LEAST_HOLE:
+            clips.append(clip)
     photos = [(p, x) for p in packs for x in p.index.photos if held_out(x.name) and x.group != FLOWERS]
     for pack, photo in photos[: most - len(clips)]:
         picture = pack.picture(photo.blob)

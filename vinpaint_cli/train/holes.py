@@ -45,9 +45,9 @@ def _box(rng: np.random.Generator, h: int, w: int) -> Bool:
     return hole
 
 
-def outline(rng: np.random.Generator, h: int, w: int, largest: float = 0.6) -> Bool:
-    """The shape of an object: a blob of at most ``largest`` of the frame each way, bool ``(a, b)``."""
-    scale = rng.uniform(0.35, largest)
+def outline(rng: np.random.Generator, h: int, w: int) -> Bool:
+    """The shape of an object, a blob of about a tenth of the frame, bool ``(a, b)``."""
+    scale = rng.uniform(0.6, 1.2)
     return blob(rng, max(8, round(h * scale)), max(8, round(w * scale)))
 
 

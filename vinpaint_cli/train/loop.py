@@ -23,7 +23,7 @@ from vinpaint_cli.train import checkpoint
 from vinpaint_cli.train.config import Optimisation, TrainConfig
 from vinpaint_cli.train.draw import Batch, Draws, validation
 from vinpaint_cli.train.journal import LOG, VALIDATION, Means, Table, write_json, write_png
-from vinpaint_cli.train.pack import Pack
+from vinpaint_cli.train.pack import UNSTATED, Pack
 
 BAD_BATCH = "bad_batch.pt"
 
@@ -123,7 +123,7 @@ class _Session:
         self.settings = recipe.config.train
         self.draws = Draws(packs, recipe.config.data, recipe.config.seed)
         self.checks = validation(packs, recipe.config.data.size, max(recipe.config.data.frames))
-        self.sources = [vars_of(source) for pack in packs for source in pack.index.sources]
+        self.sources = credits_of(packs)
         self.log = Table(run.out / LOG, progress.step)
         self.judged = Table(run.out / VALIDATION, progress.step)
         self.saved_at = time.monotonic()
@@ -258,9 +258,13 @@ def average(ema: nn.Module, network: nn.Module, decay: float, step: int) -> None
         mine.copy_(theirs)
 
 
-def vars_of(source: Any) -> dict[str, str]:
-    """Name and licence of a source, as plain values."""
-    return {"name": str(source.name), "licence": str(source.licence)}
+def credits_of(packs: Sequence[Pack]) -> list[dict[str, str]]:
+    """Name and licence of every source, once; a pack that states a licence speaks for those that do not."""
+    licences: dict[str, str] = {}
+    for source in (source for pack in packs for source in pack.index.sources):
+        if licences.get(source.name, UNSTATED) == UNSTATED:
+            licences[source.name] = source.licence
+    return [{"name": name, "licence": licences[name]} for name in sorted(licences)]
 
 
 @contextmanager

@@ -43,8 +43,8 @@ def log_error(shown: Tensor, truth: Tensor, shares: Tensor) -> Tensor:
 
 
 def psnr(shown: Tensor, truth: Tensor, shares: Tensor) -> Tensor:
-    """PSNR of the hole of each clip ``(B,)``, dB."""
-    return -10 / math.log(10) * (clip_error(shown, truth, shares) + 1e-10).log()
+    """PSNR of the hole of each clip ``(B,)`` in dB, 50 at most, so that one clip does not outweigh all."""
+    return -10 / math.log(10) * clip_error(shown, truth, shares).clamp_min(1e-5).log()
 
 
 def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:

@@ -28,6 +28,9 @@ Span = tuple[int, int]
 MAGIC = b"VINPACK1"
 SUFFIX = ".vpack"
 
+UNSTATED = "not stated"
+"""Licence of a source for which none was given."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

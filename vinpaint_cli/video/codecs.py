@@ -164,6 +164,11 @@ def choose(options: EncodeOptions, source: Source, muxer: str) -> Choice:
     return Choice(recipe, target, settings, qscale, (*warnings, *note))
 
 
+def is_video_suffix(suffix: str) -> bool:
+    """Whether a file suffix such as ``.mp4`` is that of a video container we write."""
+    return suffix.lower() in _SUFFIXES
+
+
 def _check_pix_fmt(name: str) -> None:
     try:
         av.VideoFormat(name)
@@ -247,8 +252,8 @@ def _default(options: EncodeOptions, source: Source, muxer: str) -> tuple[Recipe
         usable = [r for r in usable if not r.whole or source.divides(_best_format(r, wanted)[0])]
     if not usable:
         raise UsageError(
-            f"a {muxer} file holds neither {codec} nor {', '.join(_FALLBACKS)}"
-            f"{' losslessly' if options.lossless else ' of this size'}; use .mkv or .mp4, or --codec"
+            f"a {muxer} file cannot hold this picture as {', '.join(dict.fromkeys((codec, *_FALLBACKS)))}"
+            f"{', losslessly' if options.lossless else ''}; use the suffix .mkv or .mp4, or --codec"
         )
     exact = [r for r in usable if _best_format(r, wanted)[1] == 0]
     recipe = usable[0] if source.pictures and not options.lossless else (exact or usable)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,7 +96,7 @@ def open_input(path: str | PathLike[str]) -> Iterator[InputContainer]:
     if not Path(path).exists():
         raise VideoError(f"{path}: no such file; give a video file or a folder of png or jpg pictures")
     try:
-        container = av.open(str(path), "r", metadata_errors="surrogateescape")
+        container = av.open(os.path.abspath(path), "r", metadata_errors="surrogateescape")
     except PermissionError as exc:
         raise VideoError(f"{path}: permission denied; make the file readable") from exc
     except (av.FFmpegError, OSError) as exc:

@@ -68,11 +68,28 @@ def reserve(path: Path, temporary: Path) -> None:
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
 
 
-def publish(temporary: Path, path: Path) -> None:
-    """Make sure the bytes are on the disk, then give the file its name."""
+def publish(temporary: Path, path: Path, *, overwrite: bool = True) -> None:
+    """Make sure the bytes are on the disk, then give the file its name.
+
+    Raises:
+        OutputError: unless ``overwrite``, something has come to stand there meanwhile.
+
+    """
     handle = os.open(temporary, os.O_RDWR)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
-    os.replace(temporary, path)
+    if overwrite:
+        os.replace(temporary, path)
+        return
+    try:
+        os.link(temporary, path)
+    except FileExistsError as exc:
+        raise OutputError(f"{path}: appeared during the run; give -y to overwrite it") from exc
+    except OSError:  # a file system without links
+        if os.path.lexists(path):
+            raise OutputError(f"{path}: appeared during the run; give -y to overwrite it") from None
+        os.replace(temporary, path)
+    else:
+        temporary.unlink()

@@ -48,8 +48,12 @@ class FrameWriter(Protocol):
     ) -> None: ...
 
 
-def open_writer(path: str | PathLike[str], template: FrameSource, options: EncodeOptions) -> FrameWriter:
+def open_writer(
+    path: str | PathLike[str], template: FrameSource, options: EncodeOptions, *, overwrite: bool = True
+) -> FrameWriter:
     """A writer for a video file, or for a folder of png pictures when the path has no suffix or ends in /.
+
+    Unless ``overwrite``, a video that appears under the name during the run is left as it is.
 
     Raises:
         UsageError: the suffix, codec, pixel format or quality cannot be had together.
@@ -59,7 +63,7 @@ def open_writer(path: str | PathLike[str], template: FrameSource, options: Encod
         from vinpaint_cli.video.pictures import PictureWriter
 
         return PictureWriter(path, template)
-    return VideoWriter(path, template, options)
+    return VideoWriter(path, template, options, overwrite=overwrite)
 
 
 def is_folder_path(path: str | PathLike[str]) -> bool:
@@ -83,8 +87,16 @@ class VideoWriter:
 
     """
 
-    def __init__(self, path: str | PathLike[str], template: FrameSource, options: EncodeOptions) -> None:
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        template: FrameSource,
+        options: EncodeOptions,
+        *,
+        overwrite: bool = True,
+    ) -> None:
         self._path = Path(path)
+        self._overwrite = overwrite
         self._details = _details_of(template)
         self._muxer = muxer_of(self._path.suffix)
         details = self._details
@@ -128,7 +140,7 @@ class VideoWriter:
         try:
             with translated(self._path):
                 self._finish()
-                publish(self._temporary, self._path)
+                publish(self._temporary, self._path, overwrite=self._overwrite)
         except BaseException:
             self._abort()
             raise
@@ -149,7 +161,7 @@ class VideoWriter:
 
     def _open(self) -> None:
         output = av.open(
-            str(self._temporary),
+            str(self._temporary.absolute()),
             "w",
             format=self._muxer,
             container_options=self._muxer_options(),

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from vinpaint_cli.methods.propagate.spec import SPEC
 from vinpaint_cli.ops.image import Array, Bool, depth_inside, membrane
+from vinpaint_cli.ops.inpaint import telea
 from vinpaint_cli.types import Clip, MethodSpec
 
 TELEA_SHARE = 0.5
-TELEA_RADIUS = 3
 SOFTEN = 3.0
 """Standard deviation in pixels of the blur that Telea's part has at twice this depth."""
 
@@ -57,16 +57,14 @@ def fill_smoothly(picture: Array, share: Array) -> Array:
         return np.full_like(picture, 0.5)
     smooth = membrane(values, known)
     return np.asarray(
-        np.clip(smooth + TELEA_SHARE * (_telea(values, share >= 0.5) - smooth), 0, 1), np.float32
+        np.clip(smooth + TELEA_SHARE * (_soft_telea(values, share >= 0.5) - smooth), 0, 1), np.float32
     )
 
 
-def _telea(picture: Array, hole: Bool) -> Array:
+def _soft_telea(picture: Array, hole: Bool) -> Array:
     import cv2
 
-    levels = np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
-    filled = cv2.inpaint(levels, hole.astype(np.uint8), TELEA_RADIUS, cv2.INPAINT_TELEA)
-    carried = np.asarray(filled, np.float32).reshape(picture.shape) / np.float32(255)
+    carried = telea(picture, hole)
     soft = np.asarray(cv2.GaussianBlur(carried, (0, 0), SOFTEN), np.float32).reshape(picture.shape)
     depth = np.clip(depth_inside(hole) / (2 * SOFTEN), 0, 1)[..., None]
     return np.asarray(carried + depth * (soft - carried), np.float32)
