@@ -155,6 +155,8 @@ class Segment:
 
     ``core`` are the frames it answers for, ``frames`` core plus temporal context (same shot, contains
     ``core``), ``roi`` the region it reads and writes, ``size`` the ``(width, height)`` networks see.
+    Where the core of a neighbour begins at once, both answer for some frames on either side of the join:
+    ``lead`` is their number before the core's first frame, ``trail`` that after its last.
     """
 
     index: int
@@ -162,6 +164,22 @@ class Segment:
     frames: range
     roi: Box
     size: tuple[int, int]
+    lead: int = 0
+    trail: int = 0
+
+    @property
+    def shown(self) -> range:
+        """Frames it makes patches for: the core, and what it shares with its neighbours."""
+        return range(self.core.start - self.lead, self.core.stop + self.trail)
+
+    def weight(self, index: int) -> float:
+        """Share of this segment's patch in frame ``index`` of ``shown``; shares of a frame sum to one."""
+        share = 1.0
+        if self.lead and index < self.core.start + self.lead:
+            share = (index - self.core.start + self.lead + 0.5) / (2 * self.lead)
+        if self.trail and index >= self.core.stop - self.trail:
+            share = 1 - (index - self.core.stop + self.trail + 0.5) / (2 * self.trail)
+        return share
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +231,15 @@ class Patch:
     """What compose lays over one frame.
 
     ``rgb`` is ``(h, w, 3)`` of the dtype of ``Frame.rgb`` and ``alpha`` float32 ``(h, w)`` in [0, 1],
-    both the size of ``roi``; where alpha is 0 the source's samples stay as decoded.
+    both the size of ``roi``; where alpha is 0 the source's samples stay as decoded. ``weight`` is its
+    share where two segments answer for one frame; the weights of a frame's patches sum to one.
     """
 
     index: int
     roi: Box
     rgb: Picture
     alpha: Plane
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

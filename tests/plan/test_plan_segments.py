@@ -109,3 +109,30 @@ def test_no_hole_no_segment() -> None:
 def test_impossible_shots_are_refused(shots: list[range]) -> None:
     with pytest.raises(ValueError, match="must"):
         plan_segments(shots, [HOLE] * 8, 640, 360, limits=SegmentLimits(4, 1))
+
+
+@given(clips(), st.integers(1, 30), st.integers(0, 12))
+def test_blended_joins_give_every_frame_weights_that_sum_to_one(
+    clip: tuple[list[Box | None], list[int]], core: int, context: int
+) -> None:
+    holes, cuts = clip
+    segments = plan(holes, core, context, cuts)
+    total: dict[int, float] = {}
+    for segment in segments:
+        assert set(segment.core) <= set(segment.shown) <= set(segment.frames)
+        for index in segment.shown:
+            weight = segment.weight(index)
+            assert 0 < weight <= 1
+            total[index] = total.get(index, 0.0) + weight
+    assert all(abs(weight - 1) < 1e-9 for weight in total.values())
+    starts = [segment.shown.start for segment in segments]
+    assert starts == sorted(starts)
+
+
+def test_neighbours_share_eight_frames_on_either_side() -> None:
+    first, second = plan([HOLE] * 100, 48, 16)
+    assert (first.core, first.shown) == (range(50), range(58))
+    assert (second.core, second.shown) == (range(50, 100), range(42, 100))
+    assert first.weight(0) == second.weight(99) == 1
+    assert first.weight(49) + second.weight(49) == pytest.approx(1)
+    assert first.weight(42) > first.weight(57)

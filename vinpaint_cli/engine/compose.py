@@ -17,13 +17,13 @@ def composed_frames(
 ) -> Iterator[Frame]:
     """All frames of ``source`` in order; those without a patch exactly as they were decoded.
 
-    ``fill`` is called for a segment just before its first core frame is due and must put the segment's
-    patches into ``store``, so that patches of one segment at a time are held.
+    ``fill`` is called for a segment just before its first patch is due and must put the segment's patches
+    into ``store``, so that those of one segment and of its join with the next are held.
     """
-    waiting = iter(sorted(segments, key=lambda segment: segment.core.start))
+    waiting = iter(sorted(segments, key=lambda segment: segment.shown.start))
     due = next(waiting, None)
     for frame in source.frames():
-        while due is not None and due.core.start <= frame.index:
+        while due is not None and due.shown.start <= frame.index:
             fill(due)
             due = next(waiting, None)
         patches = store.take(frame.index)

@@ -86,15 +86,16 @@ def memory_errors(what: str) -> Iterator[None]:
     import cv2
     import torch
 
+    said = f"{what} did not fit into memory; give a smaller --memory, or a smaller hole"
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as exc:
-        raise OutOfMemoryError(
-            f"{what} did not fit into memory; give a smaller --memory, or a smaller hole"
-        ) from exc
+        raise OutOfMemoryError(said) from exc
+    except RuntimeError as exc:  # torch's allocator of main memory has no error of its own
+        if "can't allocate memory" not in str(exc) and "Storage size" not in str(exc):
+            raise
+        raise OutOfMemoryError(said) from exc
     except cv2.error as exc:
         if exc.code != cv2.Error.StsNoMem:
             raise
-        raise OutOfMemoryError(
-            f"{what} did not fit into memory; give a smaller --memory, or a smaller hole"
-        ) from exc
+        raise OutOfMemoryError(said) from exc

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """Patches of a segment's core, the hole's pixels there, and those that propagation answers for."""
+    """A segment's patches, and of its core the hole's pixels and those that propagation answers for."""
 
     patches: tuple[Patch, ...]
     hole_pixels: int
@@ -49,14 +49,23 @@ class Filler:
             with self.clock.time("read"):
                 pictures, alphas = reader.read(segment)
             targets = [alpha > 0 for alpha in alphas]
+            wanted = self._wanted(segment)
             with self._timed("propagate"):
                 frames, shares = bring_in(
-                    pictures, targets, reader.height, propagates=self.propagates, tick=tick
+                    pictures, targets, reader.height, propagates=self.propagates, wanted=wanted, tick=tick
                 )
-            if shares.any():
+            part = slice(wanted.start, wanted.stop)
+            if shares[part].any():
                 with self.clock.time("method"):
-                    complete(self.method, frames, shares, segment.frames)
+                    complete(self.method, frames[part], shares[part], segment.frames[part])
             return self._patches(segment, pictures, frames, alphas, shares)
+
+    def _wanted(self, segment: Segment) -> range:
+        """Places in the segment whose fill is needed: all for a method that looks at other frames."""
+        if self.method.spec.window > 1:
+            return range(len(segment.frames))
+        first = segment.frames.start
+        return range(segment.shown.start - first, segment.shown.stop - first)
 
     def _timed(self, stage: str) -> AbstractContextManager[None]:
         return self.clock.time(stage) if self.propagates else nullcontext()
@@ -68,12 +77,14 @@ class Filler:
         hole_pixels, propagated = 0, 0.0
         for place, index in enumerate(segment.frames):
             box = hole_box(alphas[place] > 0)
-            if index not in segment.core or box is None:
+            if index not in segment.shown or box is None:
                 continue
-            hole = alphas[place] >= 1
-            hole_pixels += int(np.count_nonzero(hole))
-            propagated += float((1 - shares[place])[hole].sum())
-            patches.append(_patch(index, segment.roi, box, frames[place], alphas[place], pictures.dtype))
+            if index in segment.core:
+                hole = alphas[place] >= 1
+                hole_pixels += int(np.count_nonzero(hole))
+                propagated += float((1 - shares[place])[hole].sum())
+            patch = _patch(index, segment.roi, box, frames[place], alphas[place], pictures.dtype)
+            patches.append(replace(patch, weight=segment.weight(index)))
         return Filled(tuple(patches), hole_pixels, propagated)
 
 
@@ -83,6 +94,7 @@ def bring_in(
     height: int,
     *,
     propagates: bool = True,
+    wanted: range | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> tuple[Array, Array]:
     """Bring in what other frames show, the first stage of filling.
@@ -90,11 +102,12 @@ def bring_in(
     pictures ``(T, h, w, 3)``; targets: T × bool ``(h, w)``, True = fill; height: that of the whole frame
     in pixels. Returns float32 frames ``(T, h, w, 3)`` in [0, 1] with what propagation found, and float32
     shares ``(T, h, w)``: how much of each pixel is still to be filled (all of it unless ``propagates``).
+    Frames outside ``wanted`` (places in the clip; default all) serve as sources only.
     """
     if not propagates:
         scale = np.float32(1 / np.iinfo(pictures.dtype).max)
         return pictures.astype(np.float32) * scale, np.stack(targets).astype(np.float32)
-    found = propagate(pictures, targets, PropagateOptions(unit=height / 240), tick=tick)
+    found = propagate(pictures, targets, PropagateOptions(unit=height / 240), wanted=wanted, tick=tick)
     return found.frames, 1 - found.confidence
 
 

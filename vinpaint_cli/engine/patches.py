@@ -1,9 +1,12 @@
-"""Where filled patches wait until they are composed."""
+"""Where filled patches wait until they are composed, and are blended where segments join."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
+
+import numpy as np
 
 from vinpaint_cli.types import Patch
 
@@ -21,7 +24,7 @@ class PatchStore(Protocol):
 
 
 class MemoryPatches:
-    """Patches in main memory, for one segment at a time."""
+    """Patches in main memory, for one segment at a time and its join with the next."""
 
     def __init__(self) -> None:
         self._patches: dict[int, list[Patch]] = {}
@@ -32,5 +35,18 @@ class MemoryPatches:
             self._patches.setdefault(patch.index, []).append(patch)
 
     def take(self, index: int) -> list[Patch]:
-        """Patches of one frame, which are then forgotten."""
-        return self._patches.pop(index, [])
+        """The patch of one frame, if it has one, which is then forgotten."""
+        patches = self._patches.pop(index, [])
+        return [blend(patches)] if patches else []
+
+
+def blend(patches: Sequence[Patch]) -> Patch:
+    """One patch from those of neighbouring segments for the same frame and hole, by their weights."""
+    first = patches[0]
+    if len(patches) == 1:
+        return first
+    mixed = sum(patch.weight * patch.rgb.astype(np.float32) for patch in patches)
+    total = sum(patch.weight for patch in patches)
+    rounded = np.rint(np.asarray(mixed) / total)
+    rgb = rounded.astype(np.uint8) if first.rgb.dtype == np.uint8 else rounded.astype(np.uint16)
+    return replace(first, rgb=rgb, weight=total)

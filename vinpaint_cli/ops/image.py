@@ -14,7 +14,7 @@ Array = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 
-_CHUNK = 32_000  # cv2.remap takes at most 32 767 rows or columns
+_COLUMNS = 1024
 
 
 def coordinate_grid(height: int, width: int, x0: int = 0, y0: int = 0) -> Array:
@@ -38,11 +38,12 @@ def sample(picture: npt.NDArray[Any], positions: Array, *, order: int = 1, outsi
         return np.asarray(
             cv2.remap(source, positions[..., 0], positions[..., 1], flag, borderMode=border), np.float32
         )
-    parts = [
-        cv2.remap(source, p[:, :1].copy(), p[:, 1:].copy(), flag, borderMode=border)[:, 0]
-        for p in np.array_split(positions, max(1, -(-len(positions) // _CHUNK)))
-    ]
-    return np.concatenate(parts).astype(np.float32, copy=False)
+    # As a sheet, because remap is many times slower on a single column, and bounded in rows.
+    count = len(positions)
+    sheet = np.zeros((-(-count // _COLUMNS), _COLUMNS, 2), np.float32)
+    sheet.reshape(-1, 2)[:count] = positions
+    values = np.asarray(cv2.remap(source, sheet[..., 0], sheet[..., 1], flag, borderMode=border), np.float32)
+    return values.reshape(-1, *source.shape[2:])[:count]
 
 
 def dilate(mask: Bool, radius: int) -> Bool:
@@ -56,10 +57,14 @@ def dilate(mask: Bool, radius: int) -> Bool:
 
 
 def depth_inside(hole: Bool) -> Array:
-    """Distance in pixels from each hole pixel to the nearest known pixel, 0 outside ``(h, w)``."""
+    """Distance in pixels from each hole pixel to the nearest known one or the picture's edge ``(h, w)``.
+
+    0 outside the hole. The edge counts, so that a picture that is all hole is not infinitely deep.
+    """
     import cv2
 
-    return np.asarray(cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3), np.float32)
+    framed = np.pad(hole.astype(np.uint8), 1)
+    return np.asarray(cv2.distanceTransform(framed, cv2.DIST_L2, 3), np.float32)[1:-1, 1:-1]
 
 
 def luma(rgb: Array) -> Bytes:

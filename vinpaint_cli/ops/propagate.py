@@ -52,12 +52,15 @@ def propagate(
     holes: Sequence[Bool],
     options: PropagateOptions | None = None,
     estimator: FlowEstimator | None = None,
+    *,
+    wanted: range | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> Propagation:
     """Fill what other frames show.
 
     frames: ``(T, h, w, 3)`` uint8, uint16 or float [0, 1]; what they hold inside the holes is not looked
-    at. holes: T × bool ``(h, w)``, True = fill. ``tick`` is called 2·T − 1 times as work advances.
+    at. holes: T × bool ``(h, w)``, True = fill. wanted: frames to fill, all by default; the others are
+    sources only, and the confidence in their holes is 0. ``tick`` is called 2·T − 1 times as work advances.
     """
     options = options or PropagateOptions()
     filled = _unit_range(frames)
@@ -65,7 +68,9 @@ def propagate(
     confidence = np.ones(frames.shape[:3], np.float32)
     chains = [follow_chain(scene, direction) for direction in (1, -1)]
     for t, hole in enumerate(holes):
-        if hole.any():
+        if hole.any() and wanted is not None and t not in wanted:
+            filled[t][hole] = confidence[t][hole] = 0
+        elif hole.any():
             colour, trust = _fill_frame(scene, t, [chain[t] for chain in chains])
             filled[t][hole] = np.clip(colour / 255, 0, 1)
             confidence[t][hole] = trust

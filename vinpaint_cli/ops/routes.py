@@ -57,10 +57,24 @@ def follow_chain(scene: Scene, direction: int) -> list[Route]:
     seen: tuple[Integers, Array, Array] | None = None
     for t in order:
         rows, columns = (a.astype(np.int32) for a in np.nonzero(scene.targets(t)))
-        route = _step(scene, t, direction, rows, columns, seen)
+        route = _honest(scene, _step(scene, t, direction, rows, columns, seen))
         routes[t] = route
         seen = _dense(route, shape)
     return [routes[t] for t in range(count)]
+
+
+def _honest(scene: Scene, route: Route) -> Route:
+    """The route without points that lie on what their source hides.
+
+    Each step looks up the nearest pixel's route and keeps the rest of the position; over many steps of
+    less than a pixel the rests add up and may lead back into the hole.
+    """
+    source = route.source.copy()
+    for s in np.unique(source[source >= 0]):
+        here = np.flatnonzero(source == s)
+        _, shown, _ = look(scene.blocked[s], route.position[here])
+        source[here[~shown]] = -1
+    return Route(route.rows, route.columns, source, route.position, route.error)
 
 
 def _dense(route: Route, shape: tuple[int, ...]) -> tuple[Integers, Array, Array]:

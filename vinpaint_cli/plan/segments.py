@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from vinpaint_cli.plan.roi import region_of_interest
 from vinpaint_cli.types import Box, Segment
+
+BLEND_FRAMES = 8
+"""Most frames on either side of a join over which neighbouring segments are blended."""
 
 Region = Callable[[Iterable[Box], int, int], Box]
 
@@ -50,7 +53,8 @@ def plan_segments(
     Runs of hole frames that lie less than twice the context apart are treated as one. Each run is cut
     into few cores of nearly equal length; a core begins and ends with a hole frame.
     Context is taken from the same shot only, also from frames without a hole: there the real pixels are.
-    All segments of a shot share one region. Every hole frame is in exactly one core.
+    All segments of a shot share one region. Every hole frame is in exactly one core; neighbours whose
+    cores touch blend into each other over a few frames (`Segment.shown`).
 
     Raises ValueError (shots that reach beyond ``holes`` or overlap).
 
@@ -70,10 +74,30 @@ def plan_segments(
             continue
         roi = region((box for index in shot if (box := holes[index]) is not None), width, height)
         bounds = limits if isinstance(limits, SegmentLimits) else limits(roi)
-        for core in _cores(marked, shot, bounds):
-            frames = _with_context(core, shot, bounds)
-            planned.append(Segment(len(planned), core, frames, roi, size or (roi.width, roi.height)))
-    return tuple(planned)
+        alone = [
+            Segment(0, core, _with_context(core, shot, bounds), roi, size or (roi.width, roi.height))
+            for core in _cores(marked, shot, bounds)
+        ]
+        planned += _joined(alone)
+    return tuple(replace(segment, index=index) for index, segment in enumerate(planned))
+
+
+def _joined(segments: list[Segment]) -> list[Segment]:
+    """Let neighbours whose cores touch share some frames on either side of the join."""
+    joined = list(segments)
+    for place, (left, right) in enumerate(pairwise(segments)):
+        if left.core.stop != right.core.start:
+            continue
+        reach = min(
+            BLEND_FRAMES,
+            len(left.core) // 2,
+            len(right.core) // 2,
+            left.frames.stop - left.core.stop,
+            right.core.start - right.frames.start,
+        )
+        joined[place] = replace(joined[place], trail=reach)
+        joined[place + 1] = replace(joined[place + 1], lead=reach)
+    return joined
 
 
 def _check_shots(shots: Sequence[range], frames: int) -> None:
