@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vinpaint_cli.ops.fusion import Candidate, fuse, score
+from vinpaint_cli.ops.fusion import Candidate, Kind, fuse, score
 
 DEPTH = np.full(4, 6.0, np.float32)
 
@@ -16,7 +16,7 @@ def candidate(
     inconsistency: float = 0.2,
     distance: float = 2.0,
     ramp: float = 1.0,
-    chained: bool = True,
+    kind: Kind = "chain",
 ) -> Candidate:
     def column(value: float) -> np.ndarray:
         return np.full(4, value, np.float32)
@@ -28,20 +28,20 @@ def candidate(
         column(seam),
         column(inconsistency),
         column(distance),
-        chained,
+        kind,
     )
 
 
-@pytest.mark.parametrize("chained", [True, False])
+@pytest.mark.parametrize("kind", ["chain", "camera", "far"])
 @pytest.mark.parametrize("worse", [{"seam": 20.0}, {"inconsistency": 9.0}, {"distance": 40.0}, {"ramp": 0.1}])
-def test_worse_evidence_scores_lower(chained: bool, worse: dict[str, float]) -> None:
-    better = score(candidate(chained=chained), DEPTH)
-    assert (score(candidate(chained=chained, **worse), DEPTH) < better).all()
+def test_worse_evidence_scores_lower(kind: Kind, worse: dict[str, float]) -> None:
+    better = score(candidate(kind=kind), DEPTH)
+    assert (score(candidate(kind=kind, **worse), DEPTH) < better).all()
 
 
-@pytest.mark.parametrize("chained", [True, False])
-def test_deep_inside_a_hole_a_real_pixel_is_worth_more(chained: bool) -> None:
-    item = candidate(chained=chained)
+@pytest.mark.parametrize("kind", ["chain", "camera", "far"])
+def test_deep_inside_a_hole_a_real_pixel_is_worth_more(kind: Kind) -> None:
+    item = candidate(kind=kind)
     assert (score(item, DEPTH * 4) > score(item, DEPTH)).all()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from scenes import block, pan, psnr, wall
@@ -124,3 +125,44 @@ def test_chaos_is_survived() -> None:
     assert np.isfinite(found.frames).all()
     assert np.isfinite(found.confidence).all()
     assert found.confidence[np.stack(holes)].mean() < 0.3
+
+
+def slow_pan(frames: int, speed: float) -> np.ndarray:
+    """A pan of less than a pixel a frame."""
+    wide = wall(SIZE[0], SIZE[1] + 40)
+    y, x = np.mgrid[0 : SIZE[0], 0 : SIZE[1]].astype(np.float32)
+    return np.stack([cv2.remap(wide, x + speed * t, y, cv2.INTER_CUBIC) for t in range(frames)])
+
+
+@pytest.mark.parametrize("speed", [0.6, 1.6])
+def test_sub_pixel_motion_never_leads_back_into_the_hole(speed: float) -> None:
+    clip, holes = slow_pan(24, speed), [block(*SIZE, (60, 36, 76, 52))] * 24
+    one, two = propagate(hide(clip, holes), holes), propagate(hide(clip, holes, 40), holes)
+    sure = one.confidence > 1e-3
+    assert np.array_equal(one.frames[sure], two.frames[sure])
+    inside = np.stack(holes) & (one.confidence > 0.8)
+    assert inside.sum() > 500
+    assert psnr(one.frames[inside] * 255, clip[inside]) > 28
+
+
+def test_a_region_that_is_all_hole_is_not_trusted_blindly() -> None:
+    rng = np.random.default_rng(2)
+    clip = rng.integers(0, 256, (3, *SIZE, 3), dtype=np.uint8)
+    holes = [np.zeros(SIZE, bool), np.ones(SIZE, bool), np.zeros(SIZE, bool)]
+    assert propagate(hide(clip, holes), holes).confidence[1].mean() < 0.9
+
+
+def test_only_wanted_frames_are_filled() -> None:
+    clip, holes = pan(8, *SIZE, (6, 0)), [block(*SIZE, BOX)] * 8
+    found = propagate(hide(clip, holes), holes, wanted=range(2, 5))
+    inside = [found.confidence[t][holes[t]].max() for t in range(8)]
+    assert [value > 0 for value in inside] == [False, False, True, True, True, False, False, False]
+
+
+def test_far_frames_show_what_neighbours_do_not() -> None:
+    """At a pixel a frame a hole 24 wide is shown beyond its middle only by frames twelve away and more."""
+    clip = pan(40, *SIZE, (1, 0))
+    holes = [block(*SIZE, (60, 36, 84, 60))] * 40
+    with_far = propagate(hide(clip, holes), holes, wanted=range(20, 21))
+    without = propagate(hide(clip, holes), holes, PropagateOptions(far=0, nearest=0), wanted=range(20, 21))
+    assert with_far.confidence[20][holes[20]].mean() > without.confidence[20][holes[20]].mean()

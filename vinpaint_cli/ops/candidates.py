@@ -6,7 +6,7 @@ import numpy as np
 
 from vinpaint_cli.ops.camera import apply_homography, between
 from vinpaint_cli.ops.flow import inconsistency
-from vinpaint_cli.ops.fusion import Candidate
+from vinpaint_cli.ops.fusion import Candidate, Kind
 from vinpaint_cli.ops.image import Array, Bool, coordinate_grid, dilate, membrane, sample, to_levels
 from vinpaint_cli.ops.routes import Route
 from vinpaint_cli.ops.scene import Scene, bicubic_levels, look
@@ -59,8 +59,8 @@ class Ring:
         return inward[:, :3], inward[:, 3]
 
 
-def from_route(scene: Scene, t: int, ring: Ring, route: Route, *, chained: bool) -> Candidate:
-    """Colours where a route leads. ``chained``: it follows flow, not the camera alone."""
+def from_route(scene: Scene, t: int, ring: Ring, route: Route, kind: Kind) -> Candidate:
+    """Colours where a route of the given kind leads."""
     usable = route.source >= 0
     colour = np.zeros((len(usable), 3), np.float32)
     for source in np.unique(route.source[usable]):
@@ -75,7 +75,7 @@ def from_route(scene: Scene, t: int, ring: Ring, route: Route, *, chained: bool)
         seam,
         route.error[hidden],
         np.abs(route.source[hidden] - t).astype(np.float32),
-        chained=chained,
+        kind,
     )
 
 
@@ -124,7 +124,7 @@ def from_far(scene: Scene, t: int, ring: Ring, source: int) -> Candidate:
         seam,
         error[at][hidden],
         np.full(int(hidden.sum()), abs(source - t), np.float32),
-        chained=False,
+        "far",
     )
 
 

@@ -11,14 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from vinpaint_cli.ops.image import Array, Bool
 
-#                     seam    relative  distance  depth   constant
-CHAIN_COEFFICIENTS = (-1.77, -0.85, -2.30, 1.99, 4.27)
-CAMERA_COEFFICIENTS = (-2.59, -0.51, -0.57, 0.99, 7.60)
+Kind = Literal["chain", "camera", "far"]
+
+COEFFICIENTS: dict[Kind, tuple[float, float, float, float, float]] = {
+    # seam, inconsistency, distance, depth (each as a logarithm), constant
+    "chain": (-2.46, -0.90, -1.26, 1.21, 7.60),
+    "camera": (-2.37, -1.25, -2.11, 2.15, 5.78),
+    "far": (-2.01, -1.19, -0.66, 0.77, 7.70),
+}
 NEVER = np.float32(-1e4)
 
 
@@ -30,7 +36,8 @@ class Candidate:
     weight as it fades out towards the edge of what the source shows. seam: ``(n,)`` levels by which the same
     source misses the known pixels around, carried inward. inconsistency: ``(n,)`` forward–backward error
     relative to what the motion allows, summed along the way. distance: ``(n,)`` frames to the source.
-    chained: carried frame by frame (True) or through the camera motion (False).
+    kind: carried frame by frame along flow (chain), by the camera's motion alone from the nearest frame that
+    shows the point (camera), or from a far frame aligned by both (far).
     """
 
     colour: Array
@@ -39,12 +46,12 @@ class Candidate:
     seam: Array
     inconsistency: Array
     distance: Array
-    chained: bool
+    kind: Kind
 
 
 def score(candidate: Candidate, depth: Array) -> Array:
     """Log-odds ``(n,)`` of the candidate against "none"; ``depth`` in pixels at 240 lines ``(n,)``."""
-    a, b, c, d, e = CHAIN_COEFFICIENTS if candidate.chained else CAMERA_COEFFICIENTS
+    a, b, c, d, e = COEFFICIENTS[candidate.kind]
     value = (
         a * np.log1p(candidate.seam)
         + b * np.log1p(candidate.inconsistency)

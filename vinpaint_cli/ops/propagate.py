@@ -10,6 +10,7 @@ For each hidden pixel several candidates are collected:
 
 Each source is also sampled in a band around the hole, where the truth is known: what it misses there is
 carried inward, corrects exposure, and tells how far the candidate can be trusted (`ops.fusion`).
+Where the evidence is weak, neighbouring frames are evened out along the flow (`ops.steady`).
 The chain follows the idea of Xu et al. (Deep Flow-Guided Video Inpainting, CVPR 2019, section 3.3) and
 Gao et al. (FGVC, ECCV 2020); the consistency measure is that of `ops.flow.inconsistency`.
 """
@@ -29,6 +30,7 @@ from vinpaint_cli.ops.fusion import fuse
 from vinpaint_cli.ops.image import Array, Bool, depth_inside, to_levels
 from vinpaint_cli.ops.routes import Route, follow_camera, follow_chain
 from vinpaint_cli.ops.scene import PropagateOptions, Scene, make_scene
+from vinpaint_cli.ops.steady import steady
 
 __all__ = ["PropagateOptions", "Propagation", "propagate"]
 
@@ -63,18 +65,23 @@ def propagate(
     sources only, and the confidence in their holes is 0. ``tick`` is called 2·T − 1 times as work advances.
     """
     options = options or PropagateOptions()
+    asked = range(len(holes)) if wanted is None else wanted
     filled = _unit_range(frames)
     scene = make_scene(filled, holes, options, estimator or DisFlow(), tick)
     confidence = np.ones(frames.shape[:3], np.float32)
     chains = [follow_chain(scene, direction) for direction in (1, -1)]
     for t, hole in enumerate(holes):
-        if hole.any() and wanted is not None and t not in wanted:
+        if t not in asked:
             filled[t][hole] = confidence[t][hole] = 0
         elif hole.any():
             colour, trust = _fill_frame(scene, t, [chain[t] for chain in chains])
             filled[t][hole] = np.clip(colour / 255, 0, 1)
             confidence[t][hole] = trust
         tick()
+    nothing = np.zeros_like(holes[0])
+    answered = [hole if t in asked else nothing for t, hole in enumerate(holes)]
+    steady(filled, confidence, answered, scene.motion)
+    np.clip(filled, 0, 1, out=filled)
     return Propagation(filled, confidence, scene.motion)
 
 
@@ -90,9 +97,9 @@ def _fill_frame(scene: Scene, t: int, routes: Sequence[Route]) -> tuple[Array, A
     """``(colour (n, 3) in 0…255, confidence (n,))`` of the n pixels of the hole of frame t."""
     ring = Ring(scene, t)
     depth = depth_inside(scene.holes[t])[scene.holes[t]] / max(1.0, scene.options.unit)
-    candidates = [from_route(scene, t, ring, route, chained=True) for route in routes]
+    candidates = [from_route(scene, t, ring, route, "chain") for route in routes]
     still = [follow_camera(scene, t, direction) for direction in (1, -1)]
-    candidates += [from_route(scene, t, ring, route, chained=False) for route in still]
+    candidates += [from_route(scene, t, ring, route, "camera") for route in still]
     colour, confidence = fuse(candidates, depth)
     if float((confidence < scene.options.sure).mean()) <= scene.options.enough:
         return colour, confidence

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scenes import block, wall
+
+from vinpaint_cli.ops.flow import Motion
+from vinpaint_cli.ops.steady import steady
+
+SIZE = 40, 60
+HOLE = block(*SIZE, (20, 12, 40, 28))
+
+
+def still(frames: int) -> Motion:
+    zero = np.zeros((*SIZE, 2), np.float16)
+    return Motion((zero,) * (frames - 1), (zero,) * (frames - 1), (np.eye(3),) * (frames - 1))
+
+
+def restless(frames: int, trust: float) -> tuple[np.ndarray, np.ndarray]:
+    """A still wall whose hole is too bright in every second frame."""
+    pictures = np.stack([wall(*SIZE).astype(np.float32) / 510 + 0.2] * frames)
+    confidence = np.ones((frames, *SIZE), np.float32)
+    for t in range(frames):
+        pictures[t][HOLE] += 0.1 * (t % 2)
+        confidence[t][HOLE] = trust
+    return pictures, confidence
+
+
+def flicker(pictures: np.ndarray) -> float:
+    return float(np.abs(np.diff(pictures, axis=0))[:, HOLE].mean())
+
+
+def test_doubtful_pixels_flicker_less() -> None:
+    pictures, confidence = restless(8, 0.3)
+    before = flicker(pictures)
+    steady(pictures, confidence, [HOLE] * 8, still(8))
+    assert flicker(pictures) < 0.5 * before
+    assert confidence[:, HOLE].mean() == pytest.approx(0.3, abs=0.02)
+
+
+def test_sure_pixels_and_known_ones_stay() -> None:
+    pictures, confidence = restless(6, 1.0)
+    before = pictures.copy()
+    steady(pictures, confidence, [HOLE] * 6, still(6))
+    assert np.allclose(pictures, before, atol=1e-5)
+    pictures, confidence = restless(6, 0.3)
+    before = pictures.copy()
+    steady(pictures, confidence, [HOLE] * 6, still(6))
+    assert np.array_equal(pictures[:, ~HOLE], before[:, ~HOLE])
+
+
+def test_a_frame_without_any_confidence_takes_its_neighbours_and_gives_nothing() -> None:
+    pictures, confidence = restless(3, 0.8)
+    pictures[1][HOLE] = 0
+    confidence[1][HOLE] = 0
+    before = pictures.copy()
+    steady(pictures, confidence, [HOLE] * 3, still(3))
+    assert np.abs(pictures[1] - before[0])[HOLE].max() < 1e-5
+    assert np.abs(pictures[0] - before[0])[HOLE].max() < 1e-5
+    assert (confidence[1][HOLE] > 0.5).all()
+
+
+def test_inconsistent_flow_carries_nothing() -> None:
+    pictures, confidence = restless(4, 0.3)
+    before = pictures.copy()
+    wild = np.full((*SIZE, 2), 6, np.float16)
+    steady(pictures, confidence, [HOLE] * 4, Motion((wild,) * 3, (wild,) * 3, (np.eye(3),) * 3))
+    assert np.abs(pictures - before).max() < 0.01

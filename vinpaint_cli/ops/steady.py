@@ -1,0 +1,83 @@
+"""Keep what was found in doubt from flickering: neighbouring frames agree along the flow.
+
+Each frame is filled on its own, so where the evidence is weak two neighbours may settle for different
+candidates. Here a doubtful pixel takes part of what its neighbour holds, once forward and once backward in
+time, and the two are averaged. What is well supported stays as it is, so nothing sharp is blurred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vinpaint_cli.ops.flow import Motion, inconsistency
+from vinpaint_cli.ops.image import Array, Bool, sample
+
+STRENGTH = 0.9
+"""Share of the neighbour for a pixel without any confidence of its own, where the flow is consistent."""
+
+
+def steady(frames: Array, confidence: Array, holes: Sequence[Bool], motion: Motion) -> None:
+    """Even out neighbours, in place.
+
+    frames: float32 ``(T, h, w, 3)`` in [0, 1], filled; confidence: float32 ``(T, h, w)`` in [0, 1], 1
+    outside the holes; holes: T × bool ``(h, w)``, True = filled. Pixels of confidence 0 give nothing.
+    """
+    later = _pass(frames, confidence, holes, motion, 1)
+    earlier = _pass(frames, confidence, holes, motion, -1)
+    for t, hole in enumerate(holes):
+        if hole.any():
+            (one, trust), (other, doubt) = later[t], earlier[t]
+            total = np.maximum(trust + doubt, 1e-6)[:, None]
+            frames[t][hole] = (one * trust[:, None] + other * doubt[:, None]) / total
+            confidence[t][hole] = (trust + doubt) / 2
+
+
+def _pass(
+    frames: Array, confidence: Array, holes: Sequence[Bool], motion: Motion, direction: int
+) -> list[tuple[Array, Array]]:
+    """Colours ``(n, 3)`` and confidences ``(n,)`` of each frame's hole, carried in one direction of time."""
+    count = len(holes)
+    order = range(count) if direction > 0 else range(count - 1, -1, -1)
+    found: dict[int, tuple[Array, Array]] = {}
+    before: tuple[Array, Array] | None = None
+    for t in order:
+        hole = holes[t]
+        picture, trust = frames[t].copy(), confidence[t].copy()
+        if hole.any() and before is not None:
+            mixed = _mixed(
+                picture[hole], trust[hole], before, hole, holes[t - direction], motion, t, direction
+            )
+            picture[hole], trust[hole] = mixed
+        found[t] = picture[hole], trust[hole]
+        before = picture, trust
+    return [found[t] for t in range(count)]
+
+
+def _mixed(
+    colour: Array,
+    trust: Array,
+    before: tuple[Array, Array],
+    hole: Bool,
+    neighbour_hole: Bool,
+    motion: Motion,
+    t: int,
+    direction: int,
+) -> tuple[Array, Array]:
+    """The hidden pixels of frame t with their share of the frame before it in this direction."""
+    rows, columns = np.nonzero(hole)
+    ahead, back = motion.step(t, -direction)
+    positions = np.stack([columns, rows], -1).astype(np.float32) + ahead[rows, columns]
+    # A pixel the neighbour really shows was a candidate already.
+    filled = sample(neighbour_hole.astype(np.float32), positions, outside="zero") > 0.01
+    share = STRENGTH * np.exp(-inconsistency(ahead, back)[rows, columns]) * np.sqrt(np.maximum(0, 1 - trust))
+    share = np.where(filled, share, 0)
+    theirs = sample(before[1], positions, outside="zero")
+    kept = trust * (1 - share)
+    total = kept + share * theirs
+    weight = (share * theirs / np.maximum(total, 1e-6))[:, None]
+    return (
+        np.asarray(colour + weight * (sample(before[0], positions, order=3) - colour), np.float32),
+        total.astype(np.float32),
+    )
