@@ -11,6 +11,9 @@ from vinpaint_cli.ops.image import Array, Bool, coordinate_grid, dilate, membran
 from vinpaint_cli.ops.routes import Route
 from vinpaint_cli.ops.scene import Scene, bicubic_levels, look
 
+UNCHECKED = 120.0
+"""Error in levels that a source is credited with when nothing around the hole can check it."""
+
 
 class Ring:
     """The targets of one frame: n pixels of the hole and the band around it, where the truth is known."""
@@ -47,7 +50,7 @@ class Ring:
         checked = usable & ~self.hidden
         if int(checked.sum()) < 10:
             m = int(self.hidden.sum())
-            return np.zeros((m, 3), np.float32), np.full(m, 60, np.float32)
+            return np.zeros((m, 3), np.float32), np.full(m, UNCHECKED, np.float32)
         missing = self.truth - colour
         size = np.sqrt((missing**2).mean(-1, keepdims=True))
         evidence = np.concatenate([np.clip(missing, -self.exposure, self.exposure), size], -1)

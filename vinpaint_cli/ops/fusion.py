@@ -21,9 +21,9 @@ Kind = Literal["chain", "camera", "far"]
 
 COEFFICIENTS: dict[Kind, tuple[float, float, float, float, float]] = {
     # seam, inconsistency, distance, depth (each as a logarithm), constant
-    "chain": (-2.46, -0.90, -1.26, 1.21, 7.60),
-    "camera": (-2.37, -1.25, -2.11, 2.15, 5.78),
-    "far": (-2.01, -1.19, -0.66, 0.77, 7.70),
+    "chain": (-2.51, -0.97, -1.32, 1.26, 7.74),
+    "camera": (-1.95, -0.34, -1.72, 2.05, 5.17),
+    "far": (-2.04, -1.46, -0.56, 0.76, 7.75),
 }
 NEVER = np.float32(-1e4)
 

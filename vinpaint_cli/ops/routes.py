@@ -11,9 +11,6 @@ from vinpaint_cli.ops.flow import inconsistency
 from vinpaint_cli.ops.image import Array
 from vinpaint_cli.ops.scene import Integers, Scene, look
 
-CAMERA_DOUBT = 0.5
-"""Forward–backward inconsistency that a point followed by the camera's motion alone is credited with."""
-
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -30,7 +27,8 @@ def follow_camera(scene: Scene, t: int, direction: int) -> Route:
     """The nearest frame that shows each target of frame t, by the camera's motion alone.
 
     ``direction`` is +1 (later frames) or −1 (earlier). Right wherever the scene stands still, however
-    little the flow near the hole can be trusted.
+    little the flow near the hole can be trusted. Its error is how far the completed flow, which knows of
+    things that move around the hole, would have led elsewhere by then: squared, in units of half a pixel.
     """
     rows, columns = (a.astype(np.int32) for a in np.nonzero(scene.targets(t)))
     here = np.stack([columns, rows], -1).astype(np.float32)
@@ -45,7 +43,19 @@ def follow_camera(scene: Scene, t: int, direction: int) -> Route:
         source[left[shown]] = s
         position[left[shown]] = there[shown]
         left = left[~shown]
-    return Route(rows, columns, source, position, np.full(len(rows), CAMERA_DOUBT, np.float32))
+    return Route(rows, columns, source, position, _drift(scene, t, direction, here, rows, columns, source))
+
+
+def _drift(
+    scene: Scene, t: int, direction: int, here: Array, rows: Integers, columns: Integers, source: Integers
+) -> Array:
+    """Squared distance between flow and camera motion, grown over the frames to the source, over 0.5."""
+    if not 0 <= t + direction < len(scene.holes):
+        return np.zeros(len(rows), np.float32)
+    ahead, _ = scene.motion.step(t, direction)
+    camera = apply_homography(between(scene.path, t, t + direction), here) - here
+    apart = ((ahead[rows, columns] - camera) ** 2).sum(-1)
+    return np.asarray(apart * np.abs(source - t).astype(np.float32) ** 2 / 0.5, np.float32)
 
 
 def follow_chain(scene: Scene, direction: int) -> list[Route]:
