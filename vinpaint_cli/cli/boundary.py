@@ -28,7 +28,8 @@ from vinpaint_cli.errors import Interrupted, OutOfMemoryError, VinpaintError
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 internal error, 2 usage, 3 bad input (clip or mask), 4 weights, "
-    "5 not enough memory, 6 the output exists or cannot be written, 130 interrupted."
+    "5 not enough memory, 6 the output exists or cannot be written, 130 interrupted, "
+    "141 the reader of stdout went away."
 )
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 # Typer's own copy of click and click itself both have this class above typer.BadParameter.

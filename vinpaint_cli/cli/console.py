@@ -24,6 +24,15 @@ READER_GONE = 141
 """What a shell reports of a program whose reader went away."""
 
 
+class _Stderr(RichConsole):
+    """Goes on in silence when nobody reads stderr any more: the work matters, not the talk about it."""
+
+    def on_broken_pipe(self) -> None:
+        """Write to nowhere from here on."""
+        _abandon(sys.stderr)
+        self.quiet = True
+
+
 class Console:
     """One per run; colours and bars appear on a terminal only, and NO_COLOR is honoured."""
 
@@ -31,7 +40,7 @@ class Console:
         self.quiet = False
         self.verbose = False
         self.stopping = False
-        self.rich = RichConsole(stderr=True, highlight=False, emoji=False)
+        self.rich = _Stderr(stderr=True, highlight=False, emoji=False)
 
     def setup(self, quiet: bool = False, verbose: bool = False) -> None:
         """Take -q and -v; UsageError for both."""
@@ -93,6 +102,8 @@ class Console:
 
         Raises OutputError when it cannot be written, SystemExit when nobody reads it any more.
         """
+        if sys.stdout is None:
+            raise OutputError("stdout is closed, so the result cannot be printed; redirect it elsewhere")
         try:
             print(text, flush=True)
         except BrokenPipeError:
