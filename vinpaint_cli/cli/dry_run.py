@@ -40,7 +40,7 @@ def describe(job: Job, plan: Plan, found: Estimate, target: str) -> list[str]:
         f"hole       {_hole(scan.hole_pixels, marked, info.width * info.height)}",
         f"method     {method}, on {plan.placement.device} ({plan.placement.precision})",
         f"edge       {plan.feather} pixels of feather",
-        f"memory     at most {format_bytes(plan.memory)}",
+        f"memory     a budget of {format_bytes(plan.memory)}, of which only what is needed is taken",
         f"segments   {len(plan.segments)}",
         *[f"  {_segment(segment)}" for segment in plan.segments[:MOST_LINES]],
     ]
