@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from vinpaint_cli.ops.camera import apply_homography, between
 from vinpaint_cli.ops.flow import inconsistency
@@ -69,6 +72,13 @@ def from_route(scene: Scene, t: int, ring: Ring, route: Route, kind: Kind) -> Ca
     for source in np.unique(route.source[usable]):
         here = route.source == source
         colour[here] = bicubic_levels(scene.frames[source], route.position[here])
+    return _judged(ring, colour, usable, route.error, np.abs(route.source - t), kind)
+
+
+def _judged(
+    ring: Ring, colour: Array, usable: Bool, error: Array, distance: npt.NDArray[Any], kind: Kind
+) -> Candidate:
+    """The candidate at the hidden ones of the ring's targets, corrected and judged by the others."""
     correction, seam = ring.judge(colour, usable)
     hidden = ring.hidden
     return Candidate(
@@ -76,8 +86,8 @@ def from_route(scene: Scene, t: int, ring: Ring, route: Route, kind: Kind) -> Ca
         usable[hidden],
         ring.ramp(usable),
         seam,
-        route.error[hidden],
-        np.abs(route.source[hidden] - t).astype(np.float32),
+        error[hidden],
+        distance[hidden].astype(np.float32),
         kind,
     )
 
@@ -118,17 +128,7 @@ def from_far(scene: Scene, t: int, ring: Ring, source: int) -> Candidate:
     positions = apply_homography(camera, (grid + residual)[at])
     _, usable, _ = look(scene.blocked[source], positions)
     colour = bicubic_levels(scene.frames[source], positions)
-    correction, seam = ring.judge(colour, usable)
-    hidden = ring.hidden
-    return Candidate(
-        colour[hidden] + correction,
-        usable[hidden],
-        ring.ramp(usable),
-        seam,
-        error[at][hidden],
-        np.full(int(hidden.sum()), abs(source - t), np.float32),
-        "far",
-    )
+    return _judged(ring, colour, usable, error[at], np.full(len(usable), abs(source - t)), "far")
 
 
 def _around(hole: Bool, context: int) -> tuple[int, int, int, int]:
