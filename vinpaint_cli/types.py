@@ -197,18 +197,6 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Flows:
-    """Optical flow between neighbours of a clip, pixels, channel 0 = x, channel 1 = y.
-
-    ``forward[t]`` maps frame t to t+1, ``backward[t]`` frame t+1 to t; both float ``(T−1, 2, h, w)``,
-    completed inside the hole.
-    """
-
-    forward: torch.Tensor
-    backward: torch.Tensor
-
-
-@dataclass(frozen=True, slots=True)
 class Clip:
     """What a method fills.
 
@@ -217,13 +205,11 @@ class Clip:
     still to be filled after propagation: the caller mixes ``frames·(1 − holes) + fill·holes``. A method
     treats a pixel as hidden where the share is 0.5 or more, and may look at the others.
     indices: frame numbers in the source, length T.
-    flows: completed optical flow when propagation ran before, else None.
     """
 
     frames: torch.Tensor
     holes: torch.Tensor
     indices: tuple[int, ...]
-    flows: Flows | None = None
 
 
 @dataclass(frozen=True, slots=True)

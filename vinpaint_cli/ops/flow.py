@@ -86,7 +86,7 @@ def _squared_length(flow: Array) -> Array:
 def complete(flow: Array, hidden: Bool, reliable: Bool, guide: Homography) -> Array:
     """Flow inside ``hidden``: the camera's motion plus a membrane over what differs from it around.
 
-    Unreliable flow outside (occlusions) hardly takes part. Shapes ``(h, w, 2)`` and ``(h, w)``.
+    Unreliable flow outside (occlusions) counts for less. Shapes ``(h, w, 2)`` and ``(h, w)``.
     """
     if not hidden.any():
         return flow
