@@ -97,12 +97,12 @@ def test_backward_flow_is_completed_with_the_inverse_motion() -> None:
     second = cv2.warpPerspective(
         picture, zoom, SIZE[::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
     )
-    hole = block(*SIZE, (70, 40, 100, 64))
+    hole = block(*SIZE, (88, 0, 120, 80))  # at the edge, where nothing beyond the hole gives it away
     grey = [luma(np.where(hole[..., None], 90, p).astype(np.float32)) for p in (picture, second)]
     motion = estimate_motion(grey.__getitem__, [hole, hole], DisFlow())
     truth = cv2.perspectiveTransform(coordinate_grid(*SIZE).reshape(-1, 1, 2), np.linalg.inv(zoom))
     expected = truth.reshape(*SIZE, 2) - coordinate_grid(*SIZE)
-    assert np.abs(motion.backward[0].astype(np.float32) - expected)[hole].max() < 0.35
+    assert np.abs(motion.backward[0].astype(np.float32) - expected)[hole].max() < 0.6
 
 
 def test_unreliable_flow_beside_a_hole_counts_for_less() -> None:
