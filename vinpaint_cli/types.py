@@ -311,7 +311,7 @@ class MaskSource(Protocol):
 
 @runtime_checkable
 class Segmenter(Protocol):
-    """Finds the object under prompts on one picture."""
+    """Finds one object on one picture; deterministic."""
 
     def segment(
         self,
@@ -319,8 +319,17 @@ class Segmenter(Protocol):
         points: Sequence[tuple[float, float]],
         labels: Sequence[bool],
         box: Box | None,
+        neighbours: Sequence[Picture] = (),
     ) -> Plane:
-        """Probability ``(H, W)`` in [0, 1]; labels are True for the object, False for "not this"."""
+        """Probability ``(H, W)`` in [0, 1] that a pixel is of the object under the prompts.
+
+        points: ``(x, y)`` in pixels; labels: True for the object, False for "not this", one per point.
+        neighbours: the pictures just before and after, for what moves with the object.
+        """
+        ...
+
+    def refine(self, rgb: Picture, prior: Plane) -> Plane:
+        """The same near a ``prior`` probability ``(H, W)`` in [0, 1], such as a mask carried along flow."""
         ...
 
 
