@@ -235,7 +235,8 @@ class MethodSpec:
     ``size`` is the network's ``(width, height)``, or None when it takes any multiple of ``multiple``.
     ``window`` is the number of frames one pass produces, ``stride`` the step between windows,
     ``reference_stride`` the spacing of reference frames (0 = none). ``bytes_per_pixel`` estimates peak
-    memory per pixel of one window at float32. ``weights`` names the default entry of weights.toml.
+    memory per pixel of one window at float32. ``weights`` names the default entry of weights.toml; it is
+    empty when the method has a network but no default, None when it has no network.
     """
 
     name: str

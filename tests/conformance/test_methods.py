@@ -1,6 +1,7 @@
 """What every method of the table promises; a new one is picked up unedited.
 
-A method with a network brings ``tests/methods/small_<name>.py`` with ``write_weights(folder) -> path``.
+A method with a network brings ``tests/methods/small_<name>.py`` (``_`` for ``-``) with
+``write_weights(folder) -> path``.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def one_thread() -> Iterator[None]:
 def build(name: str, folder: Path) -> Method:
     options: dict[str, object] = {"device": "cpu", "dtype": "fp32"}
     if method_spec(name).weights is not None:
-        source = SMALL / f"small_{name}.py"
+        source = SMALL / f"small_{name.replace('-', '_')}.py"
         spec = importlib.util.spec_from_file_location(source.stem, source)
         assert spec is not None
         assert spec.loader is not None

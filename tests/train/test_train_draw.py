@@ -11,7 +11,8 @@ import torch
 from vinpaint_cli.errors import InputError
 from vinpaint_cli.train import draw
 from vinpaint_cli.train.camera import Path, random_path, view
-from vinpaint_cli.train.draw import Draws, Mix, crop, held_out, moved_photo, shrink_shares, validation
+from vinpaint_cli.train.cut import crop, shrink_shares
+from vinpaint_cli.train.draw import Draws, Mix, held_out, moved_photo, validation
 from vinpaint_cli.train.holes import KINDS, draw_holes
 from vinpaint_cli.train.pack import Pack
 

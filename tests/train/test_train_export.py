@@ -14,9 +14,10 @@ from vinpaint_cli.errors import UsageError
 from vinpaint_cli.methods.sttn.method import load_network
 from vinpaint_cli.methods.sttn.net import STTN, STTNConfig
 from vinpaint_cli.train import checkpoint, journal
-from vinpaint_cli.train.config import PRESETS, TrainConfig, changed, read_config
+from vinpaint_cli.train.config import TrainConfig, changed, read_config
 from vinpaint_cli.train.export import export
 from vinpaint_cli.train.pack import Pack
+from vinpaint_cli.train.presets import PRESETS
 from vinpaint_cli.weights.state import load_checkpoint
 
 Start = Callable[..., Any]
@@ -39,7 +40,7 @@ def test_the_file_rebuilds_the_averaged_network(config: TrainConfig, start: Star
     assert TrainConfig.from_dict(told["training"]) == config
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", PRESETS["sttn"])
 def test_presets_build_networks(name: str) -> None:
     config = read_config(name)
     with torch.device("meta"):
@@ -54,8 +55,8 @@ def test_a_file_changes_a_preset(tmp_path: Path) -> None:
     path.write_text('preset = "small"\nseed = 7\n[train]\nrate = 0.25\n[data]\nsize = [216, 120]\n')
     config = read_config(str(path))
     assert (config.train.rate, config.seed, config.data.size) == (0.25, 7, (216, 120))
-    assert config.network == PRESETS["small"]["network"]
-    assert config.train.valid == PRESETS["small"]["train"]["valid"]
+    assert config.network == PRESETS["sttn"]["small"]["network"]
+    assert config.train.valid == PRESETS["sttn"]["small"]["train"]["valid"]
     assert changed(config, {"batch": 2, "size": None}, {"steps": 9}).data.batch == 2
 
 

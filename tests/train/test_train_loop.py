@@ -14,7 +14,8 @@ import torch
 from vinpaint_cli.errors import InputError, Interrupted, OutputError
 from vinpaint_cli.train import checkpoint
 from vinpaint_cli.train.config import TrainConfig
-from vinpaint_cli.train.draw import Batch, Draws
+from vinpaint_cli.train.cut import Batch
+from vinpaint_cli.train.draw import Draws
 from vinpaint_cli.train.loop import Diverged
 from vinpaint_cli.train.pack import Pack
 from vinpaint_cli.train.recipe_sttn import STTNRecipe
@@ -86,11 +87,11 @@ def test_numbers_that_are_none_stop_the_run(
 ) -> None:
     step = STTNRecipe.step
 
-    def poisoned(self: STTNRecipe, batch: Batch, number: int) -> dict[str, float]:
+    def poisoned(self: STTNRecipe, batch: Batch, number: int, stage: str) -> dict[str, float]:
         if number == 7:
             with torch.no_grad():
                 self.generator.decoder.out.bias.fill_(torch.nan)
-        return step(self, batch, number)
+        return step(self, batch, number, stage)
 
     monkeypatch.setattr(STTNRecipe, "step", poisoned)
     with pytest.raises(Diverged, match=r"step 7 gave loss nan.*bad_batch\.pt"):
@@ -120,10 +121,10 @@ def test_ctrl_c_saves(
 ) -> None:
     step = STTNRecipe.step
 
-    def interrupted(self: STTNRecipe, batch: Batch, number: int) -> dict[str, float]:
+    def interrupted(self: STTNRecipe, batch: Batch, number: int, stage: str) -> dict[str, float]:
         if number == 4:
             os.kill(os.getpid(), signal.SIGINT)
-        return step(self, batch, number)
+        return step(self, batch, number, stage)
 
     monkeypatch.setattr(STTNRecipe, "step", interrupted)
     before = signal.getsignal(signal.SIGINT)

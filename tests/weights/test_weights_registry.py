@@ -52,7 +52,7 @@ def test_prefix_hashes_are_those_in_the_file_names() -> None:
 @pytest.mark.parametrize("name", method_names())
 def test_default_weights_of_methods_are_listed(name: str) -> None:
     weights = method_spec(name).weights
-    if weights is not None:
+    if weights:
         assert registry.entry(weights).method == name
 
 

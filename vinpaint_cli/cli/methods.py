@@ -31,7 +31,13 @@ def _describe(spec: MethodSpec) -> str:
             f"    {spec.title}",
             f"    {spec.paper}",
             f"    works at {size}, in {', '.join(spec.dtypes)}",
-            f"    weights: {spec.weights or 'none'}",
+            f"    weights: {_weights(spec)}",
             f"    licence: {spec.licence}",
         ]
+    )
+
+
+def _weights(spec: MethodSpec) -> str:
+    return (
+        "none needed" if spec.weights is None else spec.weights or "none yet; train them, give --weights FILE"
     )

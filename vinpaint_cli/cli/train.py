@@ -1,8 +1,9 @@
-"""``vinpaint train pack|sttn|export``."""
+"""``vinpaint train pack|sttn|combcn|flow-recurrent|export``."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,11 +11,12 @@ import typer
 
 from vinpaint_cli.cli import options as o
 from vinpaint_cli.cli.console import console_of
-from vinpaint_cli.errors import UsageError
+from vinpaint_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from vinpaint_cli.train.config import TrainConfig
-    from vinpaint_cli.train.recipe_sttn import STTNRecipe
+    from vinpaint_cli.train.progress import Run
+    from vinpaint_cli.train.recipe import Recipe
 
 Sources = Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Folders or files.")]
 Out = Annotated[str, typer.Option("--out", "-o", metavar="PATH", help="Where the result goes.")]
@@ -27,12 +29,25 @@ Minutes = Annotated[
 ]
 Size = Annotated[str | None, typer.Option(metavar="WxH", help="Size of the clips trained on.")]
 
+NETWORKS = {
+    "sttn": "Train an STTN.",
+    "combcn": "Train a CombCN: its 3-D network alone first, then both together.",
+    "flow-recurrent": "Train the frame-recurrent networks: frame by frame first, then on sequences.",
+}
+"""What can be trained, and what the help says of it."""
+
+TRAINING = """Ctrl-C saves; `--resume` goes on exactly where it stopped.
+
+Options given with --resume change the run's own; without any it goes on as it was.
+"""
+
 
 def train_app() -> typer.Typer:
     """The commands below ``vinpaint train``."""
     app = typer.Typer(help="Train networks: pack data, train, export weights.")
     app.command("pack")(pack)
-    app.command("sttn")(sttn)
+    for method, title in NETWORKS.items():
+        app.command(method, help=f"{title} {TRAINING}")(_trainer(method))
     app.command("export")(export)
     return app
 
@@ -49,6 +64,8 @@ def pack(
     ] = 0,
     photo_side: Annotated[int, typer.Option(min=64, metavar="PX", help="Longest side of photos.")] = 640,
     shot_frames: Annotated[int, typer.Option(min=24, metavar="N", help="Most frames of one video.")] = 240,
+    shot_run: Annotated[int, typer.Option(min=5, metavar="N", help="Frames of a shot.")] = 24,
+    sample_frames: Annotated[int, typer.Option(min=1, metavar="N", help="Frames of a sample.")] = 6,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of the jpegs.")] = 90,
     still: Annotated[str, typer.Option(metavar="PATTERN", help="Sources of standing cameras.")] = "intel",
     licence: Annotated[
@@ -74,6 +91,8 @@ def pack(
         photos_per_source=photos_per_source,
         photo_side=photo_side,
         frames_per_video=shot_frames,
+        run=shot_run,
+        frames=sample_frames,
         quality=quality,
         still_groups=still,
         seed=seed or 0,
@@ -82,59 +101,54 @@ def pack(
     console.say(f"{out}: {Path(out).stat().st_size / 2**20:.1f} MiB", "bold")
 
 
-def sttn(
-    context: typer.Context,
-    data: Data,
-    out: Out,
-    config: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="tiny, small, base or a TOML file.")
-    ] = "small",
-    steps: Annotated[int | None, typer.Option(min=0, metavar="N", help="Length of the run.")] = None,
-    minutes: Minutes = None,
-    batch: Annotated[int | None, typer.Option(min=1, metavar="N", help="Clips in a batch.")] = None,
-    size: Size = None,
-    rate: Annotated[float | None, typer.Option(min=0, help="Highest learning rate.")] = None,
-    device: o.Device = "auto",
-    precision: Annotated[str | None, typer.Option(metavar="P", help="fp32 or bf16.")] = None,
-    workers: Annotated[int | None, typer.Option(min=0, help="Processes that draw batches.")] = None,
-    compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
-    resume: Annotated[str | None, typer.Option(metavar="DIR", help="Go on from this run.")] = None,
-    seed: Seed = None,
-    quiet: o.Quiet = False,
-    verbose: o.Verbose = False,
-) -> None:
-    """Train an STTN. Ctrl-C saves; `--resume` goes on exactly where it stopped.
+def _trainer(method: str) -> Callable[..., None]:
+    """The command that trains one method; they differ in presets and recipe alone."""
 
-    Options given with --resume change the run's own; without any it goes on as it was.
-    """
-    from vinpaint_cli.train import checkpoint
-    from vinpaint_cli.train.config import TrainConfig, changed, read_config
-    from vinpaint_cli.train.loop import train
-    from vinpaint_cli.train.pack import open_packs
+    def train_one(
+        context: typer.Context,
+        data: Data,
+        out: Out,
+        config: Annotated[
+            str, typer.Option(metavar="NAME|FILE", help="small, base (sttn also tiny) or a TOML file.")
+        ] = "small",
+        steps: Annotated[int | None, typer.Option(min=0, metavar="N", help="Length of the run.")] = None,
+        minutes: Minutes = None,
+        batch: Annotated[int | None, typer.Option(min=1, metavar="N", help="Clips in a batch.")] = None,
+        size: Size = None,
+        rate: Annotated[float | None, typer.Option(min=0, help="Highest learning rate.")] = None,
+        device: o.Device = "auto",
+        precision: Annotated[str | None, typer.Option(metavar="P", help="fp32 or bf16.")] = None,
+        workers: Annotated[int | None, typer.Option(min=0, help="Processes that draw batches.")] = None,
+        compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
+        resume: Annotated[str | None, typer.Option(metavar="DIR", help="Go on from this run.")] = None,
+        seed: Seed = None,
+        quiet: o.Quiet = False,
+        verbose: o.Verbose = False,
+    ) -> None:
+        from vinpaint_cli.train.config import changed
 
-    console = console_of(context)
-    console.setup(quiet, verbose)
-    state = None if resume is None else checkpoint.read(resume)
-    settings = read_config(config) if state is None else TrainConfig.from_dict(state["config"])
-    length: dict[str, Any] = {"steps": steps, "minutes": minutes, "rate": rate}
-    if minutes is not None:
-        length["steps"] = steps or 0
-    drawn = {"batch": batch, "size": _size(size)}
-    settings = changed(settings, drawn, length, precision=precision, seed=seed)
-    recipe, chosen = _recipe(settings, device, compiled)
-    if workers is None:
-        workers = max(1, min(12, (os.cpu_count() or 2) - 2)) if chosen != "cpu" else 1
-    run = _run(out, chosen, workers, console.say)
-    progress = train(recipe, open_packs(data), run, state)
-    console.say(
-        f"{out}: {progress.step} steps, {progress.seconds / 60:.0f} minutes, {progress.metrics}", "bold"
-    )
+        console = console_of(context)
+        console.setup(quiet, verbose)
+        settings, state = _settings(method, config, resume)
+        length: dict[str, Any] = {"steps": steps, "minutes": minutes, "rate": rate}
+        if minutes is not None:
+            length["steps"] = steps or 0
+        drawn = {"batch": batch, "size": _size(size)}
+        settings = changed(settings, drawn, length, precision=precision, seed=seed)
+        recipe, chosen = _recipe(method, settings, device, compiled)
+        if workers is None:
+            workers = max(1, min(12, (os.cpu_count() or 2) - 2)) if chosen != "cpu" else 1
+        _train(recipe, data, _run(out, chosen, workers, console.say), state)
+
+    return train_one
 
 
 def export(
     context: typer.Context,
     run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run, or a checkpoint.")],
-    out: Out = "sttn.safetensors",
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", metavar="PATH", help="Default: METHOD.safetensors.")
+    ] = None,
     licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "Apache-2.0",
     quiet: o.Quiet = False,
 ) -> None:
@@ -147,21 +161,43 @@ def export(
     console.say(f"{path}: {path.stat().st_size / 2**20:.1f} MiB", "bold")
 
 
-def _recipe(settings: TrainConfig, device: str, compiled: bool) -> tuple[STTNRecipe, str]:
+def _settings(method: str, config: str, resume: str | None) -> tuple[TrainConfig, dict[str, Any] | None]:
+    """The configuration, and the checkpoint to go on from."""
+    from vinpaint_cli.train import checkpoint
+    from vinpaint_cli.train.config import TrainConfig, read_config
+
+    if resume is None:
+        return read_config(config, method), None
+    state = checkpoint.read(resume)
+    if state["method"] != method:
+        raise InputError(f"{resume} trained {state['method']}; go on with `vinpaint train {state['method']}`")
+    return TrainConfig.from_dict(state["config"]), state
+
+
+def _recipe(method: str, settings: TrainConfig, device: str, compiled: bool) -> tuple[Recipe, str]:
     import torch
 
     from vinpaint_cli.engine.device import place
-    from vinpaint_cli.train.recipe_sttn import STTNRecipe
+    from vinpaint_cli.train.recipe import recipe_of
 
     chosen = place(device).device
     torch.manual_seed(settings.seed)
-    return STTNRecipe(settings, torch.device(chosen), compiled), chosen
+    return recipe_of(method)(settings, torch.device(chosen), compiled), chosen
 
 
-def _run(out: str, device: str, workers: int, say: Any) -> Any:
+def _train(recipe: Recipe, data: list[str], run: Run, state: dict[str, Any] | None) -> None:
+    from vinpaint_cli.train.loop import train
+    from vinpaint_cli.train.pack import open_packs
+
+    progress = train(recipe, open_packs(data), run, state)
+    minutes = progress.seconds / 60
+    run.say(f"{run.out}: {progress.step} steps, {minutes:.0f} minutes, {progress.metrics}")
+
+
+def _run(out: str, device: str, workers: int, say: Callable[[str], None]) -> Run:
     import torch
 
-    from vinpaint_cli.train.loop import Run
+    from vinpaint_cli.train.progress import Run
 
     return Run(Path(out), torch.device(device), workers, say=say)
 

@@ -10,14 +10,18 @@ import difflib
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
-from vinpaint_cli.errors import UsageError
+from vinpaint_cli.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vinpaint_cli.types import Method, MethodSpec
 
 TABLE: dict[str, str] = {
     "propagate": "vinpaint_cli.methods.propagate.method:PropagateMethod",
     "sttn": "vinpaint_cli.methods.sttn.method:STTNMethod",
+    "combcn": "vinpaint_cli.methods.combcn.method:CombCNMethod",
+    "flow-recurrent": "vinpaint_cli.methods.flow_recurrent.method:FlowRecurrentMethod",
     "telea": "vinpaint_cli.methods.telea.method:TeleaMethod",
     "nearest": "vinpaint_cli.methods.nearest.method:NearestMethod",
 }
@@ -46,6 +50,19 @@ def load_method(name: str, **options: Any) -> Method:
     if method_spec(name).weights is None and options.pop("weights", None) is not None:
         raise UsageError(f"method {name!r} has no network and takes no --weights; leave the option out")
     return cast("Method", getattr(import_module(module), attribute)(**options))
+
+
+def weights_of(spec: MethodSpec, given: str | Path | None) -> str | Path | None:
+    """What a method's network is read from: what was ``given``, else the default; None without a network.
+
+    Raises WeightsError for a network that has no default when nothing was given.
+    """
+    if spec.weights is None or given or spec.weights:
+        return given or spec.weights
+    raise WeightsError(
+        f"no weights of {spec.name} come with vinpaint yet; give a file with --weights FILE.safetensors, "
+        f"as `vinpaint train {spec.name}` and `vinpaint train export` make it"
+    )
 
 
 def _target(name: str) -> str:

@@ -28,7 +28,7 @@ class Lpips:
     name = "lpips"
 
     def __init__(self, backbone: Mapping[str, Tensor], linear: Mapping[str, Tensor]) -> None:
-        self._stages = list(_stages(backbone))
+        self._stages = list(vgg_stages(backbone))
         self._linear = [
             linear[f"lin{place}"].float().reshape(1, channels, 1, 1)
             for place, (channels, _) in enumerate(STAGES)
@@ -48,7 +48,7 @@ class Lpips:
         return distance
 
 
-def _stages(backbone: Mapping[str, Tensor]) -> Iterator[nn.Sequential]:
+def vgg_stages(backbone: Mapping[str, Tensor]) -> Iterator[nn.Sequential]:
     """VGG-16 cut after the last ReLU of each stage; ``features.N`` counts convolutions, ReLUs and pools."""
     place, before = 0, 3
     for channels, count in STAGES:

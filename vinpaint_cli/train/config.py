@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.train.draw import Mix
+from vinpaint_cli.train.presets import PRESETS
 
 T = TypeVar("T")
 
@@ -24,7 +25,9 @@ class Optimisation:
     follows a cosine down to ``floor`` times ``rate``. ``clip``: largest norm of the gradient. ``ema``: decay
     of the averaged weights. Weights of the losses: ``hole`` and ``valid`` (L1, STTN Eq. 6–7), ``error``
     (logarithm of the squared error, which is what PSNR measures), ``adversarial`` (Eq. 10; 0 = no
-    discriminator), switched on from step ``adversarial_from``.
+    discriminator), switched on from step ``adversarial_from``. ``decay``: Adam's weight decay.
+    ``stages``: shares of the run at which each stage but the last ends; () is the recipe's choice. Losses
+    of other methods than STTN stand in the table ``losses``.
     """
 
     steps: int = 0
@@ -41,15 +44,18 @@ class Optimisation:
     adversarial: float = 0.01
     adversarial_from: int = 0
     discriminator: int = 64
+    decay: float = 0.0
+    stages: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """A whole run; :meth:`to_dict` goes into its checkpoints."""
+    """A whole run; :meth:`to_dict` goes into its checkpoints. ``losses`` are weights by name."""
 
     network: Mapping[str, Any]
     data: Mix = field(default_factory=Mix)
     train: Optimisation = field(default_factory=Optimisation)
+    losses: Mapping[str, float] = field(default_factory=dict)
     precision: str = "fp32"
     seed: int = 2020
 
@@ -75,64 +81,30 @@ class TrainConfig:
             network=dict(values.get("network", {})),
             data=_table(Mix, values.get("data", {})),
             train=_table(Optimisation, values.get("train", {})),
+            losses=dict(values.get("losses", {})),
             precision=str(values.get("precision", "fp32")),
             seed=int(values.get("seed", 2020)),
         )
 
 
-SMALL: dict[str, Any] = {
-    "network": {
-        "channels": 128,
-        "blocks": 5,
-        "patches": [[27, 15], [9, 15], [9, 5], [3, 5]],
-        "size": [432, 240],
-        "reduction": 8,
-        "prefill": True,
-    },
-    "data": {"batch": 8, "frames": [1, 5], "frame_weights": [0.25, 0.75]},
-    "train": {
-        "steps": 100_000,
-        "rate": 5e-4,
-        "betas": [0.9, 0.99],
-        "valid": 0.05,
-        "error": 0.1,
-        "adversarial": 0.0,
-    },
-    "precision": "bf16",
-}
-"""Small enough to travel in the package and to run on two CPU cores."""
-
-BASE: dict[str, Any] = {"network": {}, "data": {"batch": 8}, "train": {"steps": 500_000}}
-"""The paper's network, losses and optimiser."""
-
-TINY: dict[str, Any] = {
-    **SMALL,
-    "network": {**SMALL["network"], "channels": 96, "blocks": 4, "size": [216, 120]},
-    "data": {"batch": 8, "size": [216, 120], "frames": [1, 3, 5], "frame_weights": [0.5, 0.3, 0.2]},
-}
-"""Small enough to be trained on two CPU cores: it corrects at half the resolution."""
-
-PRESETS = {"tiny": TINY, "small": SMALL, "base": BASE}
-
-
-def read_config(name: str) -> TrainConfig:
-    """A preset by name, or a TOML file with tables ``network``, ``data`` and ``train``.
+def read_config(name: str, method: str = "sttn") -> TrainConfig:
+    """A preset of a method by name, or a TOML file: tables ``network``, ``data``, ``train`` and ``losses``.
 
     A file may name a preset under ``preset`` and change some of its values. Raises UsageError.
     """
-    if name in PRESETS:
-        return TrainConfig.from_dict(PRESETS[name])
+    presets = PRESETS[method]
+    if name in presets:
+        return TrainConfig.from_dict(presets[name])
     try:
         values = tomllib.loads(Path(name).read_text(encoding="utf-8"))
     except (OSError, ValueError) as exc:
-        choices = ", ".join(PRESETS)
         raise UsageError(
-            f"cannot read the configuration {name}: {exc}; give {choices} or a TOML file"
+            f"cannot read the configuration {name}: {exc}; give {', '.join(presets)} or a TOML file"
         ) from exc
     preset = values.pop("preset", None)
-    if preset is not None and preset not in PRESETS:
-        raise UsageError(f"{name}: there is no preset {preset!r}; choose one of {', '.join(PRESETS)}")
-    merged = dict(PRESETS.get(str(preset), {}))
+    if preset is not None and preset not in presets:
+        raise UsageError(f"{name}: there is no preset {preset!r}; choose one of {', '.join(presets)}")
+    merged = dict(presets.get(str(preset), {}))
     for key, value in values.items():
         merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) else value
     return TrainConfig.from_dict(merged)
@@ -152,6 +124,11 @@ def changed(
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
+
+
+def weights_of(kind: type[T], config: TrainConfig) -> T:
+    """The table ``losses`` as a dataclass of a recipe; UsageError for names it has not."""
+    return _table(kind, config.losses)
 
 
 def _table(kind: type[T], values: Mapping[str, Any]) -> T:

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
-from torch.nn import functional
 from torch.utils.data import Dataset
 
 from vinpaint_cli.errors import InputError
 from vinpaint_cli.train.camera import Path, put_in_front, random_path, view
+from vinpaint_cli.train.cut import Batch, collate, crop, fit, turned
 from vinpaint_cli.train.holes import draw_holes, draw_kind, outline
-from vinpaint_cli.train.pack import Bytes, Pack, Photo, Sample, Shot
+from vinpaint_cli.train.pack import Bytes, Pack, Sample
 
 Steps = npt.NDArray[np.int64]
 
@@ -45,7 +44,8 @@ class Mix:
     ``size``: ``(width, height)``. ``frames`` and ``frame_weights``: numbers of frames a batch may have and
     how often. ``propagated``, ``shots``, ``photos``: how often each kind of data is drawn, as far as the
     packs hold it. ``attached``: share of the holes in moved photos that move with the photo, so that no
-    frame shows what they hide.
+    frame shows what they hide. ``consecutive``: frames of a clip follow each other always, as networks need
+    that know the order of frames; else half of the time.
     """
 
     size: tuple[int, int] = (432, 240)
@@ -56,24 +56,7 @@ class Mix:
     shots: float = 0.15
     photos: float = 0.30
     attached: float = 0.6
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """uint8 tensors: ``truth`` and ``found`` ``(B, T, 3, h, w)``, ``shares`` ``(B, T, 1, h, w)``.
-
-    ``found`` is the truth outside holes, arbitrary where the share is 255 and what propagation found in
-    between.
-    """
-
-    truth: Tensor
-    found: Tensor
-    shares: Tensor
-
-    def to(self, device: torch.device) -> Batch:
-        """The same on a device."""
-        parts = (part.to(device, non_blocking=True) for part in (self.truth, self.found, self.shares))
-        return Batch(*parts)
+    consecutive: bool = False
 
 
 class Draws(Dataset[Batch]):
@@ -84,7 +67,7 @@ class Draws(Dataset[Batch]):
         self._photos = [(p, x) for p in packs for x in p.index.photos if not held_out(x.name)]
         self._shots = [(p, x) for p in packs for x in p.index.shots if len(x.blobs) >= max(mix.frames)]
         samples = [(p, x) for p in packs for x in p.index.samples if len(x.truth) >= max(mix.frames)]
-        self._samples = [(p, x) for p, x in samples if not held_out(x.name)]
+        self._samples = [(p, x) for p, x in samples if not held_out(x.name) and _usable(x, mix.consecutive)]
         self._kinds = {
             "propagated": mix.propagated * bool(self._samples),
             "shots": mix.shots * bool(self._shots),
@@ -109,25 +92,28 @@ class Draws(Dataset[Batch]):
             clip = self._propagated(rng, frames)
         else:
             clip = self._shot(rng, frames) if kind == "shots" else self._photo(rng, frames)
-        return _turned(rng, *clip)
+        return turned(rng, *clip)
 
     def _propagated(self, rng: np.random.Generator, frames: int) -> tuple[Bytes, Bytes, Bytes]:
         pack, sample = self._samples[int(rng.integers(len(self._samples)))]
         chosen = np.sort(rng.choice(len(sample.truth), frames, replace=False))
+        if self.mix.consecutive:
+            start = int(rng.integers(len(sample.truth) - frames + 1))
+            chosen = np.arange(start, start + frames)
         return crop(rng, *pack.sample(sample, [int(i) for i in chosen]), self.mix.size)
 
     def _shot(self, rng: np.random.Generator, frames: int) -> tuple[Bytes, Bytes, Bytes]:
         weights = np.array([STILL_WEIGHT if shot.still else 1.0 for _, shot in self._shots])
         pack, shot = self._shots[int(rng.choice(len(self._shots), p=weights / weights.sum()))]
-        steps = _draw_steps(rng, len(shot.blobs), frames)
+        steps = _draw_steps(rng, len(shot.blobs), frames, self.mix.consecutive)
         whole = np.stack([pack.picture(shot.blobs[int(i)]) for i in steps])
-        truth = _fit(rng, whole, self.mix.size)
+        truth = fit(rng, whole, self.mix.size)
         holes = draw_holes(rng, draw_kind(rng), steps, *truth.shape[1:3])
         return truth, truth, holes.astype(np.uint8) * 255
 
     def _photo(self, rng: np.random.Generator, frames: int) -> tuple[Bytes, Bytes, Bytes]:
         photo, other = (self._picture(rng) for _ in range(2))
-        steps = _draw_steps(rng, 31, frames)
+        steps = _draw_steps(rng, max(31, frames), frames, self.mix.consecutive)
         attached = rng.random() < self.mix.attached
         truth, holes = moved_photo(rng, photo, other, steps, self.mix.size, attached)
         if holes is None:
@@ -147,22 +133,26 @@ def held_out(name: str) -> bool:
     return zlib.crc32(name.encode()) % HELD_OUT == 0
 
 
-def validation(packs: Sequence[Pack], size: tuple[int, int], frames: int, most: int = 24) -> list[Batch]:
+def validation(
+    packs: Sequence[Pack], size: tuple[int, int], frames: int, most: int = 24, *, consecutive: bool = False
+) -> list[Batch]:
     """Fixed batches of one clip each, of held-out names: propagated samples first, then photos.
 
-    They do not depend on the seed of a run, so that runs compare.
+    They do not depend on the seed of a run, so that runs compare. Photos stand still, unless frames are to
+    be ``consecutive``.
     """
     rng = np.random.default_rng(20)
     clips: list[tuple[Bytes, Bytes, Bytes]] = []
-    samples = [(p, x) for p in packs for x in p.index.samples if held_out(x.name) and len(x.truth) >= frames]
-    for pack, sample in samples:
+    found = [(p, x) for p in packs for x in p.index.samples if held_out(x.name) and len(x.truth) >= frames]
+    for pack, sample in ((p, x) for p, x in found if _usable(x, consecutive)):
         clip = crop(rng, *pack.sample(sample, range(frames)), size)
         if len(clips) < most * 2 // 3 and (clip[2] > 25).mean() > LEAST_HOLE:
             clips.append(clip)
     photos = [(p, x) for p in packs for x in p.index.photos if held_out(x.name) and x.group != FLOWERS]
     for pack, photo in photos[: most - len(clips)]:
         picture = pack.picture(photo.blob)
-        truth, _ = moved_photo(rng, picture, picture, np.zeros(frames, np.int64), size)
+        steps = np.arange(frames) if consecutive else np.zeros(frames, np.int64)
+        truth, _ = moved_photo(rng, picture, picture, steps, size)
         holes = draw_holes(rng, draw_kind(rng), np.arange(frames), *truth.shape[1:3])
         clips.append((truth, truth, holes.astype(np.uint8) * 255))
     return [collate([clip]) for clip in clips]
@@ -215,95 +205,14 @@ def _attached(
     return hole
 
 
-def collate(clips: Sequence[tuple[Bytes, Bytes, Bytes]]) -> Batch:
-    """Clips of one shape, channels last, as one batch, channels first."""
-    truth, found, shares = (torch.from_numpy(np.stack(parts)) for parts in zip(*clips, strict=True))
-    return Batch(
-        truth.permute(0, 1, 4, 2, 3).contiguous(),
-        found.permute(0, 1, 4, 2, 3).contiguous(),
-        shares[:, :, None],
-    )
+def _usable(sample: Sample, consecutive: bool) -> bool:
+    """Whether a sample's frames follow each other, where that is asked for."""
+    return not consecutive or sample.steps[-1] - sample.steps[0] == len(sample.steps) - 1
 
 
-def crop(
-    rng: np.random.Generator, truth: Bytes, found: Bytes, shares: Bytes, size: tuple[int, int]
-) -> tuple[Bytes, Bytes, Bytes]:
-    """Scale down at random and cut to ``size``, so that something is left to fill."""
-    width, height = size
-    h, w = truth.shape[1:3]
-    least = max(width / w, height / h)
-    scale = float(np.exp(rng.uniform(np.log(least), 0.0))) if least < 1 else least
-    new = max(height, round(h * scale)), max(width, round(w * scale))
-    if new != (h, w):
-        truth, found, shares = _scaled(truth, new), _scaled(found, new), shrink_shares(shares, new)
-    spots = [
-        (int(rng.integers(new[0] - height + 1)), int(rng.integers(new[1] - width + 1))) for _ in range(4)
-    ]
-    fullest = max(int((shares[:, y : y + height, x : x + width] > 8).sum()) for y, x in spots)
-    y, x = next(s for s in spots if _open(shares, s, size) * 3 >= fullest)
-    part = slice(None), slice(y, y + height), slice(x, x + width)
-    return truth[part], found[part], shares[part]
-
-
-def shrink_shares(shares: Bytes, size: tuple[int, int]) -> Bytes:
-    """``(T, h, w)`` → another ``(height, width)``; what a hidden pixel contributes to stays hidden.
-
-    As the adapters of networks do it, so that training sees the borders that they make.
-    """
-    mean = _scaled(shares[..., None], size)[..., 0]
-    hidden = torch.from_numpy((shares >= 128).astype(np.float32))[:, None]
-    touched = functional.interpolate(hidden, size=size, mode="bilinear", antialias=True)[:, 0] > 0
-    return np.where(touched.numpy(), np.maximum(mean, 128), mean).astype(np.uint8)
-
-
-def _open(shares: Bytes, spot: tuple[int, int], size: tuple[int, int]) -> int:
-    y, x = spot
-    return int((shares[:, y : y + size[1], x : x + size[0]] > 8).sum())
-
-
-def _scaled(pictures: Bytes, size: tuple[int, int]) -> Bytes:
-    """``(T, h, w, C)`` at another ``(height, width)``, antialiased."""
-    planes = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float()
-    small = functional.interpolate(planes, size=size, mode="bilinear", antialias=True)
-    return np.ascontiguousarray(small.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy())
-
-
-def _fit(rng: np.random.Generator, frames: Bytes, size: tuple[int, int]) -> Bytes:
-    """A random part of frames ``(T, H, W, 3)`` of the shape of ``size``, scaled to it."""
-    width, height = size
-    h, w = frames.shape[1:3]
-    zoom = min(h / height, w / width) * rng.uniform(0.6, 1.0)
-    rows, columns = max(1, int(height * zoom)), max(1, int(width * zoom))
-    y, x = int(rng.integers(h - rows + 1)), int(rng.integers(w - columns + 1))
-    return _scaled(frames[:, y : y + rows, x : x + columns], (height, width))
-
-
-def _draw_steps(rng: np.random.Generator, length: int, frames: int) -> Steps:
+def _draw_steps(rng: np.random.Generator, length: int, frames: int, consecutive: bool) -> Steps:
     """Half of the clips: consecutive frames; the others: random ones in order (STTN, section 4.1)."""
-    if rng.random() < 0.5 or length <= frames:
+    if rng.random() < 0.5 or length <= frames or consecutive:
         start = int(rng.integers(max(1, length - frames + 1)))
         return np.arange(start, start + frames).clip(0, length - 1)
     return np.sort(rng.choice(length, frames, replace=False)).astype(np.int64)
-
-
-def _turned(rng: np.random.Generator, *parts: Bytes) -> tuple[Bytes, Bytes, Bytes]:
-    """Mirrored left to right and played backwards, each half of the time."""
-    mirrored, backwards = rng.random(2) < 0.5
-    turned = [part[:, :, ::-1] if mirrored else part for part in parts]
-    turned = [part[::-1] if backwards else part for part in turned]
-    first, second, third = (np.ascontiguousarray(part) for part in turned)
-    return first, second, third
-
-
-__all__ = [
-    "Batch",
-    "Draws",
-    "Mix",
-    "Photo",
-    "Sample",
-    "Shot",
-    "crop",
-    "held_out",
-    "moved_photo",
-    "validation",
-]

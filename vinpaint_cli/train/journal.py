@@ -27,21 +27,27 @@ class Table:
         self._columns: list[str] = []
         rows: list[dict[str, str]] = []
         if path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                reader = csv.DictReader(file)
-                rows = [row for row in reader if row.get("step", "").isdigit() and int(row["step"]) <= step]
-                self._columns = list(reader.fieldnames or [])
+            rows = [row for row in self._rows() if row.get("step", "").isdigit() and int(row["step"]) <= step]
         if rows:
             self._write(rows, "w", header=True)
         else:
             self._columns = []
 
     def add(self, row: Mapping[str, float]) -> None:
-        """Append one row; the first one names the columns, later ones may lack some."""
-        fresh = not self._columns
-        self._columns = self._columns or list(row)
-        values = {key: _text(value) for key, value in row.items() if key in self._columns}
-        self._write([values], "w" if fresh else "a", header=fresh)
+        """Append one row; it may lack columns of earlier ones, and bring new ones."""
+        new = [key for key in row if key not in self._columns]
+        before = self._rows() if new and self._columns else []
+        self._columns += new
+        values = {key: _text(value) for key, value in row.items()}
+        self._write([*before, values], "w" if new else "a", header=bool(new))
+
+    def _rows(self) -> list[dict[str, str]]:
+        """What the file holds; its columns become the table's."""
+        with self.path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+            self._columns = list(reader.fieldnames or [])
+        return rows
 
     def _write(self, rows: list[dict[str, str]], mode: str, header: bool) -> None:
         try:

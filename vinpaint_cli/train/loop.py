@@ -7,98 +7,29 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from vinpaint_cli.errors import Interrupted, OutputError, VinpaintError
 from vinpaint_cli.train import checkpoint
-from vinpaint_cli.train.config import Optimisation, TrainConfig
-from vinpaint_cli.train.draw import Batch, Draws, validation
+from vinpaint_cli.train.cut import Batch
+from vinpaint_cli.train.draw import Draws, validation
 from vinpaint_cli.train.journal import LOG, VALIDATION, Means, Table, write_json, write_png
 from vinpaint_cli.train.pack import UNSTATED, Pack
+from vinpaint_cli.train.progress import Progress, Run, learning_rate
+from vinpaint_cli.train.recipe import Recipe
 
 BAD_BATCH = "bad_batch.pt"
 
 
 class Diverged(VinpaintError):
     """The loss is no longer a number; the last checkpoint is from before."""
-
-
-class Recipe(Protocol):
-    """What a method brings to the loop."""
-
-    name: str
-    config: TrainConfig
-
-    @property
-    def generator(self) -> nn.Module:
-        """The network that is averaged, judged and exported."""
-        ...
-
-    @property
-    def modules(self) -> Mapping[str, nn.Module]:
-        """Everything with weights, by name."""
-        ...
-
-    @property
-    def optimisers(self) -> Mapping[str, Optimizer]:
-        """One per module."""
-        ...
-
-    @property
-    def network_config(self) -> dict[str, Any]:
-        """What rebuilds the generator."""
-        ...
-
-    def step(self, batch: Batch, number: int) -> dict[str, float]:
-        """Move the weights once, unless loss or gradient is not finite; what the log shows."""
-        ...
-
-    def show(self, network: nn.Module, batch: Batch) -> tuple[dict[str, float], Tensor]:
-        """Judge a network: numbers and a picture ``(3, h, w)`` in [0, 1]."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Where and how a run is carried out; nothing here changes its result but ``device``.
-
-    ``workers``: processes that draw batches, 0 = this one. ``log_every``, ``save_every``: steps, and
-    ``save_seconds`` the longest time between checkpoints. ``stop_at``: leave early at this step, as Ctrl-C
-    does. ``say`` is told one line at a time.
-    """
-
-    out: Path
-    device: torch.device
-    workers: int = 0
-    log_every: int = 20
-    save_every: int = 1000
-    save_seconds: float = 600.0
-    stop_at: int | None = None
-    say: Callable[[str], None] = field(default=lambda line: None)
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a run has come: steps done, seconds spent in all, best validation so far in dB."""
-
-    step: int = 0
-    seconds: float = 0.0
-    metrics: dict[str, float] = field(default_factory=dict)
-
-    def share(self, settings: Optimisation) -> float:
-        """0 at the start, 1 when steps or minutes are used up."""
-        if settings.steps:
-            return self.step / settings.steps
-        return self.seconds / (60 * settings.minutes) if settings.minutes else 0.0
 
 
 def train(recipe: Recipe, packs: Sequence[Pack], run: Run, resume: dict[str, Any] | None = None) -> Progress:
@@ -108,6 +39,8 @@ def train(recipe: Recipe, packs: Sequence[Pack], run: Run, resume: dict[str, Any
     Interrupted after Ctrl-C (once the run is saved), OutputError when the disk is full.
     """
     _prepare_folder(run.out, recipe)
+    for note in recipe.notes:
+        run.say(note)
     ema = copy.deepcopy(recipe.generator).eval().requires_grad_(False)
     progress = Progress() if resume is None else _restore(recipe, ema, resume)
     return _Session(recipe, packs, run, ema, progress).go()
@@ -122,7 +55,8 @@ class _Session:
         self.recipe, self.run, self.ema, self.progress = recipe, run, ema, progress
         self.settings = recipe.config.train
         self.draws = Draws(packs, recipe.config.data, recipe.config.seed)
-        self.checks = validation(packs, recipe.config.data.size, max(recipe.config.data.frames))
+        mix = recipe.config.data
+        self.checks = validation(packs, mix.size, max(mix.frames), consecutive=mix.consecutive)
         self.sources = credits_of(packs)
         self.log = Table(run.out / LOG, progress.step)
         self.judged = Table(run.out / VALIDATION, progress.step)
@@ -178,11 +112,12 @@ class _Session:
         yield from loader
 
     def _step(self, batch: Batch) -> dict[str, float]:
-        rate = learning_rate(self.settings, self.progress)
+        stage = self.progress.enter(self.recipe.stages, self.settings)
+        rate = learning_rate(self.settings, self.progress, self.recipe.stages)
         for optimiser in self.recipe.optimisers.values():
             for group in optimiser.param_groups:
                 group["lr"] = rate
-        numbers = self.recipe.step(batch.to(self.run.device), self.progress.step)
+        numbers = self.recipe.step(batch.to(self.run.device), self.progress.step, stage.name)
         if not all(math.isfinite(value) for value in numbers.values()):
             self._give_up(batch, numbers)
         average(self.ema, self.recipe.generator, self.settings.ema, self.progress.step)
@@ -216,6 +151,7 @@ class _Session:
             "step": self.progress.step,
             "seconds": self.progress.seconds,
             "metrics": self.progress.metrics,
+            "stage": [self.progress.stage, self.progress.began],
             "sources": self.sources,
             "modules": {name: module.state_dict() for name, module in self.recipe.modules.items()},
             "optimisers": {name: opt.state_dict() for name, opt in self.recipe.optimisers.items()},
@@ -238,13 +174,6 @@ class _Session:
         write_png(self.run.out / "strip.png", torch.cat(strips[:: max(1, len(strips) // 8)], dim=1))
         told = " ".join(f"{name} {value}" for name, value in self.progress.metrics.items())
         self.run.say(f"step {self.progress.step}  validation: {told}")
-
-
-def learning_rate(settings: Optimisation, progress: Progress) -> float:
-    """Linear warm-up, then a cosine from ``rate`` to ``floor``·``rate``."""
-    warm = min(1.0, (progress.step + 1) / max(1, settings.warmup))
-    wave = 0.5 + 0.5 * math.cos(math.pi * min(1.0, progress.share(settings)))
-    return settings.rate * warm * (settings.floor + (1 - settings.floor) * wave)
 
 
 @torch.no_grad()
@@ -302,7 +231,10 @@ def _restore(recipe: Recipe, ema: nn.Module, state: dict[str, Any]) -> Progress:
             optimiser.load_state_dict(state["optimisers"][name])
     ema.load_state_dict(state["ema"])
     checkpoint.restore_random(state["random"])
-    return Progress(int(state["step"]), float(state["seconds"]), dict(state["metrics"]))
+    stage, began = state.get("stage", (0, 0))
+    return Progress(
+        int(state["step"]), float(state["seconds"]), dict(state["metrics"]), int(stage), int(began)
+    )
 
 
 def _quiet_worker(number: int) -> None:

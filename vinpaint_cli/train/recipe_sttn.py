@@ -10,22 +10,27 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from vinpaint_cli.errors import UsageError
-from vinpaint_cli.methods.sttn.net import HIDDEN, STTN, STTNConfig
+from vinpaint_cli.methods.sttn.net import STTN, STTNConfig
 from vinpaint_cli.nets.discriminator import TemporalPatchGAN
+from vinpaint_cli.nets.holes import HIDDEN
 from vinpaint_cli.train import losses
 from vinpaint_cli.train.config import TrainConfig
-from vinpaint_cli.train.draw import Batch
-
-Numbers = dict[str, float]
+from vinpaint_cli.train.cut import Batch
+from vinpaint_cli.train.recipe import Stage
+from vinpaint_cli.train.steps import Numbers, autocast, judged, move, unpack
 
 
 class STTNRecipe:
     """One generator, perhaps a discriminator, and what a step does with them (a ``Recipe``)."""
 
     name = "sttn"
+    stages = (Stage("all"),)
+    notes: tuple[str, ...] = ()
 
     def __init__(self, config: TrainConfig, device: torch.device, compiled: bool = False) -> None:
         self.config, self.device = config, device
+        if config.losses:
+            raise UsageError("STTN's losses stand in the table `train`; leave the table `losses` out")
         try:
             shape = STTNConfig.from_dict(config.network)
         except ValueError as exc:
@@ -64,7 +69,12 @@ class STTNRecipe:
         """What rebuilds the generator."""
         return self.generator.config.to_dict()
 
-    def step(self, batch: Batch, number: int) -> Numbers:
+    @staticmethod
+    def build(network: Mapping[str, Any]) -> STTN:
+        """A new generator of a configuration; ValueError when it means nothing."""
+        return STTN(STTNConfig.from_dict(network))
+
+    def step(self, batch: Batch, number: int, stage: str = "all") -> Numbers:
         """Move the weights once; returns what the log shows. ``number`` counts steps from 0."""
         truth, found, shares = unpack(batch)
         with self._precision():
@@ -108,17 +118,11 @@ class STTNRecipe:
         return float(loss.detach())
 
     def _move(self, which: str, loss: Tensor) -> Numbers:
-        optimiser = self._optimisers[which]
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        norm = nn.utils.clip_grad_norm_(self.modules[which].parameters(), self.config.train.clip)
-        if norm.isfinite() and loss.isfinite():
-            optimiser.step()
-        return {"norm": float(norm)}
+        parameters = self.modules[which].parameters()
+        return {"norm": move(loss, parameters, [self._optimisers[which]], self.config.train.clip)}
 
     def _precision(self) -> torch.autocast:
-        half = self.config.precision == "bf16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=half)
+        return autocast(self.config, self.device)
 
     def _forward(self, network: STTN, found: Tensor, shares: Tensor) -> Tensor:
         """The network's own picture ``(B, T, 3, h, w)`` in [-1, 1]; hidden pixels are taken away first."""
@@ -128,39 +132,9 @@ class STTNRecipe:
 
     @torch.no_grad()
     def show(self, network: nn.Module, batch: Batch) -> tuple[Numbers, Tensor]:
-        """Judge a network on a batch.
-
-        Returns PSNR of the hole in dB (``psnr``), that of the start (``start``: a smooth fill) and the
-        pictures ``(3, B·h, 4·w)`` in [0, 1] of one frame per clip: what was known, start, result, truth.
-        """
+        """Judge a network on a batch; see :func:`vinpaint_cli.train.steps.judged`."""
         assert isinstance(network, STTN)
         truth, found, shares = unpack(batch)
         with self._precision():
             predicted = self._forward(network, found, shares).float()
-        smooth = start_of(found, shares)
-        shown = losses.composite(found, predicted, shares)
-        start = losses.composite(found, smooth, shares)
-        known = torch.where(shares >= HIDDEN, -1.0, found)
-        middle = truth.shape[1] // 2
-        columns = [p[:, middle].clamp(-1, 1) for p in (known, start, shown, truth)]
-        rows = torch.cat(columns, dim=3)
-        numbers = {
-            "psnr": float(losses.psnr(shown, truth, shares).mean()),
-            "start": float(losses.psnr(start, truth, shares).mean()),
-        }
-        return numbers, torch.cat(list(rows), dim=1).add(1).div(2).cpu()
-
-
-def unpack(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """uint8 batch → truth and found in [-1, 1], shares in [0, 1], float32."""
-    truth, found = (part.float() / 127.5 - 1 for part in (batch.truth, batch.found))
-    return truth, found, batch.shares.float() / 255
-
-
-def start_of(found: Tensor, shares: Tensor) -> Tensor:
-    """The smooth fill a network has to beat, ``(B, T, 3, h, w)``."""
-    from vinpaint_cli.nets.smooth import smooth_fill
-
-    masked = torch.where(shares >= HIDDEN, 0.0, found).flatten(0, 1)
-    known = (1 - 2 * shares).clamp_min(0).flatten(0, 1)
-    return smooth_fill(masked, known).view_as(found)
+        return judged(truth, found, shares, predicted)

@@ -11,29 +11,22 @@ smooth fill of the clip at its own size, so that the hole's border stays as shar
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from vinpaint_cli.errors import UsageError, WeightsError
-from vinpaint_cli.methods.sttn.net import HIDDEN, STTN, STTNConfig
+from vinpaint_cli.methods.loading import dtype_of
+from vinpaint_cli.methods.sttn.net import STTN, STTNConfig
 from vinpaint_cli.methods.sttn.spec import SPEC
-from vinpaint_cli.nets.smooth import smooth_fill
+from vinpaint_cli.nets.holes import HIDDEN
+from vinpaint_cli.nets.sheet import Sheet, chunks
 from vinpaint_cli.plan.windows import plan_windows
 from vinpaint_cli.types import Clip, MethodSpec, Window
 from vinpaint_cli.weights.state import load_checkpoint, load_into
 from vinpaint_cli.weights.store import resolve
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-FRAMES_AT_ONCE = 4
-"""Frames encoded, decoded or resized together; more gain no speed and cost memory."""
-
-GREY = 0.5
-"""What a hole holds before the network sees it: 0 in the network's range of [-1, 1]."""
 
 
 class STTNMethod:
@@ -59,7 +52,7 @@ class STTNMethod:
         max_references: int = 12,
     ) -> None:
         self.device = torch.device(device)
-        self.dtype = _dtype(dtype)
+        self.dtype = dtype_of(dtype, "STTN")
         self.max_references = max_references
         network = load_network(weights or str(SPEC.weights), config)
         network.eval().requires_grad_(False)
@@ -121,7 +114,7 @@ class STTNMethod:
     def _encode(self, sheet: Sheet, seen: dict[int, _Seen], wanted: Iterable[int]) -> None:
         """Look at the frames that are not there yet."""
         new = [index for index in wanted if index not in seen]
-        for some in _chunks(new):
+        for some in chunks(new):
             prepared = self._prepared(sheet, some)
             pairs = zip(self.network.encode(prepared), prepared, strict=True)
             for index, (features, frame) in zip(some, pairs, strict=True):
@@ -146,7 +139,7 @@ class STTNMethod:
         hidden = sheet.holes(order)[None].to(self.device) if self.network.config.mask_attention else None
         prefill = self.network.config.prefill
         filled = self.network.infill(stack[None], hidden, keep=len(wanted))[0]
-        for some in _chunks(range(len(wanted))):
+        for some in chunks(range(len(wanted))):
             frames = [seen[wanted[place]].prepared for place in some]
             prepared = torch.stack([f for f in frames if f is not None]) if prefill else None
             decoded = self.network.decode(filled[some[0] : some[-1] + 1], prepared).float()
@@ -170,99 +163,6 @@ class _Seen:
     prepared: Tensor | None
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """A clip laid out on the network's picture: scaled to fit, centred, the margins mirrored.
-
-    ``inner`` is the ``(height, width)`` of the scaled clip, ``origin`` its ``(row, column)``; ``rows``
-    and ``columns`` say for each line of the network's picture which line of the scaled clip it shows.
-    """
-
-    clip: Clip
-    inner: tuple[int, int]
-    origin: tuple[int, int]
-    rows: Tensor = field(repr=False)
-    columns: Tensor = field(repr=False)
-
-    @classmethod
-    def fitted(cls, clip: Clip, size: tuple[int, int]) -> Sheet:
-        """Lay a clip on a picture of ``size`` ``(width, height)``."""
-        height, width = clip.frames.shape[-2:]
-        scale = min(size[0] / width, size[1] / height)
-        inner = (min(size[1], max(1, round(height * scale))), min(size[0], max(1, round(width * scale))))
-        origin = ((size[1] - inner[0]) // 2, (size[0] - inner[1]) // 2)
-        device = clip.frames.device
-        rows = mirror(inner[0], origin[0], size[1]).to(device)
-        columns = mirror(inner[1], origin[1], size[0]).to(device)
-        return cls(clip, inner, origin, rows, columns)
-
-    def shrink(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Frames ``(N, 3, H, W)`` in [0, 1], grey where hidden, and shares ``(N, 1, H, W)`` in [0, 1].
-
-        A pixel that any hidden pixel contributes to is hidden, so nothing of the hole leaks out.
-        """
-        shares = self.clip.holes[list(indices)].float()
-        hole = shares.ge(HIDDEN)
-        frames = torch.where(hole, GREY, self.clip.frames[list(indices)].float())
-        small_hole = resize(hole.float(), self.inner, "bilinear").gt(0)
-        small = torch.where(small_hole, GREY, resize(frames, self.inner, "bilinear"))
-        small_shares = resize(shares, self.inner, "bilinear").clamp(0.0, 1.0)
-        return self._spread(small), self._spread(
-            torch.where(small_hole, small_shares.clamp_min(HIDDEN), small_shares)
-        )
-
-    def holes(self, indices: Sequence[int]) -> Tensor:
-        """What is hidden ``(N, 1, H, W)`` in {0, 1}, at network size, a few frames at a time."""
-        return torch.cat([self.shrink(some)[1].ge(HIDDEN).float() for some in _chunks(indices)])
-
-    def enlarge(self, index: int, picture: Tensor) -> Tensor:
-        """Network picture ``(3, H, W)`` of frame ``index`` → ``(3, h, w)`` in [0, 1], the clip's size.
-
-        Known pixels take the hole's place around it first, so that enlarging leaves no seam.
-        """
-        frames, shares = self.shrink([index])
-        return self._back(torch.where(shares >= HIDDEN, picture, frames)).clamp(0.0, 1.0)
-
-    def correct(self, index: int, correction: Tensor) -> Tensor:
-        """A smooth fill of frame ``index`` at the clip's size, with the network's correction ``(3, H, W)``.
-
-        Returns ``(3, h, w)`` in [0, 1].
-        """
-        share = self.clip.holes[index][None].float()
-        frame = torch.where(share >= HIDDEN, GREY, self.clip.frames[index][None].float())
-        fill = smooth_fill(frame * 2 - 1, (1 - 2 * share).clamp_min(0.0))[0]
-        return ((fill + 1) / 2 + self._back(correction[None])).clamp(0.0, 1.0)
-
-    def _back(self, picture: Tensor) -> Tensor:
-        """Network picture ``(1, 3, H, W)`` → ``(3, h, w)`` without its margins, the clip's size."""
-        top, left = self.origin
-        part = picture[..., top : top + self.inner[0], left : left + self.inner[1]]
-        height, width = self.clip.frames.shape[-2:]
-        return resize(part, (height, width), "bicubic")[0]
-
-    def _spread(self, pictures: Tensor) -> Tensor:
-        return pictures[..., self.rows, :][..., self.columns]
-
-
-def mirror(inner: int, before: int, length: int) -> Tensor:
-    """Indices ``(length,)`` into ``inner`` lines that start at ``before`` and are mirrored at both ends.
-
-    The line at the end is not repeated; margins may be longer than the picture.
-    """
-    if inner == 1:
-        return torch.zeros(length, dtype=torch.long)
-    period = 2 * (inner - 1)
-    place = torch.arange(-before, length - before).remainder(period)
-    return torch.minimum(place, period - place)
-
-
-def resize(pictures: Tensor, size: tuple[int, int], mode: str) -> Tensor:
-    """``(N, C, h, w)`` → ``(N, C, *size)``, antialiased where it shrinks; unchanged when already so large."""
-    if tuple(pictures.shape[-2:]) == size:
-        return pictures
-    return functional.interpolate(pictures, size=size, mode=mode, align_corners=False, antialias=True)
-
-
 def load_network(weights: str | Path, config: STTNConfig | None = None) -> STTN:
     """Network of a checkpoint: shaped by ``config``, else by the file's metadata, else by its tensors."""
     path = resolve(weights)
@@ -277,16 +177,3 @@ def load_network(weights: str | Path, config: STTNConfig | None = None) -> STTN:
         raise WeightsError(f"{path} does not describe an STTN network: {exc}; take another file") from exc
     load_into(network, checkpoint, path)
     return network
-
-
-def _dtype(dtype: str | torch.dtype) -> torch.dtype:
-    if isinstance(dtype, torch.dtype):
-        return dtype
-    if dtype in DTYPES:
-        return DTYPES[dtype]
-    raise UsageError(f"precision {dtype!r} is not known to STTN; choose one of {', '.join(DTYPES)}")
-
-
-def _chunks(indices: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(indices), FRAMES_AT_ONCE):
-        yield indices[start : start + FRAMES_AT_ONCE]

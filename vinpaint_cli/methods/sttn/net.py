@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vinpaint_cli.nets.blocks import UpConv, leaky
+from vinpaint_cli.nets.holes import HIDDEN
 from vinpaint_cli.nets.smooth import smooth_fill
 
 MASKED_SCORE = -1e9
@@ -33,9 +34,6 @@ MASKED_SCORE = -1e9
 
 SCORES_AT_ONCE = 1 << 26
 """Attention scores held at a time (256 MiB in float32)."""
-
-HIDDEN = 0.5
-"""Share still to be filled from which on a network does not see a pixel."""
 
 
 @dataclass(frozen=True, slots=True)

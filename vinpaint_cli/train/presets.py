@@ -1,0 +1,92 @@
+"""Configurations that come with the package, by method and name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Preset = dict[str, Any]
+
+STTN_SMALL: Preset = {
+    "network": {
+        "channels": 128,
+        "blocks": 5,
+        "patches": [[27, 15], [9, 15], [9, 5], [3, 5]],
+        "size": [432, 240],
+        "reduction": 8,
+        "prefill": True,
+    },
+    "data": {"batch": 8, "frames": [1, 5], "frame_weights": [0.25, 0.75]},
+    "train": {
+        "steps": 100_000,
+        "rate": 5e-4,
+        "betas": [0.9, 0.99],
+        "valid": 0.05,
+        "error": 0.1,
+        "adversarial": 0.0,
+    },
+    "precision": "bf16",
+}
+"""Small enough to travel in the package and to run on two CPU cores."""
+
+STTN_BASE: Preset = {"network": {}, "data": {"batch": 8}, "train": {"steps": 500_000}}
+"""The paper's network, losses and optimiser."""
+
+STTN_TINY: Preset = {
+    **STTN_SMALL,
+    "network": {**STTN_SMALL["network"], "channels": 96, "blocks": 4, "size": [216, 120]},
+    "data": {"batch": 8, "size": [216, 120], "frames": [1, 3, 5], "frame_weights": [0.5, 0.3, 0.2]},
+}
+"""Small enough to be trained on two CPU cores: it corrects at half the resolution."""
+
+COMBCN_SMALL: Preset = {
+    "network": {"width": 32, "volume_width": 8, "prefill": True},
+    "data": {"size": [192, 192], "batch": 4, "frames": [24], "consecutive": True},
+    "train": {"steps": 60_000, "rate": 5e-4, "betas": [0.9, 0.99], "stages": [0.35]},
+    "losses": {"error": 0.1},
+    "precision": "bf16",
+}
+"""Half as wide as the paper's, on a smooth fill; small enough to travel in the package."""
+
+COMBCN_BASE: Preset = {
+    "network": {"mean": [0.416, 0.412, 0.338]},
+    "data": {"size": [128, 128], "batch": 1, "frames": [32], "consecutive": True},
+    "train": {
+        "steps": 100_000,
+        "rate": 1e-3,
+        "floor": 1.0,
+        "betas": [0.9, 0.999],
+        "decay": 1e-4,
+        "stages": [0.5],
+    },
+}
+"""The paper's networks, losses and optimiser; it does not say when the second stage begins."""
+
+RECURRENT_SMALL: Preset = {
+    "network": {
+        "width": 24,
+        "inpainter": [32, 64, 96, 128, 128, 128],
+        "completer": [16, 32, 48, 64, 64],
+        "prefill": True,
+        "align": True,
+        "residual": "inpainted",
+    },
+    "data": {"size": [192, 192], "batch": 4, "frames": [6], "consecutive": True},
+    "train": {"steps": 80_000, "rate": 2e-4, "betas": [0.9, 0.99], "stages": [0.5]},
+    "precision": "bf16",
+}
+"""Small enough to travel in the package; the previous output moves along the flow before it enters H_t, and
+the residual is added to what H_s made of the frame, from which an untrained network starts.
+"""
+
+RECURRENT_BASE: Preset = {
+    "network": {},
+    "data": {"size": [192, 192], "batch": 4, "frames": [8], "consecutive": True},
+    "train": {"steps": 200_000, "rate": 1e-4, "floor": 0.1, "betas": [0.9, 0.999], "stages": [0.5]},
+}
+"""The paper's networks, losses and optimiser; sequences, crops and batches of its forerunner."""
+
+PRESETS: dict[str, dict[str, Preset]] = {
+    "sttn": {"tiny": STTN_TINY, "small": STTN_SMALL, "base": STTN_BASE},
+    "combcn": {"small": COMBCN_SMALL, "base": COMBCN_BASE},
+    "flow-recurrent": {"small": RECURRENT_SMALL, "base": RECURRENT_BASE},
+}

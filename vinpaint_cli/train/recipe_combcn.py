@@ -1,0 +1,130 @@
+"""How CombCN is trained: the 3-D network alone first, then both together (paper, section "Training")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from vinpaint_cli.errors import UsageError
+from vinpaint_cli.methods.combcn.net import CombCN, CombCNConfig, half_size
+from vinpaint_cli.train import losses
+from vinpaint_cli.train.config import TrainConfig, weights_of
+from vinpaint_cli.train.cut import Batch
+from vinpaint_cli.train.recipe import Stage, split
+from vinpaint_cli.train.steps import Numbers, autocast, judged, move, unpack
+
+VOLUME, JOINT = "volume", "joint"
+MULTIPLE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class CombCNLosses:
+    """Weights of the losses.
+
+    ``volume`` and ``frames``: L1 in the hole of what the 3-D network and both give (the paper's 1 and α = 1);
+    ``error``: logarithm of the result's squared error, which is what PSNR measures (not in the paper).
+    """
+
+    volume: float = 1.0
+    frames: float = 1.0
+    error: float = 0.0
+
+
+class CombCNRecipe:
+    """Both networks and what a step does with them (a ``Recipe``)."""
+
+    name = "combcn"
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, config: TrainConfig, device: torch.device, compiled: bool = False) -> None:
+        self.config, self.device = config, device
+        self.weights = weights_of(CombCNLosses, config)
+        if any(side % MULTIPLE for side in config.data.size):
+            raise UsageError(f"--size {config.data.size} must be multiples of {MULTIPLE} for CombCN")
+        try:
+            self.generator = self.build(config.network).to(device)
+        except ValueError as exc:
+            raise UsageError(f"the network of this configuration cannot be built: {exc}") from exc
+        self._networks = {
+            name: part
+            for name, part in ((VOLUME, self.generator.volume), ("frames", self.generator.frames))
+            if part is not None
+        }
+        self._optimisers = {name: self._adam(part) for name, part in self._networks.items()}
+        self.stages = split(_stages(self.generator.config.parts), config.train.stages)
+        self._fill: Any = torch.compile(self.generator) if compiled else self.generator
+
+    @staticmethod
+    def build(network: Mapping[str, Any]) -> CombCN:
+        """A new generator of a configuration; ValueError when it means nothing."""
+        return CombCN(CombCNConfig.from_dict(network))
+
+    def _adam(self, network: nn.Module) -> Adam:
+        settings = self.config.train
+        return Adam(network.parameters(), settings.rate, settings.betas, weight_decay=settings.decay)
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]:
+        """Everything with weights."""
+        return {"generator": self.generator}
+
+    @property
+    def optimisers(self) -> Mapping[str, Adam]:
+        """One per network."""
+        return self._optimisers
+
+    @property
+    def network_config(self) -> dict[str, Any]:
+        """What rebuilds the generator."""
+        return self.generator.config.to_dict()
+
+    def step(self, batch: Batch, number: int, stage: str = JOINT) -> Numbers:
+        """Move the weights once; returns what the log shows."""
+        truth, found, shares = unpack(batch)
+        self.generator.train()
+        parts = self._volume(truth, found, shares) if stage == VOLUME else self._joint(truth, found, shares)
+        total = torch.stack([parts[name] * getattr(self.weights, name) for name in parts]).sum()
+        names = [VOLUME] if stage == VOLUME else list(self._networks)
+        parameters = [p for name in names for p in self._networks[name].parameters()]
+        norm = move(total, parameters, [self._optimisers[name] for name in names], self.config.train.clip)
+        told = {name: float(loss.detach()) for name, loss in parts.items()}
+        return {"loss": float(total.detach()), **told, "norm": norm}
+
+    def _volume(self, truth: Tensor, found: Tensor, shares: Tensor) -> dict[str, Tensor]:
+        with autocast(self.config, self.device):
+            prepared = self.generator.prepare(found.flatten(0, 1), shares.flatten(0, 1))
+            structure = self.generator.structure(prepared.view(*truth.shape[:2], *prepared.shape[1:]))
+        return {"volume": losses.hole_l1(structure.float(), *half_size(truth, shares))}
+
+    def _joint(self, truth: Tensor, found: Tensor, shares: Tensor) -> dict[str, Tensor]:
+        with autocast(self.config, self.device):
+            filled, structure = self._fill(found, shares)
+        shown = losses.composite(found, filled.float(), shares)
+        parts = {"frames": losses.hole_l1(shown, truth, shares)}
+        if structure is not None:
+            parts["volume"] = losses.hole_l1(structure.float(), *half_size(truth, shares))
+        if self.weights.error > 0:
+            parts["error"] = losses.log_error(shown, truth, shares)
+        return parts
+
+    @torch.no_grad()
+    def show(self, network: nn.Module, batch: Batch) -> tuple[Numbers, Tensor]:
+        """Judge a network on a batch; besides, ``volume`` is the PSNR of the 3DCN at half size."""
+        truth, found, shares = unpack(batch)
+        with autocast(self.config, self.device):
+            filled, structure = network(found, shares)
+        numbers, picture = judged(truth, found, shares, filled.float())
+        if structure is not None:
+            numbers["volume"] = float(losses.psnr(structure.float(), *half_size(truth, shares)).mean())
+        return numbers, picture
+
+
+def _stages(parts: str) -> tuple[Stage, ...]:
+    if parts == "both":
+        return Stage(VOLUME, 0.4), Stage(JOINT)
+    return (Stage(VOLUME if parts == "volume" else JOINT),)

@@ -1,0 +1,258 @@
+"""How the frame-recurrent networks are trained (Ding et al., 2019, sections 3.2 to 3.4).
+
+First H_s on frames and H_c on flow; then both are frozen, and H_t and H_f are trained on sequences. As in
+the work it builds on (Lai et al., ECCV 2018), the previous output and the state get no gradient.
+
+Flow comes from :func:`vinpaint_cli.nets.flow.estimate_flow`, which needs torch alone: sequences are cut,
+scaled and moved at random and branch P is the flow of what H_s paints, so no flow packed beforehand fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from vinpaint_cli.errors import UsageError
+from vinpaint_cli.methods.flow_recurrent.config import FlowRecurrentConfig
+from vinpaint_cli.methods.flow_recurrent.net import FlowRecurrent, moved
+from vinpaint_cli.methods.flow_recurrent.stream import Estimator, View, lost_flow, robust_flow
+from vinpaint_cli.nets.flow import estimate_flow, luma
+from vinpaint_cli.nets.recurrent import State
+from vinpaint_cli.train import losses, temporal
+from vinpaint_cli.train.config import TrainConfig, weights_of
+from vinpaint_cli.train.cut import Batch
+from vinpaint_cli.train.perceptual import Features, open_features, perceptual, style
+from vinpaint_cli.train.recipe import Stage, split
+from vinpaint_cli.train.steps import Numbers, autocast, judged, move, unpack
+
+FRAMES, SEQUENCES = "frames", "sequences"
+MULTIPLE = 8
+NO_FEATURES = (
+    "vgg16 is not in the store: perceptual losses are left out; `vinpaint weights pull vgg16` adds it"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RecurrentLosses:
+    """Weights. First stage, those of PConv: ``valid``, ``hole``, ``features``, ``style``, ``rough``.
+
+    Second stage, the paper's 10 : 1: ``data`` (L_d), ``short`` (L_s) and ``reverse`` (L_r) against ``flow``
+    (L_f), ``perceptual`` (L_p) and ``long`` (L_l). ``features``, ``style`` and ``perceptual`` need vgg16.
+    """
+
+    valid: float = 1.0
+    hole: float = 6.0
+    features: float = 0.05
+    style: float = 120.0
+    rough: float = 0.1
+    data: float = 10.0
+    short: float = 10.0
+    reverse: float = 10.0
+    flow: float = 1.0
+    perceptual: float = 1.0
+    long: float = 1.0
+
+
+class FlowRecurrentRecipe:
+    """Four networks and what a step does with them (a ``Recipe``)."""
+
+    name = "flow-recurrent"
+
+    def __init__(self, config: TrainConfig, device: torch.device, compiled: bool = False) -> None:
+        self.config, self.device = config, device
+        self.weights = weights_of(RecurrentLosses, config)
+        if any(side % MULTIPLE for side in config.data.size) or min(config.data.frames) < 2:
+            raise UsageError(
+                f"clips of {config.data.frames} frames of {config.data.size} cannot be trained on; give "
+                f"multiples of {MULTIPLE} and 2 frames or more"
+            )
+        try:
+            self.generator = self.build(config.network).to(device)
+        except ValueError as exc:
+            raise UsageError(f"the network of this configuration cannot be built: {exc}") from exc
+        self._optimisers = {name: self._adam(part) for name, part in self.generator.named_children()}
+        both = Stage(FRAMES, 0.5, rate=2.0), Stage(SEQUENCES)
+        self.stages = split(
+            both if self.generator.config.recurrent else (Stage(FRAMES),), config.train.stages
+        )
+        self.estimate: Estimator = estimate_flow
+        self.features = self._features()
+        self.notes = () if self.features or not self._perceptual else (NO_FEATURES,)
+        if compiled:
+            self.generator.inpainter.compile()
+            self.generator.temporal.compile()
+
+    @staticmethod
+    def build(network: Mapping[str, Any]) -> FlowRecurrent:
+        """A new generator of a configuration; ValueError when it means nothing."""
+        return FlowRecurrent(FlowRecurrentConfig.from_dict(network))
+
+    def _adam(self, network: nn.Module) -> Adam:
+        settings = self.config.train
+        return Adam(network.parameters(), settings.rate, settings.betas, weight_decay=settings.decay)
+
+    @property
+    def _perceptual(self) -> bool:
+        return any((self.weights.features, self.weights.style, self.weights.perceptual))
+
+    def _features(self) -> Features | None:
+        return open_features(self.device) if self._perceptual else None
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]:
+        """Everything with weights."""
+        return {"generator": self.generator}
+
+    @property
+    def optimisers(self) -> Mapping[str, Adam]:
+        """One per network."""
+        return self._optimisers
+
+    @property
+    def network_config(self) -> dict[str, Any]:
+        """What rebuilds the generator."""
+        return self.generator.config.to_dict()
+
+    def step(self, batch: Batch, number: int, stage: str = SEQUENCES) -> Numbers:
+        """Move the weights once; returns what the log shows."""
+        truth, found, shares = unit_range(batch)
+        if stage == FRAMES:
+            self._train("inpainter", "completer")
+            parts = self._frame_losses(truth, found, shares)
+            names = ["inpainter"]
+            numbers = self._complete(truth, found, shares) if self.generator.config.recurrent else {}
+        else:
+            self._train("temporal", "blender")
+            parts = self._sequence_losses(truth, found, shares)
+            names, numbers = ["temporal", "blender"], {}
+        return self._move(parts, names) | numbers
+
+    def _train(self, *names: str) -> None:
+        """These networks learn, the others stay as they are, their normalisation included."""
+        for name, network in self.generator.named_children():
+            network.train(name in names).requires_grad_(name in names)
+
+    def _move(self, parts: Mapping[str, Tensor], names: Sequence[str]) -> Numbers:
+        total = torch.stack([loss * getattr(self.weights, name) for name, loss in parts.items()]).sum()
+        parameters = [p for name in names for p in self.generator.get_submodule(name).parameters()]
+        norm = move(total, parameters, [self._optimisers[name] for name in names], self.config.train.clip)
+        told = {name: float(loss.detach()) for name, loss in parts.items()}
+        return {"loss": float(total.detach()), **told, "norm": norm}
+
+    # ------------------------------------------------------------ first stage: each frame alone
+
+    def _frame_losses(self, truth: Tensor, found: Tensor, shares: Tensor) -> dict[str, Tensor]:
+        with autocast(self.config, self.device):
+            raw = self.generator.inpainter(found.flatten(0, 1), shares.flatten(0, 1))
+        raw = raw.float().view_as(truth)
+        shown = losses.composite(found, raw, shares)
+        parts = {
+            "hole": losses.hole_l1(shown, truth, shares),
+            "valid": losses.valid_l1(raw, truth, shares),
+            "rough": temporal.roughness(shown, shares),
+        }
+        if self.features is not None:
+            real = self.features(truth.flatten(0, 1))
+            fakes = [self.features(picture.flatten(0, 1)) for picture in (raw, shown)]
+            parts["features"] = torch.stack([perceptual(fake, real) for fake in fakes]).sum()
+            parts["style"] = torch.stack([style(fake, real) for fake in fakes]).sum()
+        return parts
+
+    def _complete(self, truth: Tensor, found: Tensor, shares: Tensor) -> Numbers:
+        """Move H_c towards the flow of the true frames, where that of the frames as they are is lost."""
+        here, there = _pairs(View(found, shares, truth))
+        with torch.no_grad():
+            corrupted = self.estimate(here.grey(), there.grey())
+            wanted = self.estimate(luma(here.inpainted), luma(there.inpainted))
+            lost = lost_flow(here.hole, there.hole, corrupted)
+        with autocast(self.config, self.device):
+            completed = self.generator.completer(corrupted, lost).float()
+        loss = temporal.masked_l1(completed, wanted, lost)
+        network = self.generator.completer
+        move(loss, network.parameters(), [self._optimisers["completer"]], self.config.train.clip)
+        return {"completer": float(loss.detach())}
+
+    # ------------------------------------------------------------ second stage: sequences
+
+    def _sequence_losses(self, truth: Tensor, found: Tensor, shares: Tensor) -> dict[str, Tensor]:
+        view = self._look(self.generator, found, shares)
+        here, there = _pairs(view)
+        true_here, true_there = _pairs(View(truth, shares, truth))
+        flows, wanted = [], []
+        for a, b, c, d in ((here, there, true_here, true_there), (there, here, true_there, true_here)):
+            with autocast(self.config, self.device):
+                flows.append(robust_flow(self.generator, a, b, self.estimate))
+            wanted.append(self.estimate(luma(c.frames), luma(d.frames)))
+        back, ahead = (flow.view(len(truth), -1, *flow.shape[1:]) for flow in flows)
+        outputs = self._unroll(self.generator, view, back)
+        shown = losses.composite(found, outputs, shares)
+        parts = {
+            "data": losses.hole_l1(shown, truth, shares),
+            "short": temporal.short_term(shown, shares, back),
+            "reverse": temporal.reverse_term(shown, shares, ahead),
+            "long": temporal.long_term(shown, shares, back, ahead),
+            "flow": torch.stack([(f - w).abs().mean() for f, w in zip(flows, wanted, strict=True)]).mean(),
+        }
+        if self.features is not None:
+            fake, real = (self.features(picture.flatten(0, 1)) for picture in (shown, truth))
+            parts["perceptual"] = perceptual(fake, real)
+        return parts
+
+    @torch.no_grad()
+    def _look(self, network: FlowRecurrent, found: Tensor, shares: Tensor) -> View:
+        """The frames, each inpainted alone, all ``(B, T, …)``."""
+        with autocast(self.config, self.device):
+            inpainted = network.inpaint(found.flatten(0, 1), shares.flatten(0, 1))
+        return View(found, shares, inpainted.view_as(found))
+
+    def _unroll(self, network: FlowRecurrent, view: View, back: Tensor) -> Tensor:
+        """O ``(B, T, 3, h, w)``: the recurrence over whole clips, with flow ``(B, T − 1, 2, h, w)``."""
+        outputs: list[Tensor] = [view.inpainted[:, 0]]
+        state: State | None = None
+        for t in range(1, view.frames.shape[1]):
+            before = outputs[-1].detach()
+            now = view.inpainted[:, t]
+            if network.config.align:
+                before = moved(before, now, back[:, t - 1])
+            with autocast(self.config, self.device):
+                output, state = network.advance(before, view.frames[:, t], view.shares[:, t], now, state)
+            state = state[0].detach(), state[1].detach()
+            outputs.append(output)
+        return torch.stack(outputs, 1)
+
+    @torch.no_grad()
+    def show(self, network: nn.Module, batch: Batch) -> tuple[Numbers, Tensor]:
+        """Judge a network on a batch; besides, ``alone`` is the PSNR of H_s without the recurrence."""
+        assert isinstance(network, FlowRecurrent)
+        truth, found, shares = unit_range(batch)
+        view = self._look(network, found, shares)
+        outputs = view.inpainted
+        if network.config.recurrent:
+            here, there = _pairs(view)
+            back = outputs.new_zeros(len(here.frames), 2, *outputs.shape[-2:])
+            if network.config.align:
+                with autocast(self.config, self.device):
+                    back = robust_flow(network, here, there, self.estimate)
+            outputs = self._unroll(network, view, back.view(len(truth), -1, *back.shape[1:]))
+        truth, found = truth * 2 - 1, found * 2 - 1
+        alone, _ = judged(truth, found, shares, view.inpainted * 2 - 1)
+        numbers, picture = judged(truth, found, shares, outputs * 2 - 1)
+        return {**numbers, "alone": alone["psnr"]}, picture
+
+
+def unit_range(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """uint8 batch → truth, found and shares in [0, 1], float32."""
+    truth, found, shares = unpack(batch)
+    return (truth + 1) / 2, (found + 1) / 2, shares
+
+
+def _pairs(view: View) -> tuple[View, View]:
+    """All frames of clips ``(B, T, …)`` but the first, and those before them, ``(B·(T − 1), …)``."""
+    parts = (view.frames, view.shares, view.inpainted)
+    here = View(*(part[:, 1:].flatten(0, 1) for part in parts))
+    return here, View(*(part[:, :-1].flatten(0, 1) for part in parts))

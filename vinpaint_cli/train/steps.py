@@ -1,0 +1,64 @@
+"""What the steps of every recipe have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from vinpaint_cli.nets.holes import seen, smooth_start
+from vinpaint_cli.train import losses
+from vinpaint_cli.train.config import TrainConfig
+from vinpaint_cli.train.cut import Batch
+
+Numbers = dict[str, float]
+
+
+def unpack(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """uint8 batch → truth and found in [-1, 1], shares in [0, 1], float32."""
+    truth, found = (part.float() / 127.5 - 1 for part in (batch.truth, batch.found))
+    return truth, found, batch.shares.float() / 255
+
+
+def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
+    """Half precision inside, when the configuration asks for it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
+
+
+def move(
+    loss: Tensor, parameters: Iterable[nn.Parameter], optimisers: Sequence[Optimizer], clip: float
+) -> float:
+    """Move weights against the gradient, unless that or the loss is not finite; returns its norm."""
+    for optimiser in optimisers:
+        optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    norm = nn.utils.clip_grad_norm_(parameters, clip)
+    if norm.isfinite() and loss.isfinite():
+        for optimiser in optimisers:
+            optimiser.step()
+    return float(norm)
+
+
+def start_of(found: Tensor, shares: Tensor) -> Tensor:
+    """The smooth fill a network has to beat, ``(B, T, 3, h, w)``."""
+    return smooth_start(found.flatten(0, 1), shares.flatten(0, 1)).view_as(found)
+
+
+def judged(truth: Tensor, found: Tensor, shares: Tensor, predicted: Tensor) -> tuple[Numbers, Tensor]:
+    """PSNR of the hole in dB (``psnr``), that of the start (``start``: a smooth fill), and a picture.
+
+    Tensors ``(B, T, C, h, w)`` in [-1, 1]. The picture ``(3, B·h, 4·w)`` in [0, 1] shows the middle frame of
+    each clip: what was known, start, result, truth.
+    """
+    shown = losses.composite(found, predicted, shares)
+    start = losses.composite(found, start_of(found, shares), shares)
+    middle = truth.shape[1] // 2
+    known = seen(found, shares, -1.0)
+    rows = torch.cat([p[:, middle].clamp(-1, 1) for p in (known, start, shown, truth)], dim=3)
+    numbers = {
+        "psnr": float(losses.psnr(shown, truth, shares).mean()),
+        "start": float(losses.psnr(start, truth, shares).mean()),
+    }
+    return numbers, torch.cat(list(rows), dim=1).add(1).div(2).cpu()
