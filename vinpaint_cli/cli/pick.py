@@ -1,0 +1,138 @@
+"""``vinpaint pick``."""
+
+from __future__ import annotations
+
+import json
+import webbrowser
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vinpaint_cli.cli import options as o
+from vinpaint_cli.cli import prompt_options as p
+from vinpaint_cli.cli.console import Console, console_of
+
+if TYPE_CHECKING:
+    from vinpaint_cli.pick.loopback import PickServer
+    from vinpaint_cli.pick.workbench import Workbench
+
+_PAGE = "The page"
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="OUT",
+        help="End when the masks are written here: a lossless video (.mkv), or a folder of pictures. "
+        "Without it the page offers to write INPUT's name with .mask.mkv.",
+    ),
+]
+Port = Annotated[
+    int,
+    typer.Option(
+        "--port",
+        metavar="N",
+        show_default=False,
+        help="Port of this machine (default: a free one).",
+        rich_help_panel=_PAGE,
+    ),
+]
+NoBrowser = Annotated[
+    bool,
+    typer.Option(
+        "--no-browser", metavar="", help="Print the address, open no browser.", rich_help_panel=_PAGE
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        metavar="",
+        help="One JSON object a line on stdout: the address now, the rest at the end.",
+    ),
+]
+
+
+def pick(
+    context: typer.Context,
+    path: o.Input,
+    segmenter: p.SegmenterName = "auto",
+    segmenter_weights: p.SegmenterWeights = None,
+    track: p.TrackerName = "flow",
+    device: o.Device = "auto",
+    output: Output = None,
+    port: Port = 0,
+    no_browser: NoBrowser = False,
+    as_json: Json = False,
+    yes: o.Yes = False,
+    no: o.No = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Point at what goes, in a browser: click it, look at its mask, track it, take the command with you.
+
+    The page is on this machine alone. It ends by its button or Ctrl-C, and the command is printed.
+    """
+    from vinpaint_cli.engine.make_mask import default_mask_output
+    from vinpaint_cli.engine.output import check_output
+    from vinpaint_cli.pick.finder import EngineFinder
+    from vinpaint_cli.pick.session import Tools, prompt_options
+    from vinpaint_cli.pick.workbench import PickOptions, Workbench
+    from vinpaint_cli.video.read import open_source
+
+    console = console_of(context)
+    console.setup(quiet, verbose)
+    overwrite = console.may_overwrite(yes, no, *filter(None, [output]))
+    target = default_mask_output(path) if output is None else check_output(path, output, overwrite)
+    tools = Tools(segmenter, segmenter_weights, track)
+    source = open_source(path)
+    next(iter(source.frames(0, 1)))  # a clip that cannot be read is told of before any page opens
+    finder = EngineFinder(prompt_options((), tools), device)
+    options = PickOptions(path, target, tools, ask_first=not overwrite, ends_with_masks=output is not None)
+    bench = Workbench(source, finder, options)
+    serve(console, bench, port, not no_browser, as_json)
+
+
+def serve(console: Console, bench: Workbench, port: int, browser: bool, as_json: bool) -> None:
+    """Open the page, wait for its end, and print what came of it."""
+    from vinpaint_cli.pick.loopback import PickServer
+
+    server = PickServer(bench, port)
+    bench.start()
+    server.start()
+    try:
+        _announce(console, server, browser, as_json)
+        # Python has no signals while a lock is waited for without a limit on some systems.
+        while not bench.ended.wait(0.5):
+            pass
+    except KeyboardInterrupt:
+        console.say("")
+    finally:
+        server.close()
+        bench.close()
+    _farewell(console, bench, as_json)
+
+
+def _announce(console: Console, server: PickServer, browser: bool, as_json: bool) -> None:
+    if as_json:
+        console.lines(json.dumps({"address": server.address}))
+    console.say(f"the page is at {server.address}", "bold")
+    console.say("its Done button or Ctrl-C ends it and prints the command")
+    if browser:
+        with suppress(webbrowser.Error):  # nobody is there to see a page: the address is printed
+            webbrowser.open(server.address)
+
+
+def _farewell(console: Console, bench: Workbench, as_json: bool) -> None:
+    """The command line on stdout."""
+    command, written = bench.command, bench.written
+    if as_json:
+        masks = None if written is None else str(Path(written))
+        texts = [f"{mark.kind} {mark.text}" for mark in bench.marks]
+        console.lines(json.dumps({"command": command, "masks": masks, "marks": texts}))
+    elif command is not None:
+        console.lines(command)
+    if command is None:
+        console.say("nothing was pointed at")

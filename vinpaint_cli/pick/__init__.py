@@ -1,0 +1,1 @@
+"""Pointing at what goes, in a browser: a local page that ends in a command line or a masks file."""

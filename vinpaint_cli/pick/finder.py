@@ -1,0 +1,132 @@
+"""What finds and follows objects for the page: the engine's rooms behind one small protocol."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from vinpaint_cli.engine.doubt import Stretch, doubtful, say_doubt
+from vinpaint_cli.engine.seeds import MADE_OF, correct_frame, segment_frame
+from vinpaint_cli.engine.track import Tools, open_tools, track_masks
+from vinpaint_cli.engine.watch import Watcher, advance
+from vinpaint_cli.masks.packed import PackedMasks
+from vinpaint_cli.masks.prompts import Prompt, PromptOptions
+from vinpaint_cli.masks.track import open_tracker
+from vinpaint_cli.types import Box, FrameSource, Segmenter
+from vinpaint_cli.video.maskfile import HoleFrames, hole_frame, open_mask_writer
+
+if TYPE_CHECKING:
+    from vinpaint_cli.types import Hole, Picture, Plane
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Objects followed through a clip: masks of all of them together, and what there is to say.
+
+    ``confidence`` is in [0, 1], one per frame; ``weak`` are the frames to look at, the worst first.
+    """
+
+    masks: PackedMasks
+    confidence: tuple[float, ...]
+    weak: tuple[Stretch, ...]
+    notes: tuple[str, ...]
+
+
+class Finder(Protocol):
+    """Finds objects on one frame, follows them through all, writes their masks."""
+
+    @property
+    def name(self) -> str:
+        """Which segmenter it took, for the person to read."""
+        ...
+
+    def segment(self, source: FrameSource, index: int, prompts: Sequence[Prompt]) -> Hole:
+        """Mask bool ``(H, W)`` of one object on frame ``index``, from all prompts on that frame."""
+        ...
+
+    def correct(self, source: FrameSource, index: int, prompt: Prompt, mask: Hole) -> Hole:
+        """A followed mask without what ``prompt`` says is not the object."""
+        ...
+
+    def follow(self, source: FrameSource, options: PromptOptions, watcher: Watcher) -> Followed:
+        """Masks of every frame; Interrupted when the watcher asks to stop."""
+        ...
+
+    def write(self, source: FrameSource, masks: PackedMasks, path: Path, watcher: Watcher) -> None:
+        """Write the masks as a lossless video or a folder of pictures; Interrupted as above."""
+        ...
+
+
+class EngineFinder:
+    """The segmenter and the tracker that ``options`` name, on ``device``.
+
+    Raises UsageError and WeightsError.
+    """
+
+    def __init__(self, options: PromptOptions, device: str = "auto") -> None:
+        opened = open_tools(options, device)
+        segmenter = _OneAtATime(opened.segmenter)
+        tracker = open_tracker(options.tracker, segmenter)
+        self._tools = Tools(segmenter, tracker, opened.segmenter_name, opened.tracker_name)
+
+    @property
+    def name(self) -> str:
+        """The segmenter's name; auto has chosen."""
+        return self._tools.segmenter_name
+
+    def segment(self, source: FrameSource, index: int, prompts: Sequence[Prompt]) -> Hole:
+        """Mask bool ``(H, W)`` of one object on frame ``index``."""
+        found: Hole = segment_frame(source, index, prompts, self._tools.segmenter) >= MADE_OF
+        return found
+
+    def correct(self, source: FrameSource, index: int, prompt: Prompt, mask: Hole) -> Hole:
+        """A followed mask without what ``prompt`` says is not the object."""
+        return correct_frame(source, index, prompt, mask, self._tools.segmenter)
+
+    def follow(self, source: FrameSource, options: PromptOptions, watcher: Watcher) -> Followed:
+        """Masks of every frame; raises what `track_masks` raises."""
+        found = track_masks(source, options, watcher, tools=self._tools)
+        in_words = say_doubt(found.confidence)  # the page draws it
+        notes = tuple(note for note in found.notes if note not in in_words)
+        return Followed(found.masks, found.confidence, doubtful(found.confidence), notes)
+
+    def write(self, source: FrameSource, masks: PackedMasks, path: Path, watcher: Watcher) -> None:
+        """Write the masks, not grown; raises OutputError and Interrupted."""
+        with (
+            open_mask_writer(path, HoleFrames(source, masks)) as writer,
+            watcher.stage("mask", masks.count) as progress,
+        ):
+            for frame in source.frames():
+                writer.write(hole_frame(frame, masks.at(frame)))
+                advance(progress)
+
+
+class _OneAtATime:
+    """A segmenter that several threads may ask: the page goes on while the tracker works."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self._segmenter = segmenter
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._segmenter, name)
+
+    def segment(
+        self,
+        rgb: Picture,
+        points: Sequence[tuple[float, float]],
+        labels: Sequence[bool],
+        box: Box | None,
+        neighbours: Sequence[Picture] = (),
+    ) -> Plane:
+        """As `Segmenter.segment`."""
+        with self._lock:
+            return self._segmenter.segment(rgb, points, labels, box, neighbours)
+
+    def refine(self, rgb: Picture, prior: Plane) -> Plane:
+        """As `Segmenter.refine`."""
+        with self._lock:
+            return self._segmenter.refine(rgb, prior)
