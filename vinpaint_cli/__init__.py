@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vinpaint_cli.evaluate.results import Evaluation
     from vinpaint_cli.evaluate.run import EvaluateOptions, evaluate_methods
     from vinpaint_cli.masks.files import MaskOptions
+    from vinpaint_cli.masks.prompts import PromptOptions
     from vinpaint_cli.types import EncodeOptions, Progress, VideoInfo
     from vinpaint_cli.video.probe import probe
 
@@ -49,6 +50,7 @@ __all__ = [
     "OutOfMemoryError",
     "OutputError",
     "Progress",
+    "PromptOptions",
     "RemoveOptions",
     "RemoveReport",
     "UsageError",
@@ -82,6 +84,7 @@ _ROOMS = {
     "evaluate.results": ("Evaluation",),
     "evaluate.run": ("EvaluateOptions", "evaluate_methods"),
     "masks.files": ("MaskOptions",),
+    "masks.prompts": ("PromptOptions",),
     "types": ("EncodeOptions", "Progress", "VideoInfo"),
     "video.probe": ("probe",),
 }

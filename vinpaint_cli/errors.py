@@ -10,6 +10,8 @@
     ├── WeightsError              4    weights that are missing, unknown, corrupt or of another network
     ├── OutOfMemoryError          5    the smallest plan still does not fit the device
     ├── OutputError               6    the output cannot be written: disk full, no permission, codec cannot …
+    ├── WorkerError               1    a worker of a cluster does not start, or died too often
+    ├── BatchFailed               7    some jobs of a batch failed; each has an exit code of its own
     └── Interrupted             130    stopped by the user (Ctrl-C) or by SIGTERM
 
 The figure is the exit code of the process. A message is one line that says what was given, what is
@@ -61,6 +63,16 @@ class OutputError(VinpaintError):
     """The output cannot be written."""
 
     exit_code = 6
+
+
+class WorkerError(VinpaintError):
+    """Workers of a cluster do not start, or were lost too often over the same segment."""
+
+
+class BatchFailed(VinpaintError):
+    """Some jobs of a batch failed; the others are done."""
+
+    exit_code = 7
 
 
 class Interrupted(VinpaintError):

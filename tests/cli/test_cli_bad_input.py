@@ -91,7 +91,7 @@ OPTIONS: dict[str, tuple[list[str], int, str]] = {
     "not a box": (["--box", "4,4,10"], 2, "X,Y,W,H"),
     "not a time": (["--box", f"{BOX}@soon-"], 2, "HH:MM:SS.mmm"),
     "backwards": (["--box", BOX, "--start", "3", "--end", "2"], 2, "not after"),
-    "no hole": ([], 2, "--mask FILE or --box"),
+    "no hole": ([], 2, "--mask FILE, --box X,Y,W,H or --click X,Y"),
     "no such mask": (["--mask", "gone.png"], 3, "gone.png"),
     "codec": (["--box", BOX, "--codec", "h265x"], 2, "unknown codec h265x"),
     "suffix": (["--box", BOX, "-o", "out.xyz"], 2, ".xyz"),
@@ -163,8 +163,8 @@ def test_a_file_that_may_not_grow(vinpaint: Runner, tmp_path: Path) -> None:
         ended = vinpaint("remove", film, "--box", BOX)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    one_line(ended, 6, "choose another folder")
-    assert names(tmp_path) == ["film.mkv"]
+    one_line(ended, 6, "choose another folder", "1 of 1 segments are kept")
+    assert names(tmp_path) == [".film.vinpaint.mkv.work", "film.mkv"]
 
 
 def test_a_full_disk(vinpaint: Runner, film: Path, monkeypatch: pytest.MonkeyPatch) -> None:

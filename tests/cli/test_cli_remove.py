@@ -148,7 +148,7 @@ def test_dry_run_says_that_weights_are_missing(vinpaint: Runner, film: Path) -> 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("swallowed", [False, True])
-def test_a_stopped_run_leaves_nothing(
+def test_a_stopped_run_leaves_what_is_finished(
     vinpaint: Runner, film: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, swallowed: bool
 ) -> None:
     whole = engine.composed_frames
@@ -167,8 +167,10 @@ def test_a_stopped_run_leaves_nothing(
     before = signal.getsignal(number)
     ended = vinpaint("remove", film, "--box", BOX)
     assert ended.code == 130
-    assert ended.lines == ["error: stopped; nothing was written"]
-    assert names(film.parent) == ["film.mp4"]
+    work = film.parent / ".film.vinpaint.mp4.work"
+    kept = f"1 of 1 segments are kept in {work}; the same command goes on from there"
+    assert ended.lines == [f"error: stopped; {kept}"]
+    assert names(film.parent) == [work.name, "film.mp4"]
     assert signal.getsignal(number) is before
 
 

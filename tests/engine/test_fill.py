@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -105,10 +105,12 @@ def test_a_segment_is_filled_before_its_first_patch_is_due(clip: Callable[..., P
     asked: list[tuple[int, int]] = []
     seen = -1
 
-    def fill(due: Segment) -> None:
-        asked.append((due.core.start, seen))
+    def filled() -> Iterator[tuple[Patch, ...]]:
+        for due in segments:
+            asked.append((due.core.start, seen))
+            yield ()
 
-    for frame in composed_frames(source, segments, store, fill):
+    for frame in composed_frames(source, segments, filled(), store):
         seen = frame.index
     assert asked == [(1, 0), (4, 2)]
 

@@ -9,15 +9,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clip_factory import make_clip
+from helpers_tracked import tracked_masks
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 
+from vinpaint_cli.engine.draw import draw_prompt, draw_tile
 from vinpaint_cli.engine.make_mask import make_mask
-from vinpaint_cli.engine.preview import TILES, clock, draw_tile, pick_frames, tile_size
+from vinpaint_cli.engine.preview import (
+    TILES,
+    clock,
+    count_holes,
+    pick_frames,
+    pick_tracked,
+    tile_size,
+    write_preview,
+)
+from vinpaint_cli.engine.watch import SilentWatcher
 from vinpaint_cli.errors import OutputError, UsageError
 from vinpaint_cli.masks.files import MaskOptions
+from vinpaint_cli.masks.grammar import TimePoint
+from vinpaint_cli.masks.prompts import Prompt
+from vinpaint_cli.types import Box
 from vinpaint_cli.video.probe import probe
+from vinpaint_cli.video.read import open_source
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=200))
@@ -102,3 +117,52 @@ def test_only_pictures_that_can_be_written(tmp_path: Path, clip: Callable[..., P
 )
 def test_clock(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+def test_tracked_frames_are_worst_first_and_show_what_was_pointed_at() -> None:
+    confidence = [0.9] * 40
+    confidence[20], confidence[30] = 0.1, 0.3
+    prompts = [Prompt(1, TimePoint(frame=frame), ((3, 4),), (True,)) for frame in (0, 10, 35, 36)]
+    for frame in (0, 10, 35, 36):
+        confidence[frame] = 1.0
+    tracked = tracked_masks((64, 48), confidence, prompts)
+    shown = pick_tracked([1] * 40, tracked)
+    assert len(shown) == len(set(shown)) == TILES
+    assert shown[:2] == (20, 30)
+    assert shown[-3:] == (0, 35, 36) or shown[-3:] == (0, 10, 36)
+    assert pick_tracked([0] * 40, tracked)[:2] == (20, 30), "a lost object is to be looked at"
+
+
+def test_prompts_are_drawn_where_they_are() -> None:
+    sheet = Image.new("RGB", (400, 300))
+    prompt = Prompt(1, TimePoint(frame=0), ((20, 10), (40, 30)), (True, False), Box(60, 20, 90, 50))
+    draw_prompt(ImageDraw.Draw(sheet), prompt, (50, 40), (2.0, 2.0))
+    seen = np.asarray(sheet).astype(int)
+    assert seen[61, 91, 1] > seen[61, 91, 0] + 100, "green on the object"
+    assert seen[101, 131, 0] > seen[101, 131, 1] + 100, "red beside it"
+    for y, x in ((80, 200), (140, 200), (100, 170), (100, 230)):
+        assert seen[y, x, 1] > 150, "the box"
+    assert not seen[110, 200].any(), "the box is not filled"
+
+
+def test_a_tracked_sheet_says_how_sure_it_is(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    source = open_source(clip("film.mkv", frames=3))
+    prompt = Prompt(1, TimePoint(frame=1), ((48, 24),), (True,))
+    tracked = tracked_masks((64, 48), [0.2, 1.0, 0.8], [prompt])
+    count = count_holes(source, tracked, SilentWatcher())
+    path = tmp_path / "sheet.png"
+    assert write_preview(source, tracked, count, path, tracked) == (0, 2, 1)
+    write_preview(source, tracked, count, tmp_path / "plain.png")
+    with Image.open(path) as one, Image.open(tmp_path / "plain.png") as other:
+        sheet, plain = np.asarray(one).astype(int), np.asarray(other).astype(int)
+    assert sheet.shape == plain.shape
+
+    def green(picture: np.ndarray) -> np.ndarray:
+        return (abs(picture - (60, 220, 90)) < 6).all(axis=-1)
+
+    def amber(picture: np.ndarray) -> np.ndarray:
+        return (abs(picture - (255, 170, 60)) < 6).all(axis=-1)
+
+    assert green(sheet).sum() > 60 > 20 > green(plain).sum()
+    assert amber(sheet).sum() > 50, "the confidence in doubt"
+    assert np.argwhere(amber(sheet))[:, 1].max() < tile_size(source.info)[0], "only on the first tile"

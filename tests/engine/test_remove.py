@@ -98,7 +98,7 @@ def test_a_pan_is_filled_with_what_other_frames_show(tmp_path: Path) -> None:
 
 def test_segments_join_without_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_pan(tmp_path / "in", 20)
-    monkeypatch.setattr("vinpaint_cli.engine.remove.LONGEST_SEGMENT", 9)
+    monkeypatch.setattr("vinpaint_cli.engine.job.LONGEST_SEGMENT", 9)
     report = remove(tmp_path / "in", tmp_path / "out", boxed("44,28,18,18"))
     assert report.segments >= 3
     before, after = read_pictures(tmp_path / "in"), read_pictures(tmp_path / "out")
@@ -157,8 +157,7 @@ def test_the_same_run_gives_the_same_bytes(clip: Callable[..., Path], tmp_path: 
     source = clip(codec="ffv1", frames=4)
     for name in ("one.mkv", "two.mkv"):
         remove(source, tmp_path / name, boxed(encode=FFV1))
-    one, two = (planes(tmp_path / name) for name in ("one.mkv", "two.mkv"))
-    assert all(np.array_equal(a, b) for x, y in zip(one, two, strict=True) for a, b in zip(x, y, strict=True))
+    assert (tmp_path / "one.mkv").read_bytes() == (tmp_path / "two.mkv").read_bytes()
 
 
 class StopsAfter(SilentWatcher):
@@ -242,7 +241,7 @@ def test_outputs_that_cannot_be_are_refused_before_the_clip_is_read(
     encode: EncodeOptions,
     word: str,
 ) -> None:
-    monkeypatch.setattr("vinpaint_cli.engine.remove.scan", None)
+    monkeypatch.setattr("vinpaint_cli.engine.job.scan", None)
     with pytest.raises(UsageError, match=word):
         remove(clip(codec="ffv1", frames=2), tmp_path / name, boxed(encode=encode))
 

@@ -8,6 +8,7 @@
 4     weights that are missing, unknown, corrupt or of another network
 5     not enough memory
 6     the output exists or cannot be written
+7     some jobs of a batch failed
 130   stopped by Ctrl-C, SIGTERM or a closed terminal
 141   whoever read our output went away
 ====  =======================================================================
@@ -17,7 +18,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -28,8 +30,8 @@ from vinpaint_cli.errors import Interrupted, OutOfMemoryError, VinpaintError
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 internal error, 2 usage, 3 bad input (clip or mask), 4 weights, "
-    "5 not enough memory, 6 the output exists or cannot be written, 130 interrupted, "
-    "141 the reader of stdout went away."
+    "5 not enough memory, 6 the output exists or cannot be written, 7 some jobs of a batch failed, "
+    "130 interrupted, 141 the reader of stdout went away."
 )
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 # Typer's own copy of click and click itself both have this class above typer.BadParameter.
@@ -63,8 +65,7 @@ class Boundary:
             return False
         stopped_early = error is not None or self.code == Interrupted.exit_code
         if (self._console.stopping and stopped_early) or isinstance(error, KeyboardInterrupt):
-            stopped = error if isinstance(error, Interrupted) else Interrupted("stopped; nothing was written")
-            self.code = self._tell(stopped)
+            self.code = self._tell(error if isinstance(error, Interrupted) else _stopped(error))
         elif error is not None:
             self.code = self._tell(error)
         return True
@@ -93,7 +94,44 @@ class Boundary:
 
 
 def explain(error: BaseException) -> tuple[int, str]:
-    """Exit code and one line for an error."""
+    """Exit code and one line for an error; what was noted on it on the way up is added."""
+    code, line = _explained(error)
+    notes = _notes(error)
+    if isinstance(error, Interrupted) and notes:
+        line = "stopped"
+    return code, "; ".join([line, *notes])
+
+
+def _notes(error: BaseException | None) -> list[str]:
+    """What was noted on an error and on those it was made from."""
+    found: list[str] = []
+    while error is not None:
+        found += getattr(error, "__notes__", ())
+        error = error.__cause__ or error.__context__
+    return list(dict.fromkeys(found))
+
+
+def _stopped(error: BaseException | None) -> Interrupted:
+    """What a signal led to, with the notes of what it raised."""
+    stopped = Interrupted("stopped; nothing was written")
+    for note in _notes(error):
+        stopped.add_note(note)
+    return stopped
+
+
+@contextmanager
+def stops_told() -> Iterator[None]:
+    """Keep what is noted on a KeyboardInterrupt, of which Typer makes a mere exit code.
+
+    Raises Interrupted in its place.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as exc:
+        raise _stopped(exc) from exc
+
+
+def _explained(error: BaseException) -> tuple[int, str]:
     if isinstance(error, VinpaintError):
         return error.exit_code, str(error)
     if isinstance(error, _CLICK_ERROR):

@@ -9,25 +9,41 @@ from vinpaint_cli.cli.console import Console
 from vinpaint_cli.cli.estimate import Estimate, estimate
 from vinpaint_cli.cli.progress import duration
 from vinpaint_cli.engine.remove import Job, Plan, RemoveOptions, check_output
+from vinpaint_cli.engine.work import WorkOptions, look
 from vinpaint_cli.plan.memory import format_bytes
 from vinpaint_cli.types import Box, Segment
 
 MOST_LINES = 12
 
 
-def dry_run(console: Console, path: str, output: str | None, options: RemoveOptions, as_json: bool) -> None:
+def dry_run(
+    console: Console,
+    path: str,
+    output: str | None,
+    options: RemoveOptions,
+    work: WorkOptions,
+    as_json: bool,
+) -> None:
     """Plan, try each stage for a moment, and say so; raises what planning and the trials raise."""
     target = check_output(path, output, overwrite=True)
-    job = Job(path, options)
+    job = Job(path, options, console.watcher())
     start = time.perf_counter()
     plan = job.plan(console.watcher())
     found = estimate(job, plan, target, time.perf_counter() - start)
     for line in [*job.notes(), *found.notes]:
         console.warn(line)
+    kept = look(work, str(target))
     for line in describe(job, plan, found, str(target)):
         console.say(line)
+    if kept is not None:
+        console.say(
+            f"kept       {kept.finished} of {kept.segments} segments of an earlier run, in {kept.folder}; "
+            "the same command without --dry-run goes on from there"
+        )
     if as_json:
-        console.data(as_dict(job, plan, found, str(target)))
+        there = None if kept is None else str(kept.folder)
+        reused = 0 if kept is None else kept.finished
+        console.data({**as_dict(job, plan, found, str(target)), "work": there, "segments_reused": reused})
 
 
 def describe(job: Job, plan: Plan, found: Estimate, target: str) -> list[str]:

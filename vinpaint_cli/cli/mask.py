@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from vinpaint_cli.cli import options as o
+from vinpaint_cli.cli import prompt_options as p
 from vinpaint_cli.cli.console import Console, console_of
 
 if TYPE_CHECKING:
@@ -26,15 +27,26 @@ def mask(
     dilate: o.Dilate = None,
     start: o.Start = None,
     end: o.End = None,
+    click: p.Clicks = None,
+    exclude: p.Excludes = None,
+    box_prompt: p.BoxPrompts = None,
+    from_frame: p.FromFrames = None,
+    fix: p.Fixes = None,
+    segmenter: p.SegmenterName = "auto",
+    segmenter_weights: p.SegmenterWeights = None,
+    track: p.TrackerName = "flow",
     output: o.MaskOutput = None,
     preview: o.MaskPreview = None,
+    overlay: o.Overlay = None,
     as_json: o.Json = False,
     yes: o.Yes = False,
     no: o.No = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
 ) -> None:
-    """Write the hole alone, as a lossless video or a folder of pictures, or draw it on a picture.
+    """Write the hole alone, as a lossless video or a folder of pictures, or draw it on a picture or the clip.
+
+    The hole is what masks and boxes cover, or an object that was pointed at and is followed.
 
     Growing and time range are in it: use it with `remove --mask mask.mkv --dilate 0`.
     """
@@ -43,14 +55,27 @@ def mask(
 
     console = console_of(context)
     console.setup(quiet, verbose)
+    prompts = p.prompts_of(click, exclude, box_prompt, from_frame, fix, segmenter, segmenter_weights, track)
     hole = MaskOptions(
-        tuple(masks or ()), tuple(box or ()), invert, mask_label, dilate, mask_hold, mask_resize, start, end
+        tuple(masks or ()),
+        tuple(box or ()),
+        invert,
+        mask_label,
+        dilate,
+        mask_hold,
+        mask_resize,
+        start,
+        end,
+        prompts,
     )
-    if output is None and preview is None:
+    if output is None and preview is None and overlay is None:
         output = str(default_mask_output(path))
-    targets = [target for target in (output, preview) if target is not None]
+    targets = [target for target in (output, preview, overlay) if target is not None]
     overwrite = console.may_overwrite(yes, no, *targets)
-    report = make_mask(path, output, hole, preview=preview, overwrite=overwrite, watcher=console.watcher())
+    watcher = console.watcher()
+    report = make_mask(
+        path, output, hole, preview=preview, overlay=overlay, overwrite=overwrite, watcher=watcher
+    )
     tell(console, report, as_json)
 
 
@@ -58,7 +83,8 @@ def tell(console: Console, report: MaskReport, as_json: bool) -> None:
     """Warnings, where the files are, and the JSON object."""
     for line in report.warnings:
         console.warn(line)
-    files = " and ".join(name for name in (report.output, report.preview) if name is not None)
+    made = (report.output, report.preview, report.overlay)
+    files = " and ".join(name for name in made if name is not None)
     console.say(
         f"{files}: hole on {report.hole_frames} of {report.frames} frames, "
         f"{report.share:.1%} of the picture on average",

@@ -231,6 +231,15 @@ MaskPreview = Annotated[
         "--preview", metavar="PICTURE", help="Draw the hole over a few frames.", rich_help_panel=_OUTPUT
     ),
 ]
+Overlay = Annotated[
+    str | None,
+    typer.Option(
+        "--overlay",
+        metavar="VIDEO",
+        help="Write the clip with the hole tinted, to look through.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option(
@@ -238,6 +247,29 @@ DryRun = Annotated[
         metavar="",
         help="Say what would be done and about how long it takes, and stop.",
         rich_help_panel=_RUN,
+    ),
+]
+WorkDir = Annotated[
+    str | None,
+    typer.Option(
+        "--work-dir",
+        metavar="DIR",
+        help="Where finished parts are kept until the output is whole (default: hidden beside it).",
+        rich_help_panel=_RUN,
+    ),
+]
+KeepWork = Annotated[
+    bool,
+    typer.Option("--keep-work", metavar="", help="Keep finished parts after that too.", rich_help_panel=_RUN),
+]
+Resume = Annotated[
+    bool | None,
+    typer.Option(
+        "--resume/--no-resume",
+        metavar="",
+        help="Demand that a stopped run is gone on with, or start afresh (default: go on if there is one).",
+        rich_help_panel=_RUN,
+        show_default=False,
     ),
 ]
 Json = Annotated[

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LINES = 30.0
 _NAMES = {
+    "hash": "checking the files",
     "scan": "looking for the hole",
     "look": "looking for the hole",
+    "shots": "looking for cuts",
+    "track": "following the object",
+    "overlay": "writing the overlay",
     "fill": "filling and encoding",
     "copy": "copying",
     "mask": "writing the mask",
@@ -40,7 +44,7 @@ class BarWatcher:
         """Show one stage of ``total`` units (None: unknown) until the block ends."""
         known = self._frames is not None
         per_unit = self._frames / total if self._frames and total else 1.0
-        label = _NAMES.get(name, name)
+        label = stage_name(name)
         if self._console.shows_bars:
             with _bars(self._console) as bars:
                 shown = bars.add_task(label, total=total, per_unit=per_unit)
@@ -49,13 +53,18 @@ class BarWatcher:
         else:
             stage = _Stage(self._console, label, total, per_unit)
             yield stage
-        if not known:
+        if not known and name != "hash":
             self._frames = stage.done
         stage.finish()
 
     def note(self, text: str) -> None:
         """Say one line that a person should read."""
         self._console.say(text)
+
+
+def stage_name(name: str) -> str:
+    """What a person calls a stage of the engine."""
+    return _NAMES.get(name, name)
 
 
 class _Stage:
@@ -88,7 +97,8 @@ class _Stage:
     def finish(self) -> None:
         """Say how long it took."""
         seconds = time.monotonic() - self._start
-        self._console.detail(f"{self._label}: {seconds:.1f} s, {self._rate():.1f} frames/s")
+        rate = "" if self._label == _NAMES["hash"] else f", {self._rate():.1f} frames/s"
+        self._console.detail(f"{self._label}: {seconds:.1f} s{rate}")
 
     def _line(self) -> str:
         if not self._total:

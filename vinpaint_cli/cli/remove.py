@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 import typer
 
 from vinpaint_cli.cli import options as o
+from vinpaint_cli.cli import prompt_options as p
+from vinpaint_cli.cli import ray_options as r
+from vinpaint_cli.cli.boundary import stops_told
 from vinpaint_cli.cli.console import Console, console_of
 from vinpaint_cli.cli.progress import duration
 from vinpaint_cli.types import EncodeOptions
 
 if TYPE_CHECKING:
+    from vinpaint_cli.batch.ray.cluster import RayOptions
     from vinpaint_cli.engine.remove import RemoveOptions, RemoveReport
+    from vinpaint_cli.engine.work import WorkOptions
 
 
 def remove(
@@ -29,6 +34,14 @@ def remove(
     feather: o.Feather = None,
     start: o.Start = None,
     end: o.End = None,
+    click: p.Clicks = None,
+    exclude: p.Excludes = None,
+    box_prompt: p.BoxPrompts = None,
+    from_frame: p.FromFrames = None,
+    fix: p.Fixes = None,
+    segmenter: p.SegmenterName = "auto",
+    segmenter_weights: p.SegmenterWeights = None,
+    track: p.TrackerName = "flow",
     method: o.Method = "propagate",
     weights: o.Weights = None,
     propagate: o.Propagate = True,
@@ -42,6 +55,14 @@ def remove(
     preset: o.Preset = None,
     pix_fmt: o.PixFmt = None,
     lossless: o.Lossless = False,
+    work_dir: o.WorkDir = None,
+    keep_work: o.KeepWork = False,
+    resume: o.Resume = None,
+    engine: r.Engine = "local",
+    address: r.Address = None,
+    shards: r.Shards = None,
+    cpus_per_worker: r.CpusPerWorker = None,
+    gpus_per_worker: r.GpusPerWorker = None,
     preview: o.Preview = None,
     dry_run: o.DryRun = False,
     as_json: o.Json = False,
@@ -50,30 +71,44 @@ def remove(
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
 ) -> None:
-    """Remove what a mask or a box covers from a video; everything else stays as it is.
+    """Remove what a mask, a box or a click names from a video; everything else stays as it is.
 
     The hole is filled with real pixels that other frames show, and what none shows by the method.
 
     Audio, subtitles, times, colours and rotation are kept. The output appears only when it is whole.
+    Whatever stops the run, the same command goes on where it was.
     """
     from vinpaint_cli.engine.remove import RemoveOptions
+    from vinpaint_cli.engine.work import WorkOptions
     from vinpaint_cli.masks.files import MaskOptions
 
     console = console_of(context)
     console.setup(quiet, verbose)
+    prompts = p.prompts_of(click, exclude, box_prompt, from_frame, fix, segmenter, segmenter_weights, track)
     hole = MaskOptions(
-        tuple(mask or ()), tuple(box or ()), invert, mask_label, dilate, mask_hold, mask_resize, start, end
+        tuple(mask or ()),
+        tuple(box or ()),
+        invert,
+        mask_label,
+        dilate,
+        mask_hold,
+        mask_resize,
+        start,
+        end,
+        prompts,
     )
     encode = EncodeOptions(codec, crf, preset, pix_fmt, lossless)
     options = RemoveOptions(hole, method, weights, device, precision, propagate, feather, memory, encode)
+    work = WorkOptions(work_dir, keep_work, resume)
+    ray = r.ray_options(engine, address, shards, cpus_per_worker, gpus_per_worker)
     if preview is not None:
         _preview(console, path, options, preview, console.may_overwrite(yes, no, preview), as_json)
     elif dry_run:
         from vinpaint_cli.cli.dry_run import dry_run as show
 
-        show(console, path, output, options, as_json)
+        show(console, path, output, options, work, as_json)
     else:
-        _remove(console, path, output, options, (yes, no), as_json)
+        _remove(console, path, output, options, work, ray, (yes, no), as_json)
 
 
 def _remove(
@@ -81,6 +116,8 @@ def _remove(
     path: str,
     output: str | None,
     options: RemoveOptions,
+    work: WorkOptions,
+    ray: RayOptions | None,
     answers: tuple[bool, bool],
     as_json: bool,
 ) -> None:
@@ -90,7 +127,10 @@ def _remove(
     check_options(options)
     target = check_output(path, output, overwrite=True)
     overwrite = console.may_overwrite(*answers, target)
-    report = run(path, output, options, overwrite=overwrite, watcher=console.watcher())
+    with stops_told(), r.crew_for(ray, options) as (crew, followed):
+        report = run(
+            path, output, followed, overwrite=overwrite, watcher=console.watcher(), work=work, crew=crew
+        )
     for line in report.warnings:
         console.warn(line)
     _details(console, report)
@@ -108,7 +148,13 @@ def _preview(
 
     check_options(options)
     report = make_mask(
-        path, None, options.mask, preview=preview, overwrite=overwrite, watcher=console.watcher()
+        path,
+        None,
+        options.mask,
+        preview=preview,
+        overwrite=overwrite,
+        device=options.device,
+        watcher=console.watcher(),
     )
     tell(console, report, as_json)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from vinpaint_cli.errors import OutOfMemoryError, UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+SHARERS = "VINPAINT_SHARERS"
+"""Variable of the environment: how many processes that work at the same time divide the free memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +58,10 @@ def _device(device: str) -> str:
 
 
 def available_memory() -> int:
-    """Bytes of main memory that can be taken without swapping."""
+    """Bytes of main memory that can be taken without swapping: this process's part of them, see `SHARERS`."""
     import psutil
 
-    return int(psutil.virtual_memory().available)
+    return int(psutil.virtual_memory().available) // int(os.environ.get(SHARERS, "1"))
 
 
 def resident_memory() -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,12 +22,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Fit:
+    """What is known to fit into memory: ``frames`` of a segment in one go (None: as many as planned).
+
+    ``on_cpu``: the network runs on the CPU, whatever device it was meant for.
+    """
+
+    frames: int | None = None
+    on_cpu: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Filled:
-    """A segment's patches, and of its core the hole's pixels and those that propagation answers for."""
+    """A segment's patches, and of its core the hole's pixels and those that propagation answers for.
+
+    ``seconds`` per stage; ``fit`` is what whoever filled it has found to fit so far.
+    """
 
     patches: tuple[Patch, ...]
     hole_pixels: int
     propagated_pixels: float
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    fit: Fit = field(default_factory=Fit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +55,15 @@ class Filler:
     clock: Clock
 
     def fill(
-        self, segment: Segment, reader: SegmentReader, tick: Callable[[], None] = lambda: None
+        self,
+        segment: Segment,
+        reader: SegmentReader,
+        tick: Callable[[], None] = lambda: None,
+        answers: range | None = None,
     ) -> Filled:
-        """Fill one segment. ``tick`` is called once per frame of the segment, at the least.
+        """Fill one segment; pixels of the frames ``answers`` (default: the core) are counted.
+
+        ``tick`` is called once per frame of the segment, at the least.
 
         Raises OutOfMemoryError, and what the source, the mask and the method raise.
         """
@@ -58,7 +80,8 @@ class Filler:
             if shares[part].any():
                 with self.clock.time("method"):
                     complete(self.method, frames[part], shares[part], segment.frames[part])
-            return self._patches(segment, pictures, frames, alphas, shares)
+            counted = segment.core if answers is None else answers
+            return self._patches(segment, counted, pictures, frames, alphas, shares)
 
     def _wanted(self, segment: Segment) -> range:
         """Places in the segment whose fill is needed: all for a method that looks at other frames."""
@@ -71,7 +94,13 @@ class Filler:
         return self.clock.time(stage) if self.propagates else nullcontext()
 
     def _patches(
-        self, segment: Segment, pictures: Pictures, frames: Array, alphas: list[Plane], shares: Array
+        self,
+        segment: Segment,
+        counted: range,
+        pictures: Pictures,
+        frames: Array,
+        alphas: list[Plane],
+        shares: Array,
     ) -> Filled:
         patches = []
         hole_pixels, propagated = 0, 0.0
@@ -79,7 +108,7 @@ class Filler:
             box = hole_box(alphas[place] > 0)
             if index not in segment.shown or box is None:
                 continue
-            if index in segment.core:
+            if index in counted:
                 hole = alphas[place] >= 1
                 hole_pixels += int(np.count_nonzero(hole))
                 propagated += float((1 - shares[place])[hole].sum())

@@ -1,15 +1,18 @@
-"""The hole alone: as a lossless video or folder of pictures, and as a contact sheet."""
+"""The hole alone: as a lossless video or folder of pictures, as a contact sheet, and tinted over the clip."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vinpaint_cli.engine.doubt import doubtful
+from vinpaint_cli.engine.output import check_output
+from vinpaint_cli.engine.overlay import check_overlay, write_overlay
 from vinpaint_cli.engine.preview import HoleCount, HoleCounter, check_picture, count_holes, write_preview
-from vinpaint_cli.engine.remove import check_output
+from vinpaint_cli.engine.track import TrackedMasks, find_hole
 from vinpaint_cli.engine.watch import SilentWatcher, Watcher, advance
 from vinpaint_cli.errors import UsageError
-from vinpaint_cli.masks.files import MaskOptions, build_mask
+from vinpaint_cli.masks.files import MaskOptions, check_mask_options
 from vinpaint_cli.masks.pictures import IMAGE_SUFFIXES
 from vinpaint_cli.masks.shapes import HoleSource
 from vinpaint_cli.types import FrameSource
@@ -19,10 +22,14 @@ from vinpaint_cli.video.read import open_source
 
 @dataclass(frozen=True, slots=True)
 class MaskReport:
-    """What was made: ``output`` and ``preview`` are paths, None for what was not asked for.
+    """What was made: ``output``, ``preview`` and ``overlay`` are paths, None for what was not asked for.
 
     ``hole_pixels`` is the sum over all frames, ``share`` the mean share of the picture over the frames
-    with a hole, ``shown`` the frames on the preview.
+    with a hole, ``shown`` the frames on the preview in its order.
+
+    Of what was followed: ``segmenter`` and ``tracker`` by name (None when nothing was), ``confidence`` in
+    [0, 1] per frame, ``worst`` the frame of least confidence of each stretch in doubt, worst first, and
+    ``seeds`` the frames that were pointed at or drawn.
     """
 
     input: str
@@ -34,6 +41,12 @@ class MaskReport:
     share: float
     shown: tuple[int, ...]
     warnings: tuple[str, ...]
+    overlay: str | None = None
+    segmenter: str | None = None
+    tracker: str | None = None
+    confidence: tuple[float, ...] = ()
+    worst: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = ()
 
 
 def make_mask(
@@ -42,29 +55,36 @@ def make_mask(
     options: MaskOptions | None = None,
     *,
     preview: str | Path | None = None,
+    overlay: str | Path | None = None,
     overwrite: bool = False,
+    device: str = "auto",
     watcher: Watcher | None = None,
 ) -> MaskReport:
     """Write the hole of a clip, dilation and time range included, hole = 255.
 
     path: a video, or a folder of pictures. output: a video that holds FFV1 (``.mkv``) or a folder of
     pictures, with the size of the displayed picture and one frame per frame of the clip; by default, and
-    only without a ``preview``, ``<stem>.mask.mkv`` beside the input. preview: a picture to draw the hole
-    on. Given to ``remove`` with a dilation of 0, the output is the same hole.
+    only without a ``preview`` and an ``overlay``, ``<stem>.mask.mkv`` beside the input. preview: a picture
+    to draw the hole on. overlay: a video of the clip with the hole tinted. device: auto, cpu, cuda or mps,
+    for segmenters that are networks. Given to ``remove`` with a dilation of 0, the output is the same hole.
 
     Raises any `VinpaintError`.
     """
     options, watcher = options or MaskOptions(), watcher or SilentWatcher()
-    if output is None and preview is None:
+    check_mask_options(options)
+    if output is None and preview is None and overlay is None:
         output = default_mask_output(path)
-    target = None if output is None else _check_mask_output(path, output, overwrite)
+    target = None if output is None else check_mask_output(path, output, overwrite)
     picture = None if preview is None else check_picture(preview, overwrite)
+    film = None if overlay is None else check_overlay(path, overlay, overwrite)
+    _check_apart(target, picture, film)
     source = open_source(path)
-    first = next(iter(source.frames(0, 1)))
-    mask = build_mask(options, source.info, origin_pts=first.pts)
+    mask, tracked = find_hole(source, options, watcher, device=device)
     count, warnings = _write(source, mask, target, watcher)
-    shown = write_preview(source, mask, count, picture) if picture is not None else ()
-    return MaskReport(
+    shown = write_preview(source, mask, count, picture, tracked) if picture is not None else ()
+    if film is not None:
+        warnings += write_overlay(source, mask, film, tracked, watcher)
+    report = MaskReport(
         input=str(path),
         output=None if target is None else str(target),
         preview=None if picture is None else str(picture),
@@ -74,6 +94,20 @@ def make_mask(
         share=round(count.share, 6),
         shown=shown,
         warnings=(*getattr(source, "notes", ()), *mask.warnings, *warnings, *_emptiness(count)),
+        overlay=None if film is None else str(film),
+    )
+    return report if tracked is None else _with_tracked(report, tracked)
+
+
+def _with_tracked(report: MaskReport, tracked: TrackedMasks) -> MaskReport:
+    """The report with what is known of following."""
+    return replace(
+        report,
+        segmenter=tracked.segmenter,
+        tracker=tracked.tracker,
+        confidence=tuple(round(value, 3) for value in tracked.confidence),
+        worst=tuple(stretch.worst for stretch in doubtful(tracked.confidence)),
+        seeds=tracked.seeds,
     )
 
 
@@ -98,10 +132,19 @@ def _write(
     return found, list(writer.warnings)
 
 
-def _check_mask_output(path: str | Path, output: str | Path, overwrite: bool) -> Path:
+def check_mask_output(path: str | Path, output: str | Path, overwrite: bool) -> Path:
+    """Where a mask goes; raises UsageError for a single picture, and what `check_output` raises."""
     if Path(output).suffix.lower() in IMAGE_SUFFIXES:
         raise UsageError(f"{output} is a single picture; give a video (mask.mkv) or a folder (masks)")
     return check_output(path, output, overwrite)
+
+
+def _check_apart(*targets: Path | None) -> None:
+    """Refuse one name for two files; raises UsageError."""
+    given = [target.absolute() for target in targets if target is not None]
+    for place, target in enumerate(given):
+        if target in given[:place]:
+            raise UsageError(f"{target} is named twice; give -o, --preview and --overlay names of their own")
 
 
 def default_mask_output(path: str | Path) -> Path:

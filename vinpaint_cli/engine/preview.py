@@ -1,4 +1,8 @@
-"""A contact sheet: the hole drawn over a few frames, to be looked at before a long run."""
+"""A contact sheet: the hole drawn over a few frames, to be looked at before a long run.
+
+Of a hole that was followed through the clip, the frames of least confidence come first, and those that a
+person pointed at show where.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from vinpaint_cli.engine.doubt import DOUBTFUL, worst_frames
+from vinpaint_cli.engine.draw import draw_prompt, draw_tile
+from vinpaint_cli.engine.track import TrackedMasks
 from vinpaint_cli.engine.watch import Watcher, advance
 from vinpaint_cli.errors import OutputError, UsageError
 from vinpaint_cli.masks.shapes import HoleSource
@@ -31,8 +38,8 @@ _TILE_PIXELS = 480 * 270
 _SHEET_ASPECT = 1.6
 _GAP, _MARGIN, _HEADER, _CAPTION = 14, 22, 64, 30
 _PAPER, _INK, _FAINT = (22, 24, 29), (238, 240, 244), (150, 156, 168)
-_TINT, _TINT_SHARE = (255, 0, 128), 0.5
-_LINE, _HALO = (255, 255, 255), (120, 0, 60)
+_DOUBT = (255, 170, 60)
+_MOST_POINTED_AT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +108,23 @@ def check_picture(path: str | Path, overwrite: bool) -> Path:
     return target
 
 
-def write_preview(source: FrameSource, mask: HoleSource, count: HoleCount, path: Path) -> tuple[int, ...]:
-    """Draw the sheet and write it; returns the frames it shows.
+def write_preview(
+    source: FrameSource,
+    mask: HoleSource,
+    count: HoleCount,
+    path: Path,
+    tracked: TrackedMasks | None = None,
+) -> tuple[int, ...]:
+    """Draw the sheet and write it; returns the frames it shows, in the order shown.
 
-    Raises OutputError when it cannot be written, and what the source and the mask raise.
+    ``tracked``: what was followed to make the mask, if anything was. Raises OutputError when it cannot be
+    written, and what the source and the mask raise.
     """
     temporary = temporary_name(path)
     reserve(path, temporary)
-    shown = pick_frames(count.pixels)
+    shown = pick_frames(count.pixels) if tracked is None else pick_tracked(count.pixels, tracked)
     try:
-        sheet = draw_sheet(source, mask, count, shown)
+        sheet = draw_sheet(source, mask, count, shown, tracked)
         with translated(path):
             sheet.save(temporary)
             publish(temporary, path)
@@ -127,8 +141,27 @@ def pick_frames(pixels: Sequence[int], most: int = TILES) -> tuple[int, ...]:
     return tuple(marked[round(step * (len(marked) - 1) / (most - 1))] for step in range(most))
 
 
-def draw_sheet(source: FrameSource, mask: HoleSource, count: HoleCount, shown: Sequence[int]) -> Image.Image:
-    """The sheet as an RGB picture: frames ``shown``, hole tinted and outlined, number and time below each."""
+def pick_tracked(pixels: Sequence[int], tracked: TrackedMasks, most: int = TILES) -> tuple[int, ...]:
+    """Frames of least confidence first, kept apart, and a few of those pointed at, which are certain."""
+    seeds = [tracked.seeds[place] for place in pick_frames([1] * len(tracked.seeds), _MOST_POINTED_AT)]
+    confidence = tracked.confidence
+    left = [index for index in range(len(pixels)) if index not in seeds]
+    telling = [index for index in left if pixels[index] or confidence[index] < DOUBTFUL]
+    worst = worst_frames(confidence, most - len(seeds), telling)
+    return tuple(sorted([*worst, *seeds], key=lambda index: (confidence[index], index)))
+
+
+def draw_sheet(
+    source: FrameSource,
+    mask: HoleSource,
+    count: HoleCount,
+    shown: Sequence[int],
+    tracked: TrackedMasks | None = None,
+) -> Image.Image:
+    """The sheet as an RGB picture: frames ``shown``, hole tinted and outlined, number and time below each.
+
+    With ``tracked`` each has its confidence, and what was pointed at there.
+    """
     size = tile_size(source.info)
     grid = _columns(len(shown), size)
     rows = math.ceil(len(shown) / grid)
@@ -136,36 +169,20 @@ def draw_sheet(source: FrameSource, mask: HoleSource, count: HoleCount, shown: S
     height = _HEADER + rows * (size[1] + _CAPTION + _GAP) + _MARGIN - _GAP
     sheet = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    _write_header(draw, source.info, count)
+    _write_header(draw, source.info, count, tracked)
     for place, (frame, hole) in enumerate(_frames(source, mask, shown)):
         left = _MARGIN + place % grid * (size[0] + _GAP)
         top = _HEADER + place // grid * (size[1] + _CAPTION + _GAP)
         sheet.paste(Image.fromarray(draw_tile(_levels(frame), hole, size)), (left, top))
+        if tracked is not None:
+            _write_confidence(draw, (left, top), tracked.confidence[frame.index])
+            scale = (size[0] / source.info.width, size[1] / source.info.height)
+            for prompt in tracked.prompts:
+                if prompt.when.frame == frame.index:
+                    draw_prompt(draw, prompt, (left, top), scale)
         seconds = float((frame.pts - count.origin_pts) * source.info.time_base)
         _write_caption(draw, (left, top + size[1]), size[0], frame.index, seconds, float(hole.mean()))
     return sheet
-
-
-def draw_tile(picture: Bytes, hole: Hole, size: tuple[int, int]) -> Bytes:
-    """A small picture of a frame with its hole tinted and outlined.
-
-    picture: uint8 ``(H, W, 3)``. hole: bool ``(H, W)``. size: ``(width, height)`` of the result.
-    """
-    import cv2
-
-    shrinks = size[0] < picture.shape[1]
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    share = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    # A hole thinner than a pixel of the tile must still be seen.
-    marked = (share >= 0.5) | ((share > 0) & (cv2.blur(share, (3, 3)) < 0.5))
-    drawn: Bytes = np.ascontiguousarray(small, np.uint8)
-    # Without its own colours a hole looks the same over a blue shirt and over green leaves.
-    grey = small[marked].mean(axis=-1, keepdims=True)
-    drawn[marked] = (grey + _TINT_SHARE * (np.array(_TINT) - grey)).round().astype(np.uint8)
-    outlines, _ = cv2.findContours(marked.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(drawn, outlines, -1, _HALO, 3)
-    cv2.drawContours(drawn, outlines, -1, _LINE, 1)
-    return drawn
 
 
 def tile_size(info: VideoInfo) -> tuple[int, int]:
@@ -200,13 +217,17 @@ def _levels(frame: Frame) -> Bytes:
     return (rgb if rgb.dtype == np.uint8 else rgb >> 8).astype(np.uint8)
 
 
-def _write_header(draw: ImageDraw.ImageDraw, info: VideoInfo, count: HoleCount) -> None:
+def _write_header(
+    draw: ImageDraw.ImageDraw, info: VideoInfo, count: HoleCount, tracked: TrackedMasks | None
+) -> None:
     name = _plain(Path(info.path).name)
     what = f"{info.width} x {info.height}   ·   {count.frames} frames   ·   "
     if count.hole_frames:
         what += f"hole on {count.hole_frames} of them, {_percent(count.share)} of the picture on average"
     else:
         what += "no hole on any of them"
+    if tracked is not None:
+        what += "   ·   least certain first"
     draw.text((_MARGIN, 12), name, _INK, _font(20))
     draw.text((_MARGIN, 38), what, _FAINT, _font(15))
 
@@ -218,6 +239,15 @@ def _write_caption(
     draw.text((left, top), f"frame {index}", _INK, _font(16))
     right = f"{clock(seconds)}   {_percent(share)}"
     draw.text((left + width, top), right, _FAINT, _font(16), anchor="ra")
+
+
+def _write_confidence(draw: ImageDraw.ImageDraw, corner: tuple[int, int], confidence: float) -> None:
+    """A label in the upper left corner of a tile."""
+    place = (corner[0] + 8, corner[1] + 6)
+    text = f"confidence {confidence:.2f}"
+    left, top, right, bottom = draw.textbbox(place, text, _font(15))
+    draw.rectangle([left - 5, top - 4, right + 5, bottom + 4], _PAPER)
+    draw.text(place, text, _DOUBT if confidence < DOUBTFUL else _INK, _font(15))
 
 
 def clock(seconds: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
@@ -52,6 +52,11 @@ class Clock:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Add the times of stages that were taken elsewhere."""
+        for stage, spent in seconds.items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
+
     @contextmanager
     def time(self, stage: str) -> Iterator[None]:
         """Add the time of the block to ``stage``."""
@@ -59,4 +64,4 @@ class Clock:
         try:
             yield
         finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+            self.add({stage: time.perf_counter() - start})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vinpaint_cli.errors import MaskError, UsageError, VideoError
+from vinpaint_cli.masks.drawn import FixedMask, read_fixes
 from vinpaint_cli.masks.grammar import BoxSpec, TimeRange, parse_box, time_range
 from vinpaint_cli.masks.pictures import IMAGE_SUFFIXES
+from vinpaint_cli.masks.prompts import PromptOptions
 from vinpaint_cli.masks.sequences import FolderMask, ImageMask, VideoMask
 from vinpaint_cli.masks.shapes import (
     BoxMask,
@@ -34,6 +36,8 @@ class MaskOptions:
     * ``resize``: let the size of masks differ from the clip's.
     * ``start``: moment before which there is no hole.
     * ``end``: moment from which on there is no hole.
+    * ``prompts``: what a person pointed at or drew on single frames.
+    * ``tracked``: a mask video that following ``prompts`` gave, so that it need not be done again.
     """
 
     masks: tuple[str, ...] = ()
@@ -45,15 +49,23 @@ class MaskOptions:
     resize: bool = False
     start: str | None = None
     end: str | None = None
+    prompts: PromptOptions = field(default_factory=PromptOptions)
+    tracked: str | None = None
 
 
 def build_mask(
-    spec: MaskOptions, info: VideoInfo, frame_count: int | None = None, *, origin_pts: int = 0
+    spec: MaskOptions,
+    info: VideoInfo,
+    frame_count: int | None = None,
+    *,
+    origin_pts: int = 0,
+    tracked: HoleSource | None = None,
 ) -> HoleSource:
     """One source for everything a person said about the hole of one clip.
 
-    Files are united, inverted when asked, and dilated; boxes are laid over them as they are; times limit
-    the whole. Times count from ``origin_pts``, the pts of the clip's first frame.
+    Files and what was tracked are united, single frames replaced by their fixes, the whole inverted when
+    asked, and dilated; boxes are laid over it as they are; times limit all of it. Times count from
+    ``origin_pts``, the pts of the clip's first frame.
 
     Raises UsageError (options that cannot be read or contradict each other) and MaskError (a mask that
     cannot be read or does not fit the clip).
@@ -62,13 +74,19 @@ def build_mask(
     * ``info``: the clip the hole is in.
     * ``frame_count``: number of frames the clip has, None when not known: call ``check_count`` later.
     * ``origin_pts``: pts of the clip's first frame in ticks of ``info.time_base``.
+    * ``tracked``: the masks that following ``spec.prompts`` gave (`engine.track`); needed when they point
+      at anything, unless ``spec.tracked`` names them.
     """
-    _check_options(spec)
+    check_mask_options(spec)
+    if spec.tracked is not None:
+        tracked = open_mask(spec.tracked, (info.width, info.height))
+    if spec.prompts.follows and tracked is None:
+        raise ValueError("prompts are followed by the engine; give what it tracked")
     when = time_range(spec.start, spec.end)
     boxes = [parse_box(text) for text in spec.boxes]
     parts: list[HoleSource] = []
-    if spec.masks:
-        parts.append(_file_masks(spec, info))
+    if spec.masks or tracked is not None:
+        parts.append(_file_masks(spec, info, tracked))
     parts.extend(_box_masks(boxes, spec, info, origin_pts))
     mask = parts[0] if len(parts) == 1 else UnionMask(parts)
     if when != TimeRange():
@@ -111,23 +129,39 @@ def _open_video(path: Path, size: tuple[int, int], hold: bool, resize: bool) -> 
     return VideoMask(source, size, name=str(path), hold=hold, resize=resize)
 
 
-def _check_options(spec: MaskOptions) -> None:
-    """Refuse options that make no sense together."""
-    if not spec.masks and not spec.boxes:
-        raise UsageError("there is nothing to fill; give --mask FILE or --box X,Y,W,H")
-    if spec.label is not None and (spec.label < 0 or not spec.masks):
-        raise UsageError(f"--mask-label {spec.label} needs a --mask and an index of 0 or more")
+def check_mask_options(spec: MaskOptions) -> None:
+    """Refuse options that make no sense together, before anything is opened; raises UsageError."""
+    if "" in spec.masks:
+        raise UsageError("--mask was given an empty name; check the variable it came from")
+    drawn = bool(spec.masks) or spec.prompts.follows
+    if spec.prompts.fixes and not drawn:
+        raise UsageError("--fix corrects a mask; give --mask FILE, --click X,Y or --from-frame MASK@TIME too")
+    if not drawn and not spec.boxes:
+        raise UsageError(
+            "nothing says where the hole is; give --mask FILE, --box X,Y,W,H or --click X,Y "
+            "(--from-frame MASK@TIME starts from a drawn mask)"
+        )
+    pictures = bool(spec.masks or spec.prompts.from_frames)
+    if spec.label is not None and (spec.label < 0 or not pictures):
+        raise UsageError(
+            f"--mask-label {spec.label} needs a --mask or --from-frame and an index of 0 or more"
+        )
     if spec.dilate is not None and spec.dilate < 0:
         raise UsageError(f"--dilate {spec.dilate} is negative; give 0 or more pixels")
 
 
-def _file_masks(spec: MaskOptions, info: VideoInfo) -> HoleSource:
-    """Union of the mask files, inverted and dilated."""
+def _file_masks(spec: MaskOptions, info: VideoInfo, tracked: HoleSource | None) -> HoleSource:
+    """Union of the mask files and of what was tracked: fixed, inverted and dilated."""
     size = (info.width, info.height)
     files = [
         open_mask(path, size, label=spec.label, hold=spec.hold, resize=spec.resize) for path in spec.masks
     ]
+    if tracked is not None:
+        files.append(tracked)
     mask: HoleSource = files[0] if len(files) == 1 else UnionMask(files)
+    fixed = read_fixes(spec.prompts, size, label=spec.label, resize=spec.resize)
+    if fixed:
+        mask = FixedMask(mask, fixed)
     if spec.invert:
         mask = InvertMask(mask)
     radius = default_dilation(info.height) if spec.dilate is None else spec.dilate
@@ -151,7 +185,7 @@ def _box_masks(boxes: list[BoxSpec], spec: MaskOptions, info: VideoInfo, origin_
                 warnings=lines,
             )
         )
-    if spec.masks or not spec.invert:
+    if spec.masks or spec.prompts.follows or not spec.invert:
         return sources
     if any(box.when != TimeRange() for box in boxes):
         raise UsageError("--invert cannot turn round a box with a time range; use --start and --end instead")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _FRAME_DURATION = 1 << 8
 _QP_TO_LAMBDA = 118
+_AVX512 = 256  # of cv::CpuFeatures, which has no names in Python
 _AVI_WARNING = "an avi file has one constant rate, this clip's varies; use the suffix .mp4 or .mkv to keep it"
 _HDR_WARNING = "HDR mastering metadata is not carried over; colour tags are"
 _MPEG_RATES = ("24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001", "60")
@@ -103,7 +104,7 @@ class Encoder:
         context.sample_aspect_ratio = details.coded_aspect
         context.time_base = self._tick
         stream.time_base = self._tick if self._avi else details.info.time_base
-        context.options = dict(choice.options)
+        context.options = dict(choice.options) | steady_options(choice.recipe.encoder)
         self._tag(stream, output.format.name)
         if choice.qscale is not None:
             context.qscale = True
@@ -189,6 +190,19 @@ class Encoder:
                 packet.duration = duration
                 self._times.remove((pts, duration))
                 return
+
+
+def steady_options(encoder: str) -> dict[str, str]:
+    """Options without which an encoder gives other bytes for the same frames.
+
+    x264's AVX-512 code reads memory it never wrote (mbtree, sizes that are no multiple of 32): up to AVX2 it
+    is as fast and gives the same bytes every time.
+    """
+    import cv2
+
+    if encoder in ("libx264", "libx264rgb") and cv2.checkHardwareSupport(_AVX512):
+        return {"x264-params": "asm=avx2"}
+    return {}
 
 
 def _is_rgb(name: str) -> bool:

@@ -18,7 +18,7 @@ from vinpaint_cli.types import Frame, FrameSource
 from vinpaint_cli.video.color import Orientation
 from vinpaint_cli.video.convert import converter_of
 from vinpaint_cli.video.folder import SUFFIXES, picture_names
-from vinpaint_cli.video.publish import check_folder_of, temporary_name, translated
+from vinpaint_cli.video.publish import check_folder_of, replaced_name, temporary_name, translated
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -43,7 +43,7 @@ class PictureWriter:
 
     def __init__(self, path: str | PathLike[str], template: FrameSource) -> None:
         self._path = Path(path)
-        self._temporary = temporary_name(self._path)
+        self.temporary = temporary_name(self._path)
         source = Path(template.info.path)
         names = picture_names(source) if source.is_dir() else ()
         self._stems = [Path(name).stem for name in names]
@@ -57,7 +57,7 @@ class PictureWriter:
         _check_replaceable(self._path)
         check_folder_of(self._path)
         with translated(self._path):
-            self._temporary.mkdir()
+            self.temporary.mkdir()
         return self
 
     def __exit__(
@@ -67,7 +67,7 @@ class PictureWriter:
             if kind is None:
                 self._publish()
         finally:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+            shutil.rmtree(self.temporary, ignore_errors=True)
 
     def write(self, frame: Frame) -> None:
         """Write the next picture.
@@ -86,7 +86,7 @@ class PictureWriter:
             native.pts = self._count
             native.time_base = encoder.time_base
             packets = encoder.encode(native)
-            with open(self._temporary / f"{stem}.png", "wb") as file:
+            with open(self.temporary / f"{stem}.png", "wb") as file:
                 for packet in packets:
                     file.write(bytes(packet))
         self._count += 1
@@ -96,10 +96,10 @@ class PictureWriter:
             raise OutputError(f"{self._path}: no frame was given to write")
         _check_replaceable(self._path)
         with translated(self._path):
-            old = temporary_name(self._path, "old")
+            old = replaced_name(self.temporary)
             with suppress(FileNotFoundError):
                 os.replace(self._path, old)
-            os.replace(self._temporary, self._path)
+            os.replace(self.temporary, self._path)
             shutil.rmtree(old, ignore_errors=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,20 @@ def translated(path: Path) -> Iterator[None]:
 def temporary_name(path: Path, ending: str = "part") -> Path:
     """Hidden name beside ``path`` that keeps its suffix."""
     return path.with_name(f".{path.stem}.{secrets.token_hex(4)}.{ending}{path.suffix}")
+
+
+def replaced_name(temporary: Path) -> Path:
+    """Where what stood under an output's name waits while a temporary folder takes its place."""
+    return temporary.with_name(f"{temporary.name}.old")
+
+
+def remove_temporary(temporary: Path) -> None:
+    """Remove what a killed run left under a name of `temporary_name`, if anything."""
+    for path in (temporary, replaced_name(temporary)):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def check_folder_of(path: Path) -> None:

@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 
 
 class FrameWriter(Protocol):
-    """Somewhere frames go, in order; a context manager whose success makes the output appear."""
+    """Somewhere frames go, in order; a context manager whose success makes the output appear.
+
+    ``temporary`` is the hidden name under which it is made, and which a killed process leaves behind.
+    """
+
+    temporary: Path
 
     @property
     def warnings(self) -> list[str]:
@@ -105,7 +110,7 @@ class VideoWriter:
         )
         self._choice = choose(options, source, self._muxer)
         self._stack = ExitStack()
-        self._temporary = temporary_name(self._path)
+        self.temporary = temporary_name(self._path)
         self._output: OutputContainer | None = None
         self._copier: StreamCopier | None = None
         self._last: int | None = None
@@ -122,7 +127,7 @@ class VideoWriter:
         return lines if self._copier is None else lines + self._copier.warnings
 
     def __enter__(self) -> Self:
-        reserve(self._path, self._temporary)
+        reserve(self._path, self.temporary)
         try:
             with translated(self._path):
                 self._open()
@@ -140,7 +145,7 @@ class VideoWriter:
         try:
             with translated(self._path):
                 self._finish()
-                publish(self._temporary, self._path, overwrite=self._overwrite)
+                publish(self.temporary, self._path, overwrite=self._overwrite)
         except BaseException:
             self._abort()
             raise
@@ -161,7 +166,7 @@ class VideoWriter:
 
     def _open(self) -> None:
         output = av.open(
-            str(self._temporary.absolute()),
+            str(self.temporary.absolute()),
             "w",
             format=self._muxer,
             container_options=self._muxer_options(),
@@ -194,6 +199,7 @@ class VideoWriter:
         if not self._details.names:
             with open_input(self._details.info.path) as source:
                 options = muxer_options(source, self._muxer)
+        options["fflags"] = "+bitexact"  # no random ids, so that the same frames give the same file
         tick = self._details.info.time_base
         if self._muxer in MOVIES and tick.numerator == 1 and tick.denominator < 1 << 31:
             options["video_track_timescale"] = str(tick.denominator)
@@ -237,7 +243,7 @@ class VideoWriter:
         output.close()
         self._stack.close()
         if self._lacks_aspect:
-            write_sample_aspect(self._temporary, self._details.coded_aspect)
+            write_sample_aspect(self.temporary, self._details.coded_aspect)
         if encoder.packets != encoder.frames:
             raise OutputError(
                 f"{self._path}: {self._choice.recipe.encoder} made {encoder.packets} pictures of "
@@ -251,7 +257,7 @@ class VideoWriter:
                 self._output.close()
         self._stack.close()
         with suppress(OSError):
-            self._temporary.unlink(missing_ok=True)
+            self.temporary.unlink(missing_ok=True)
 
 
 def _details_of(template: FrameSource) -> Details:

@@ -1,0 +1,69 @@
+"""Where a tracked mask is least certain: frames to look at first, and what to say about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+DOUBTFUL = 0.5
+"""Confidence, a guess at the overlap with the truth, below which a person should look."""
+
+SAID = 4
+"""Stretches that a note names."""
+
+_GAP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Frames in doubt: from ``first`` to ``last``, ``worst`` the one of least ``confidence``."""
+
+    first: int
+    last: int
+    worst: int
+    confidence: float
+
+    def __str__(self) -> str:
+        name = f"f{self.first}" if self.first == self.last else f"f{self.first} to f{self.last}"
+        return f"{name} ({self.confidence:.2f})"
+
+
+def doubtful(confidence: Sequence[float], below: float = DOUBTFUL) -> tuple[Stretch, ...]:
+    """Stretches of frames with a confidence under ``below``, worst first; gaps of two frames are bridged."""
+    marked = [index for index, value in enumerate(confidence) if value < below]
+    if not marked:
+        return ()
+    breaks = [place for place, (one, next_) in enumerate(pairwise(marked), 1) if next_ - one > _GAP + 1]
+    runs = [marked[start:stop] for start, stop in pairwise([0, *breaks, len(marked)])]
+    return tuple(sorted((_stretch(run, confidence) for run in runs), key=lambda run: run.confidence))
+
+
+def worst_frames(confidence: Sequence[float], most: int, among: Sequence[int] | None = None) -> list[int]:
+    """The frame of least confidence of each of ``most`` equal parts of the clip, worst first.
+
+    ``among``: frames to choose from, rising, all by default; with no more than ``most`` all are chosen.
+    """
+    left = list(range(len(confidence)) if among is None else among)
+    parts = min(most, len(left))
+    bounds = [part * len(left) // parts for part in range(parts + 1)] if parts else []
+    chosen = [min(left[start:stop], key=lambda index: confidence[index]) for start, stop in pairwise(bounds)]
+    return sorted(chosen, key=lambda index: (confidence[index], index))
+
+
+def say_doubt(confidence: Sequence[float]) -> list[str]:
+    """A line that names the stretches in doubt and where to click once more; none when all is well."""
+    found = doubtful(confidence)
+    if not found:
+        return []
+    named = ", ".join(str(stretch) for stretch in found[:SAID])
+    more = f" and {len(found) - SAID} more" if len(found) > SAID else ""
+    return [
+        f"the mask is uncertain in {named}{more}; look at it with --preview, and if it is wrong there give a "
+        f"second click, as in --click X,Y@f{found[0].worst}"
+    ]
+
+
+def _stretch(run: Sequence[int], confidence: Sequence[float]) -> Stretch:
+    worst = min(run, key=lambda index: confidence[index])
+    return Stretch(run[0], run[-1], worst, confidence[worst])

@@ -1,0 +1,162 @@
+"""One removal before it begins: what a person asked for, the clip and its mask opened, the plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vinpaint_cli.engine.device import Placement, available_memory, place, resident_memory
+from vinpaint_cli.engine.scan import Scan, scan
+from vinpaint_cli.engine.track import find_hole
+from vinpaint_cli.engine.watch import Watcher
+from vinpaint_cli.errors import UsageError
+from vinpaint_cli.masks.files import MaskOptions, check_mask_options
+from vinpaint_cli.masks.shapes import HoleSource
+from vinpaint_cli.methods import load_method, method_spec
+from vinpaint_cli.plan.memory import default_budget, parse_memory, segment_limits
+from vinpaint_cli.plan.segments import plan_segments
+from vinpaint_cli.types import Box, EncodeOptions, FrameSource, MethodSpec, Segment, VideoInfo
+from vinpaint_cli.video.read import open_source
+
+if TYPE_CHECKING:
+    from vinpaint_cli.types import Method
+
+BYTES_PER_PIXEL = 60.0
+"""Peak bytes per pixel of the region and frame of a segment: pictures, flow, confidence, fill."""
+
+WORKING_BYTES_PER_PIXEL = 160
+"""Bytes per pixel of the region that the work on one frame takes, however long the segment."""
+
+CODEC_BYTES_PER_PIXEL = 120
+"""Bytes per pixel of the whole frame that decoder and encoder hold: reference frames and lookahead."""
+
+PROGRAM_BYTES = 600 << 20
+"""What the libraries take once they are all loaded."""
+
+LONGEST_SEGMENT = 80
+"""Frames of a segment with its context, however much memory there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveOptions:
+    """What a person may say about a removal; None means: choose well.
+
+    method: a name of `vinpaint methods`. weights: a file or a name of weights.toml. device: auto, cpu,
+    cuda, mps. precision: auto, fp32, bf16, fp16. propagate: bring in real pixels first. feather: pixels
+    of soft edge outside the hole. memory: ``8G``, ``512M`` or ``50%`` of what is free.
+    """
+
+    mask: MaskOptions = field(default_factory=MaskOptions)
+    method: str = "propagate"
+    weights: str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    propagate: bool = True
+    feather: int | None = None
+    memory: str | None = None
+    encode: EncodeOptions = field(default_factory=EncodeOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a removal will do: ``memory`` is its budget in bytes, ``feather`` pixels."""
+
+    scan: Scan
+    segments: tuple[Segment, ...]
+    memory: int
+    feather: int
+    placement: Placement
+    spec: MethodSpec
+
+
+class Job:
+    """One clip, opened, with its mask: what planning, filling and removing start from.
+
+    Raises UsageError, InputError (VideoError, MaskError) for what cannot be read or does not fit.
+    """
+
+    def __init__(self, path: str | Path, options: RemoveOptions, watcher: Watcher | None = None) -> None:
+        """``watcher`` sees an object being followed, where the mask is one that was pointed at."""
+        self.path = Path(path)
+        self.options = options
+        self.spec = method_spec(options.method)
+        check_options(options)
+        self.source: FrameSource = open_source(self.path)
+        self.mask: HoleSource
+        self.mask, self.tracked = find_hole(self.source, options.mask, watcher, device=options.device)
+
+    def plan(self, watcher: Watcher) -> Plan:
+        """Scan the clip and cut the work into segments."""
+        info, options = self.source.info, self.options
+        free = available_memory()
+        memory = parse_memory(options.memory, free) if options.memory else default_budget(free)
+        found = scan(self.source, self.mask, self.feather, watcher)
+        segments = plan_segments(
+            found.shots,
+            found.holes,
+            info.width,
+            info.height,
+            limits=lambda roi: segment_limits(
+                roi,
+                bytes_free=memory,
+                bytes_per_pixel=BYTES_PER_PIXEL,
+                fixed_bytes=_fixed_bytes(self.spec, info, roi),
+                longest=LONGEST_SEGMENT,
+            ),
+            size=self.spec.size,
+        )
+        return Plan(found, segments, memory, self.feather, self.placement, self.spec)
+
+    @property
+    def feather(self) -> int:
+        """Reach of the soft edge in pixels."""
+        given = self.options.feather
+        return default_feather(self.source.info.height) if given is None else given
+
+    @property
+    def placement(self) -> Placement:
+        """Where the method will run; raises UsageError."""
+        return place(self.options.device, self.options.precision, self.spec.dtypes)
+
+    def load_method(self) -> Method:
+        """The method, its weights checked and loaded; raises WeightsError."""
+        options, placement = self.options, self.placement
+        return load_method(
+            options.method, weights=options.weights, device=placement.device, dtype=placement.precision
+        )
+
+    def notes(self) -> list[str]:
+        """What should be said of how clip and mask were read."""
+        return [*getattr(self.source, "notes", ()), *self.mask.warnings]
+
+
+def check_options(options: RemoveOptions) -> None:
+    """Refuse options that contradict each other, before anything is decoded; raises UsageError."""
+    spec = method_spec(options.method)
+    check_mask_options(options.mask)
+    if options.feather is not None and not 0 <= options.feather <= 64:
+        raise UsageError(f"--feather {options.feather} is not a width of 0 to 64 pixels")
+    if spec.weights is None and options.weights is not None:
+        raise UsageError(f"method {spec.name!r} has no network and takes no --weights; leave the option out")
+    if spec.name == "propagate" and not options.propagate:
+        raise UsageError(f"--no-propagate leaves method {spec.name!r} nothing to do; choose another --method")
+
+
+def check_readable(path: str | Path) -> None:
+    """Refuse what is no video and no folder of pictures, before anything long begins; raises VideoError."""
+    open_source(path)
+
+
+def default_feather(height: int) -> int:
+    """Width of the soft edge: 2 pixels at 240 lines, more with the square root of the height."""
+    growth: float = (height / 240) ** 0.5
+    return max(1, round(2 * growth))
+
+
+def _fixed_bytes(spec: MethodSpec, info: VideoInfo, roi: Box) -> int:
+    """What is taken beside a segment's frames: program, codecs, one frame's work, one window of a network."""
+    width, height = spec.size or (0, 0)
+    window: int = width * height * (spec.window + 12) * round(spec.bytes_per_pixel)
+    codecs = CODEC_BYTES_PER_PIXEL * info.width * info.height
+    return max(PROGRAM_BYTES, resident_memory()) + codecs + WORKING_BYTES_PER_PIXEL * roi.area + window

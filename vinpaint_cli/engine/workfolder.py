@@ -1,0 +1,245 @@
+"""A work folder on the disk: what a run has finished, so that the next one goes on where it was stopped.
+
+::
+
+    .out.mp4.work/
+      lock                  held by the run
+      fingerprint.json      what the output depends on
+      tracked.mkv           the mask of an object that was followed
+      plan.json             the scan and the segments
+      journal.jsonl         a line for each finished segment and each temporary output
+      segment-000000.npz    patches
+
+Every file but the journal appears under its name only when whole, so whatever stops a run (a kill, a full
+disk, a power cut) costs the segments in flight at most.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from zipfile import BadZipFile
+
+from vinpaint_cli.engine.fill import Filled, Fit
+from vinpaint_cli.engine.fingerprint import Fingerprint, differences
+from vinpaint_cli.engine.job import Job, Plan, RemoveOptions
+from vinpaint_cli.engine.journal import Journal
+from vinpaint_cli.engine.lock import NAME as LOCK
+from vinpaint_cli.engine.lock import FolderLock
+from vinpaint_cli.engine.patchfile import file_digest, put_in_place, read_patches, write_patches
+from vinpaint_cli.engine.planfile import plan_from_dict, plan_to_dict
+from vinpaint_cli.engine.track import write_tracked
+from vinpaint_cli.errors import OutputError, UsageError
+from vinpaint_cli.methods import method_spec
+from vinpaint_cli.types import Segment
+from vinpaint_cli.video.publish import remove_temporary, translated
+
+FINGERPRINT, TRACKED, PLAN, JOURNAL = "fingerprint.json", "tracked.mkv", "plan.json", "journal.jsonl"
+_OURS = re.compile(
+    r"(fingerprint\.json|plan\.json|journal\.jsonl|segment-\d+\.npz)(\.tmp)?|(\.tracked\.[0-9a-f]+\.part|tracked)\.mkv"
+)
+
+
+class WorkFolder:
+    """What one job has finished; see the module for the files, and `Work` for what it is asked."""
+
+    def __init__(self, folder: Path, target: Path, options: RemoveOptions, keep: bool) -> None:
+        """``folder`` has a fingerprint and is locked. Raises OutputError."""
+        self._folder, self._keep = folder, keep
+        self.plan: Plan | None = None
+        self.notes: Sequence[str] = ()
+        with translated(folder):
+            _remove_parts(folder, target)
+            self._read_plan(options)
+            self._journal = Journal(folder / JOURNAL)
+            self._finished = dict(self._whole_segments())
+        self.reused = len(self._finished)
+        last = list(self._finished.values())[-1:]
+        self.fit = Fit(**last[0]["fit"]) if last else Fit()
+
+    @property
+    def left(self) -> str | None:
+        """Where the patches still are after a success; None when they go."""
+        return str(self._folder) if self._keep else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not (self._keep or (error is not None and (self._finished or self._tracked.exists()))):
+            discard(self._folder)
+        elif error is not None:
+            kept = "the mask that was followed is"
+            if self.plan is not None:
+                kept = f"{len(self._finished)} of {len(self.plan.segments)} segments are"
+            error.add_note(f"{kept} kept in {self._folder}; the same command goes on from there")
+
+    def followed(self, options: RemoveOptions) -> RemoveOptions:
+        """The options, with the mask that was followed before."""
+        if not self._tracked.exists():
+            return options
+        return replace(options, mask=replace(options.mask, tracked=str(self._tracked)))
+
+    def keep_tracked(self, job: Job) -> None:
+        """Write the mask that was followed, if any; raises OutputError."""
+        if job.tracked is not None:
+            write_tracked(job.source, job.tracked, self._tracked)
+
+    def keep_plan(self, plan: Plan, notes: Sequence[str]) -> None:
+        """Write the plan, unless it is the one that was read; raises OutputError."""
+        if plan is not self.plan:
+            self.plan = plan
+            _write_json(self._folder / PLAN, {**plan_to_dict(plan), "notes": list(notes)})
+
+    def begin(self, temporary: Path) -> None:
+        """Note the name of the hidden output before it is there; raises OutputError."""
+        with translated(self._folder):
+            self._journal.append(part=temporary.name)
+
+    def missing(self, segments: Sequence[Segment]) -> list[Segment]:
+        """Those whose patches are not here."""
+        return [segment for segment in segments if segment.index not in self._finished]
+
+    def gathered(self, segments: Sequence[Segment], fresh: Iterator[Filled]) -> Iterator[Filled]:
+        """All in the order given, ``fresh`` being those that were missing, each written as it comes.
+
+        Raises OutputError.
+        """
+        for segment in segments:
+            if segment.index in self._finished:
+                yield self._read(segment)
+            else:
+                filled = next(fresh)
+                self._write(segment, filled)
+                yield filled
+
+    def _write(self, segment: Segment, filled: Filled) -> None:
+        path = self._path(segment.index)
+        with translated(path):
+            digest = write_patches(path, filled.patches)
+            entry = {
+                "segment": segment.index,
+                "sha256": digest,
+                "hole_pixels": filled.hole_pixels,
+                "propagated_pixels": filled.propagated_pixels,
+                "fit": asdict(filled.fit),
+            }
+            self._journal.append(**entry)
+        self._finished[segment.index] = entry
+
+    def _read(self, segment: Segment) -> Filled:
+        entry, path = self._finished[segment.index], self._path(segment.index)
+        try:
+            patches = read_patches(path)
+        except (OSError, ValueError, KeyError, BadZipFile) as exc:
+            raise OutputError(f"{path} changed during the run; give the same command again") from exc
+        return Filled(patches, entry["hole_pixels"], entry["propagated_pixels"], fit=Fit(**entry["fit"]))
+
+    def _read_plan(self, options: RemoveOptions) -> None:
+        """Take the plan of the run before; without a whole one, what hangs on it is nothing worth."""
+        try:
+            data = json.loads((self._folder / PLAN).read_text(encoding="utf-8"))
+            self.plan, self.notes = plan_from_dict(data, method_spec(options.method)), data["notes"]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            _clear(self._folder, but=(FINGERPRINT, TRACKED))
+
+    def _whole_segments(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """Finished segments whose files are what they were."""
+        entries = {entry["segment"]: entry for entry in self._journal.entries if "segment" in entry}
+        for index, entry in entries.items():
+            with suppress(FileNotFoundError):
+                if file_digest(self._path(index)) == entry["sha256"]:
+                    yield index, entry
+
+    @property
+    def _tracked(self) -> Path:
+        return self._folder / TRACKED
+
+    def _path(self, index: int) -> Path:
+        return self._folder / f"segment-{index:06d}.npz"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make the folder and keep others out of it; raises OutputError."""
+    with translated(folder):
+        folder.parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        lock = FolderLock(folder)
+    try:
+        yield
+    finally:
+        lock.release()
+        if os.name == "nt" and not is_begun(folder):
+            discard(folder)  # only now, since an open file cannot be removed there
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether a run has been here."""
+    return (folder / FINGERPRINT).exists()
+
+
+def begin_afresh(folder: Path, target: Path, now: Fingerprint) -> None:
+    """Begin a folder that is new, or is to be; raises OutputError."""
+    with translated(folder):
+        _remove_parts(folder, target)
+    _clear(folder)
+    _write_json(folder / FINGERPRINT, now.to_dict())
+
+
+def check_begun(folder: Path, now: Fingerprint) -> None:
+    """Refuse the folder of another job; raises UsageError, and OutputError when it is damaged."""
+    try:
+        then = json.loads((folder / FINGERPRINT).read_text(encoding="utf-8"))
+    except ValueError as exc:
+        raise OutputError(f"{folder} is damaged; give --no-resume to start afresh") from exc
+    changed = differences(then, now)
+    if changed:
+        raise UsageError(
+            f"{folder} was begun for something else: {'; '.join(changed)}; "
+            "give the same options and files, or --no-resume to start afresh"
+        )
+
+
+def _remove_parts(folder: Path, target: Path) -> None:
+    """Remove the hidden outputs of runs that were killed."""
+    for entry in Journal(folder / JOURNAL).entries:
+        if "part" in entry:
+            remove_temporary(target.absolute().parent / Path(entry["part"]).name)
+
+
+def _clear(folder: Path, but: Sequence[str] = ()) -> None:
+    """Remove what a run wrote, and refuse a folder that holds anything else."""
+    with translated(folder):
+        files = [file for file in folder.iterdir() if file.name not in (LOCK, *but)]
+        strange = [file.name for file in files if not _OURS.fullmatch(file.name)]
+        if strange:
+            raise OutputError(f"{folder} holds files of others ({strange[0]}); choose another --work-dir")
+        for file in files:
+            file.unlink()
+
+
+def discard(folder: Path) -> None:
+    """Remove the folder, but nothing in it that is not ours."""
+    with suppress(OSError):
+        for file in folder.iterdir():
+            if file.name == LOCK or _OURS.fullmatch(file.name):
+                with suppress(PermissionError):
+                    file.unlink()
+        folder.rmdir()
+
+
+def _write_json(path: Path, data: Mapping[str, Any]) -> None:
+    temporary = path.with_name(f"{path.name}.tmp")
+    with translated(path):
+        temporary.write_text(json.dumps(data), encoding="utf-8")
+        put_in_place(temporary, path)
