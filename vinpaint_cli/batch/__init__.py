@@ -1,0 +1,1 @@
+"""Many clips: what a person wrote becomes jobs, a runner does them, a report tells of them."""

@@ -1,0 +1,153 @@
+"""What runs on a worker: one process that keeps a method loaded and fills segments, one at a time."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from vinpaint_cli import __version__
+from vinpaint_cli.engine.crew import JobSpec
+from vinpaint_cli.engine.device import place
+from vinpaint_cli.engine.fill import Filled
+from vinpaint_cli.errors import InputError, Interrupted
+from vinpaint_cli.methods import method_spec
+from vinpaint_cli.types import Method, Segment
+
+TELL_SECONDS = 0.5
+
+
+class FillsSegments(Protocol):
+    """What `engine.crew.Worker` does."""
+
+    def load(self, spec: JobSpec) -> Method:
+        """Load the method of a job."""
+        ...
+
+    def fill(self, spec: JobSpec, segment: Segment, tick: Callable[[], None]) -> Filled:
+        """Fill one segment of a job."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What every worker is told once.
+
+    make: makes that which fills. folder: the one that relative names begin at. cpus: threads. gpus: share
+    of a GPU; with 0 networks run on the CPU.
+    """
+
+    make: Callable[[], FillsSegments]
+    folder: str
+    cpus: int
+    gpus: float
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """Who a worker is."""
+
+    host: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How filling a segment ended: ``error`` is None when it did well, ``trace`` says where it arose.
+
+    An error is carried as a value, since Ray would wrap what is raised. ``ticks`` of progress were made.
+    """
+
+    ticks: int
+    error: Exception | None = None
+    trace: str = ""
+
+
+class SegmentWorker:
+    """A Ray actor's inside."""
+
+    def __init__(self, setting: Setting, pool: Any) -> None:
+        enter(setting.folder, setting.cpus)
+        self._setting, self._pool = setting, pool
+        self._worker = setting.make()
+
+    def greet(self) -> Greeting:
+        """Answer when ready."""
+        return Greeting(socket.gethostname(), __version__)
+
+    def load(self, spec: JobSpec) -> Outcome:
+        """Load the method of a job ahead of its first segment."""
+        try:
+            self._worker.load(self._placed(spec))
+        except Exception as exc:
+            return Outcome(0, exc, traceback.format_exc())
+        return Outcome(0)
+
+    def fill(self, job: str, spec: JobSpec, segment: Segment) -> tuple[Outcome, Filled | None]:
+        """Fill a segment of the job named ``job``."""
+        progress = _Told(lambda ticks: self._pool.told.remote(job, segment.index, ticks))
+        try:
+            check_seen(spec)
+            filled = self._worker.fill(self._placed(spec), segment, progress)
+        except Exception as exc:
+            return Outcome(progress.ticks, exc, traceback.format_exc()), None
+        return Outcome(progress.ticks), filled
+
+    def _placed(self, spec: JobSpec) -> JobSpec:
+        """The same job on what Ray lends this worker, whatever the machine that planned it has."""
+        options = spec.options
+        dtypes = method_spec(options.method).dtypes
+        device = "cuda" if self._setting.gpus else "cpu"
+        return replace(spec, placement=place(device, options.precision, dtypes))
+
+
+class _Told:
+    """Counts ticks, tells of them now and then, and stops the work when its task is cancelled."""
+
+    def __init__(self, tell: Callable[[int], object]) -> None:
+        self.ticks = 0
+        self._tell = tell
+        self._next = time.monotonic() + TELL_SECONDS
+
+    def __call__(self) -> None:
+        self.ticks += 1
+        if time.monotonic() < self._next:
+            return
+        import ray  # which must not be imported before `cluster.import_ray` has set its environment
+
+        if ray.get_runtime_context().is_canceled():
+            raise Interrupted("nobody wants this segment any more")
+        self._tell(self.ticks)
+        self._next = time.monotonic() + TELL_SECONDS
+
+
+def enter(folder: str, cpus: int) -> None:
+    """Go to the folder that relative names begin at, if it is here, and take ``cpus`` threads."""
+    import cv2
+    import torch
+
+    with suppress(OSError):
+        os.chdir(folder)
+    torch.set_num_threads(cpus)
+    cv2.setNumThreads(cpus)
+
+
+def check_seen(spec: JobSpec) -> None:
+    """Whether this machine sees the files of a job that another has opened; raises InputError."""
+    for path in (spec.path, *spec.options.mask.masks):
+        if not Path(path).exists():
+            raise not_seen(path, "worker")
+
+
+def not_seen(path: str, who: str) -> InputError:
+    """The error of a machine that lacks a file which another has."""
+    return InputError(
+        f"{path} is not seen by the {who} on {socket.gethostname()}; put clips and masks on storage that "
+        "every machine of the cluster has under the same name"
+    )

@@ -1,0 +1,134 @@
+"""One process that does jobs: what it does with each, and the loop of one that was started for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, Any
+
+from vinpaint_cli.batch.relay import PipeWatcher
+from vinpaint_cli.batch.runner import BatchJob, JobResult
+from vinpaint_cli.engine.device import SHARERS
+from vinpaint_cli.errors import Interrupted, OutOfMemoryError, VinpaintError
+
+if TYPE_CHECKING:
+    from vinpaint_cli.engine.crew import Crew
+    from vinpaint_cli.engine.watch import Watcher
+
+SECONDS_TO_TIDY = 1.0
+"""What a process that is told to end may take to remove its temporary files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a process needs to know before it starts.
+
+    threads: how many its libraries may use. sharers: how many processes divide the free memory.
+    """
+
+    threads: int
+    sharers: int
+
+
+def do_job(job: BatchJob, crew: Crew, watcher: Watcher | None = None) -> JobResult:
+    """Remove what the job says; an error becomes its result.
+
+    Raises Interrupted and KeyboardInterrupt when the work is to stop.
+    """
+    from vinpaint_cli.engine.remove import remove
+
+    start = time.perf_counter()
+    try:
+        report = remove(
+            job.input,
+            job.output,
+            job.options,
+            overwrite=job.overwrite,
+            watcher=watcher,
+            work=job.work,
+            crew=crew,
+        )
+    except Interrupted:
+        raise
+    except Exception as exc:
+        code, message = explain(exc)
+        seconds = time.perf_counter() - start
+        return JobResult(job.index, job.input, job.target, "failed", code, message, seconds)
+    seconds = time.perf_counter() - start
+    message = "; ".join(report.warnings)
+    return JobResult(job.index, job.input, report.output, "done", 0, message, seconds, asdict(report))
+
+
+def explain(error: Exception) -> tuple[int, str]:
+    """Exit code and one line for what ended a job."""
+    if isinstance(error, VinpaintError):
+        lines = [str(error), *getattr(error, "__notes__", ())]
+        return error.exit_code, " ".join("; ".join(lines).split())
+    if isinstance(error, MemoryError):
+        return OutOfMemoryError.exit_code, "not enough memory; give a smaller --memory, or fewer --jobs"
+    line = " ".join(f"{type(error).__name__}: {error}".split())
+    return 1, f"internal error ({line}); please report it with what `vinpaint remove -v` adds"
+
+
+def serve(pipe: Connection[Any, Any], setup: Setup) -> None:
+    """Do the jobs that come through a pipe until it is closed; the whole life of a started process.
+
+    Ctrl-C is left to the process that started this one, which says SIGTERM when it is to end; should that
+    process vanish, this one ends by itself.
+    """
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_watch_parent, daemon=True).start()
+    _limit_threads(setup.threads)
+    os.environ[SHARERS] = str(setup.sharers)
+    from vinpaint_cli.engine.crew import LocalCrew
+
+    crew = LocalCrew()
+    try:
+        while True:
+            pipe.send(do_job(pipe.recv(), crew, PipeWatcher(pipe)))
+    except EOFError:
+        return
+    except SystemExit as exc:  # tidied up; taking the libraries down in order would cost seconds
+        os._exit(int(exc.code or 0))
+
+
+def _leave(number: int, frame: Any) -> None:
+    """End, with the tidying up that an exception brings about."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+def _watch_parent() -> None:
+    """End this process when the one that started it is gone."""
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+    if parent is None:
+        return
+    wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(SECONDS_TO_TIDY)
+    os._exit(1)
+
+
+def _limit_threads(threads: int) -> None:
+    """Share the cores: OpenMP's libraries read the environment as they are loaded, the others are told."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(min(threads, _number(os.environ.get(name), threads)))
+    import cv2
+    import torch
+
+    cv2.setNumThreads(threads)
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+def _number(text: str | None, default: int) -> int:
+    return int(text) if text and text.isdecimal() and int(text) else default

@@ -1,0 +1,231 @@
+"""``vinpaint batch``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from vinpaint_cli.cli import batch_options as b
+from vinpaint_cli.cli import options as o
+from vinpaint_cli.cli import prompt_options as p
+from vinpaint_cli.cli import ray_options as r
+from vinpaint_cli.cli.console import Console, console_of
+from vinpaint_cli.errors import BatchFailed, Interrupted, UsageError
+
+if TYPE_CHECKING:
+    from vinpaint_cli.batch.jobs import Batch
+    from vinpaint_cli.batch.ray.cluster import RayOptions
+    from vinpaint_cli.batch.run import Outcome
+    from vinpaint_cli.batch.runner import BatchJob, JobResult, Runner
+
+
+def batch(
+    context: typer.Context,
+    jobs: b.Jobs,
+    processes: b.Processes = None,
+    keep_going: b.KeepGoing = True,
+    skip_existing: b.SkipExisting = False,
+    report: b.Report = None,
+    mask: o.Masks = None,
+    mask_dir: b.MaskDir = None,
+    box: o.Boxes = None,
+    invert: o.Invert = False,
+    mask_label: o.MaskLabel = None,
+    mask_hold: o.MaskHold = False,
+    mask_resize: o.MaskResize = False,
+    dilate: o.Dilate = None,
+    feather: o.Feather = None,
+    start: o.Start = None,
+    end: o.End = None,
+    click: p.Clicks = None,
+    exclude: p.Excludes = None,
+    box_prompt: p.BoxPrompts = None,
+    from_frame: p.FromFrames = None,
+    fix: p.Fixes = None,
+    segmenter: p.SegmenterName = "auto",
+    segmenter_weights: p.SegmenterWeights = None,
+    track: p.TrackerName = "flow",
+    method: o.Method = "propagate",
+    weights: o.Weights = None,
+    propagate: o.Propagate = True,
+    device: o.Device = "auto",
+    precision: o.Precision = "auto",
+    memory: o.Memory = None,
+    output: b.Output = None,
+    output_dir: b.OutputDir = None,
+    codec: o.Codec = None,
+    crf: o.Crf = None,
+    preset: o.Preset = None,
+    pix_fmt: o.PixFmt = None,
+    lossless: o.Lossless = False,
+    work_dir: o.WorkDir = None,
+    keep_work: o.KeepWork = False,
+    resume: o.Resume = None,
+    engine: r.Engine = "local",
+    address: r.Address = None,
+    shards: r.Shards = None,
+    cpus_per_worker: r.CpusPerWorker = None,
+    gpus_per_worker: r.GpusPerWorker = None,
+    dry_run: b.DryRun = False,
+    as_json: o.Json = False,
+    yes: o.Yes = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Remove things from many videos: a folder, a pattern, or a file that lists jobs with their options.
+
+    A job file is TOML ([[job]] tables, [defaults] for all), CSV (a header) or JSON lines. Its keys are
+    the options of `vinpaint remove` with underscores: input, output, mask, box, method, start … Paths
+    count from the file; {stem} and {name} in mask and output stand for the clip's name. A job's own keys
+    win over options given here, and these over [defaults].
+
+    Everything is checked first: every mistake is reported, and nothing is begun when there is one.
+    """
+    from vinpaint_cli.batch.jobs import BatchOptions, read_jobs
+
+    console = console_of(context)
+    console.setup(quiet, verbose)
+    ray = r.ray_options(engine, address, shards, cpus_per_worker, gpus_per_worker)
+    options = BatchOptions(given_options(context), overwrite=yes, skip_existing=skip_existing)
+    found = read_jobs(jobs, options, _standard_input() if "-" in jobs else b"")
+    _check(console, found)
+    if dry_run:
+        _show(console, found, skip_existing, as_json)
+        return
+    with _runner(console, ray, processes, keep_going) as runner:
+        _run(console, found, runner, report, skip_existing, as_json)
+
+
+def given_options(context: typer.Context) -> dict[str, Any]:
+    """The options that stand on the command line, by their keys in a job file."""
+    from vinpaint_cli.batch.schema import KEYS
+
+    found = {}
+    for name, value in context.params.items():
+        key = "not" if name == "exclude" else name
+        source = context.get_parameter_source(name)
+        if key in KEYS and source is not None and source.name == "COMMANDLINE":
+            found[key] = tuple(value) if isinstance(value, list) else value
+    return found
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError(
+            "- takes a list of jobs from standard input; pipe one in, as in `find … | vinpaint batch -`"
+        )
+    return sys.stdin.buffer.read()
+
+
+def _check(console: Console, found: Batch) -> None:
+    """Say every mistake; UsageError when there is one, or nothing to do."""
+    for note in found.notes:
+        console.say(note)
+    for mistake in found.mistakes:
+        console.error(str(mistake))
+    count = len(found.mistakes)
+    if count:
+        raise UsageError(f"{count} mistake{'s' if count > 1 else ''} in the jobs; nothing was begun")
+    if not found.jobs:
+        raise UsageError("there are no jobs; see `vinpaint batch --help`")
+
+
+@contextmanager
+def _runner(
+    console: Console, ray: RayOptions | None, processes: int | None, keep_going: bool
+) -> Iterator[Runner]:
+    from vinpaint_cli.batch.local import LocalRunner
+    from vinpaint_cli.cli.batch_bars import Bars
+
+    if ray is None:
+        with Bars(console) as bars:
+            yield LocalRunner(processes or 1, keep_going, bars.watcher)
+        return
+    with r.ray_runner(ray, processes, keep_going) as runner:
+        yield runner
+
+
+def _run(
+    console: Console, found: Batch, runner: Runner, folder: str | None, skip_existing: bool, as_json: bool
+) -> None:
+    """Do the jobs, and tell of them; raises BatchFailed and Interrupted."""
+    from vinpaint_cli.batch.report import BatchReport, check_report
+    from vinpaint_cli.batch.run import make_folders, run_batch
+    from vinpaint_cli.cli.batch_table import Teller, summary
+
+    if folder is not None:
+        check_report(Path(folder))
+    make_folders(found.folders)
+    teller = Teller(console, found.jobs)
+    with BatchReport(folder, found.jobs) as report:
+
+        def listen(result: JobResult) -> None:
+            report.add(result)
+            teller.tell(result)
+
+        outcome = run_batch(found.jobs, runner, listen, skip_existing=skip_existing)
+        if outcome.interrupted:
+            report.stop()
+    summary(console, outcome)
+    if folder is not None:
+        console.say(f"{folder}: results.jsonl, index.html", "bold")
+    if as_json:
+        console.data({**outcome.to_dict(), "report": folder})
+    _raise_for(outcome)
+
+
+def _raise_for(outcome: Outcome) -> None:
+    """What the exit code says."""
+    counts, total = outcome.counts, len(outcome.results)
+    again = "the same command with --skip-existing"
+    if outcome.interrupted:
+        raise Interrupted(
+            f"stopped with {counts['done']} of {total} jobs done; to go on give {again}, "
+            "which takes up unfinished clips where they were"
+        )
+    if counts["failed"]:
+        left = f", {counts['not run']} were not run" if counts["not run"] else ""
+        advice = f"{again} and without --fail-fast does the rest" if left else f"{again} tries them again"
+        raise BatchFailed(f"{counts['failed']} of {total} jobs failed{left}; {advice}")
+
+
+def _show(console: Console, found: Batch, skip_existing: bool, as_json: bool) -> None:
+    """What would be done, without doing it."""
+    described = [describe(job, skip_existing) for job in found.jobs]
+    for job, one in zip(found.jobs, described, strict=True):
+        console.say(
+            f"{job.index + 1}  {one['input']} → {one['output']}{'  (skipped)' if one['skipped'] else ''}"
+        )
+        said = " ".join(f"{key}={_text(value)}" for key, value in one["options"].items())
+        console.say(f"     {job.line + '  ' if job.line else ''}{said}", "dim")
+    console.say(f"{len(described)} job{'s' if len(described) > 1 else ''}; nothing was written", "bold")
+    if as_json:
+        console.data({"dry_run": True, "jobs": described})
+
+
+def describe(job: BatchJob, skip_existing: bool) -> Mapping[str, Any]:
+    """A job for a program, with those of its options that are not the default."""
+    from vinpaint_cli.batch.checks import is_there
+    from vinpaint_cli.batch.schema import as_values
+    from vinpaint_cli.engine.output import default_output
+
+    output = job.output or str(default_output(job.input))
+    return {
+        "index": job.index,
+        "line": job.line,
+        "input": job.input,
+        "output": output,
+        "skipped": skip_existing and is_there(output),
+        "options": as_values(job.options, job.work),
+    }
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + ", ".join(map(str, value)) + "]"
+    return str(value)

@@ -1,0 +1,85 @@
+"""What a person sees of a batch: a line per job as it ends, and a table of them all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from vinpaint_cli.batch.run import Outcome
+from vinpaint_cli.batch.runner import BatchJob, JobResult
+from vinpaint_cli.cli.console import Console
+from vinpaint_cli.cli.progress import duration
+
+MOST_ROWS = 60
+_STYLES = {"done": "green", "failed": "bold red", "skipped": "dim", "not run": "yellow"}
+
+
+class Teller:
+    """Says a line for every job that ends, and an error for one that failed, even with -q."""
+
+    def __init__(self, console: Console, jobs: Sequence[BatchJob]) -> None:
+        self._console = console
+        self._lines = {job.index: job.line for job in jobs}
+        self._total = len(jobs)
+        self._told = 0
+
+    def tell(self, result: JobResult) -> None:
+        """Say how a job ended."""
+        self._told += 1
+        place = f"[{self._told}/{self._total}]"
+        if result.status == "failed":
+            line = self._lines[result.index]
+            text = f"{result.input}: {result.reason}"
+            self._console.error(f"{place} {line + ': ' if line else ''}{text}")
+        elif result.status == "done":
+            frames = result.report["frames"] if result.report else 0
+            self._console.say(
+                f"{place} {result.input} → {result.output}, {frames} frames, {duration(result.seconds)}"
+            )
+            if result.message:
+                self._console.warn(f"{result.input}: {result.message}")
+        elif result.status == "skipped":
+            self._console.say(f"{place} {result.input} skipped: {result.message}", "dim")
+
+
+def summary(console: Console, outcome: Outcome) -> None:
+    """The table, unless -q: all jobs of a small batch, those that are not done of a large one; the counts."""
+    if console.quiet:
+        return
+    rows = list(outcome.results)
+    if len(rows) > MOST_ROWS:
+        rows = [row for row in rows if row.status not in ("done", "skipped")][:MOST_ROWS]
+    if rows:
+        console.rich.print(_table(rows))
+    counts = ", ".join(f"{count} {status}" for status, count in outcome.counts.items() if count)
+    console.say(f"{len(outcome.results)} jobs: {counts}; {duration(outcome.seconds)}", "bold")
+
+
+def _table(rows: Sequence[JobResult]) -> Table:
+    table = Table(box=SIMPLE_HEAD, expand=True)
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("clip", overflow="ellipsis", no_wrap=True, ratio=1)
+    table.add_column("state", no_wrap=True)
+    table.add_column("code", justify="right", no_wrap=True)
+    table.add_column("frames", justify="right", no_wrap=True)
+    table.add_column("time", justify="right", no_wrap=True)
+    table.add_column("output, or what went wrong", overflow="ellipsis", no_wrap=True, ratio=1)
+    for row in rows:
+        last = row.output if row.status in ("done", "skipped") else row.reason
+        table.add_row(
+            str(row.index + 1),
+            Text(_one_line(row.input)),
+            Text(row.status, _STYLES[row.status]),
+            str(row.exit_code),
+            str(row.report["frames"]) if row.report else "",
+            duration(row.seconds) if row.seconds else "",
+            Text(_one_line(last)),
+        )
+    return table
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split("\n"))
