@@ -19,14 +19,14 @@ HELP_SECONDS = 0.6
 HELP_TOLERANCE = 2.5
 
 # types, errors < plan < video | ops | nets | weights | metrics < masks | methods < engine
-#   < evaluate | train < batch < cli; rooms of one level do not know each other.
+#   < evaluate | train | pick < batch < cli; rooms of one level do not know each other.
 LEVELS = (
     ("types", "errors"),
     ("plan",),
     ("video", "ops", "nets", "weights", "metrics"),
     ("masks", "methods"),
     ("engine",),
-    ("evaluate", "train"),
+    ("evaluate", "train", "pick"),
     ("batch",),
     ("cli",),
 )
@@ -39,6 +39,7 @@ ONLY_IN = {
     "click": ("cli",),
     "huggingface_hub": ("weights.store",),
     "ray": ("batch.ray",),
+    "bottle": ("pick.server",),
 }
 LIGHT_ROOMS = ("nets", "ops", "plan", "train")
 

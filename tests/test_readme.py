@@ -37,6 +37,8 @@ def workplace(
     cv2.imwrite(str(folder / "mask.png"), hole)
     cv2.imwrite(str(folder / "labels.png"), (hole > 0).astype(np.uint8) * 2)
     cv2.imwrite(str(folder / "small.png"), 255 - hole[::2, ::2])
+    (jobs,) = re.findall(r"```toml\n(.*?)```", README, re.S)
+    (folder / "jobs.toml").write_text(jobs, encoding="utf-8")
     monkeypatch.chdir(folder)
     return folder
 

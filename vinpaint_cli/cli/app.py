@@ -9,13 +9,16 @@ from typing import Annotated
 import typer
 
 from vinpaint_cli import __version__
+from vinpaint_cli.cli.batch import batch
 from vinpaint_cli.cli.boundary import EXIT_CODES, Boundary
 from vinpaint_cli.cli.console import Console, console_of
 from vinpaint_cli.cli.devices import show_devices
 from vinpaint_cli.cli.evaluate import evaluate
+from vinpaint_cli.cli.evaluate_masks import evaluate_masks
 from vinpaint_cli.cli.info import info
 from vinpaint_cli.cli.mask import mask
 from vinpaint_cli.cli.methods import methods
+from vinpaint_cli.cli.pick import pick
 from vinpaint_cli.cli.remove import remove
 from vinpaint_cli.cli.train import train_app
 from vinpaint_cli.cli.weights import weights_app
@@ -47,10 +50,13 @@ def make_app() -> typer.Typer:
     )
     app.callback()(main)
     app.command("remove")(remove)
+    app.command("batch")(batch)
     app.command("mask")(mask)
+    app.command("pick")(pick)
     app.command("info")(info)
     app.command("methods")(methods)
     app.command("evaluate")(evaluate)
+    app.command("evaluate-masks")(evaluate_masks)
     app.add_typer(train_app(), name="train")
     app.add_typer(weights_app(), name="weights")
     return app

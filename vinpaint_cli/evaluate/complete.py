@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from vinpaint_cli.engine.device import available_memory, memory_errors
 from vinpaint_cli.engine.fill import bring_in, complete
-from vinpaint_cli.engine.remove import BYTES_PER_PIXEL, LONGEST_SEGMENT
+from vinpaint_cli.engine.job import BYTES_PER_PIXEL, LONGEST_SEGMENT
 from vinpaint_cli.engine.scan import SCAN_WIDTH, CutDetector
 from vinpaint_cli.evaluate.dataset import scaled
 from vinpaint_cli.masks.shapes import hole_box

@@ -14,8 +14,10 @@ import numpy.typing as npt
 
 from vinpaint_cli.errors import InputError, UsageError, VideoError
 from vinpaint_cli.masks.files import open_mask
+from vinpaint_cli.masks.pictures import read_hole
 from vinpaint_cli.types import Frame
 from vinpaint_cli.video.folder import SUFFIXES as PICTURES
+from vinpaint_cli.video.folder import picture_names
 from vinpaint_cli.video.read import open_source
 
 if TYPE_CHECKING:
@@ -129,6 +131,27 @@ def read_objects(clip: ClipEntry, count: int, size: tuple[int, int]) -> Bool:
     wanted = [order[index % len(order)] for index in range(count)]
     masks = read_masks(clip.annotations, max(wanted) + 1, size)
     return np.asarray(masks[wanted])
+
+
+def read_truth(clip: ClipEntry, count: int, size: tuple[int, int]) -> dict[int, Hole]:
+    """Annotations of the first ``count`` frames by frame, bool ``(h, w)``; all objects of a frame are one.
+
+    An annotation belongs to the picture of its name; in a video, or when no name fits, to the frame of its
+    place in the order of names. Raises InputError (no annotations), MaskError (one cannot be read).
+    """
+    if clip.annotations is None:
+        raise InputError(f"clip {clip.name} has no Annotations; give Annotations/{clip.name}/*.png")
+    found = _by_stem(clip.annotations)
+    stems = list(_by_stem(clip.path)) if clip.path.is_dir() else []
+    if not set(stems) & set(found):
+        stems = list(found)
+    wanted = {index: found[stem] for index, stem in enumerate(stems[:count]) if stem in found}
+    return {index: read_hole(path, size, resize=True) for index, path in wanted.items()}
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    """Pictures of a folder in frame order, by name without suffix."""
+    return {Path(name).stem: folder / name for name in picture_names(folder)}
 
 
 def scaled(picture: Bytes, size: tuple[int, int] | None) -> Bytes:

@@ -69,22 +69,34 @@ class ReportFolder:
         if self._temporary is None or not frames:
             return
         clip, masks = rows[0].clip, rows[0].masks
-        name = f"strips/{len(self._strips):03d}-{_plain(clip)}-{_plain(Path(masks).name)}.png"
         picture = strip(truth, holes, results, frames)
-        with _translated(self._temporary):
-            save_png(picture, self._temporary / name)
+        name = self.save(picture, f"{len(self._strips):03d}-{_plain(clip)}-{_plain(Path(masks).name)}")
         height, width = picture.shape[:2]
         self._strips.append(Strip(clip, masks, name, width, height, frames, tuple(captions(list(results)))))
 
+    def save(self, picture: Bytes, name: str) -> str:
+        """Write a strip, uint8 RGB ``(h, w, 3)``; its address from the page, empty without a report."""
+        if self._temporary is None:
+            return ""
+        address = f"strips/{_plain(name)}.png"
+        with _translated(self._temporary):
+            save_png(picture, self._temporary / address)
+        return address
+
     def publish(self, evaluation: Evaluation) -> None:
-        """Write the texts and give the folder its name."""
+        """Write table, results and page, and give the folder its name."""
+        if self.wanted:
+            self.publish_texts(markdown(evaluation), evaluation.to_dict(), page(evaluation, self._strips))
+
+    def publish_texts(self, table: str, results: Mapping[str, Any], html: str) -> None:
+        """The same with texts that were made elsewhere."""
         if self._temporary is None or self._target is None:
             return
         with _translated(self._target):
             texts = {
-                "table.md": markdown(evaluation),
-                RESULTS: json.dumps(finite(evaluation.to_dict()), indent=1, ensure_ascii=False) + "\n",
-                "index.html": page(evaluation, self._strips),
+                "table.md": table,
+                RESULTS: json.dumps(finite(results), indent=1, ensure_ascii=False) + "\n",
+                "index.html": html,
             }
             for name, text in texts.items():
                 (self._temporary / name).write_text(text, encoding="utf-8")

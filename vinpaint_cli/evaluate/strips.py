@@ -41,10 +41,10 @@ def strip(truth: Bytes, holes: Bool, results: Mapping[str, Bytes], frames: Seque
     for t in frames:
         source, hole = truth[t][part], holes[t][part]
         filled = [result[t][part] for result in results.values()]
-        rows.append(_joined([source, *filled], axis=1))
+        rows.append(joined([source, *filled], axis=1))
         wrong = [difference(picture, source) for picture in filled]
-        rows.append(_joined([tinted(source, hole), *wrong], axis=1))
-    return _joined(rows, axis=0)
+        rows.append(joined([tinted(source, hole), *wrong], axis=1))
+    return joined(rows, axis=0)
 
 
 def captions(methods: Sequence[str]) -> list[str]:
@@ -82,7 +82,7 @@ def _around(hole: Bool) -> tuple[slice, slice]:
     )
 
 
-def _joined(pictures: Sequence[Bytes], axis: int) -> Bytes:
+def joined(pictures: Sequence[Bytes], axis: int) -> Bytes:
     """Pictures of one size beside each other (axis 1) or below (axis 0), with white gaps."""
     height, width = pictures[0].shape[:2]
     gap = np.full((height, GAP, 3) if axis else (GAP, width, 3), 255, np.uint8)

@@ -92,7 +92,7 @@ def totals_table(evaluation: Evaluation) -> list[str]:
             ]
             rows.append([masks, summary.method, *cells, _memory(summary)])
     head = ["masks", "method", *(column.title for column in shown), "peak memory"]
-    return _table(head, rows, left=2)
+    return table(head, rows, left=2)
 
 
 def _clip_table(evaluation: Evaluation, masks: str) -> list[str]:
@@ -104,7 +104,7 @@ def _clip_table(evaluation: Evaluation, masks: str) -> list[str]:
     for clip in evaluation.clips:
         found = [by_place[clip, method] for method in methods]
         rows.append([clip, str(found[0].frames), *(clip_text(summary) for summary in found)])
-    return _table(["clip", "frames", *methods], rows, left=1)
+    return table(["clip", "frames", *methods], rows, left=1)
 
 
 def clip_text(summary: Summary) -> str:
@@ -138,7 +138,7 @@ def _memory(summary: Summary) -> str:
     return format_bytes(summary.memory) if summary.memory else "–"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> list[str]:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> list[str]:
     """Markdown with columns padded, so that it reads as text too."""
     widths = [max(len(row[place]) for row in [head, *rows]) for place in range(len(head))]
 

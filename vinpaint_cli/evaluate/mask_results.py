@@ -1,0 +1,245 @@
+"""What was measured of masks: one row per clip, prompt and tracker, means over clips, and their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vinpaint_cli.evaluate.table import table
+
+GOOD_START = 0.7
+"""J from which the mask of the prompted frame counts as found."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskRow:
+    """One clip, prompted in one way, followed by one tracker.
+
+    ``count`` frames were followed; ``frames`` are those scored, with ``region`` (J), ``boundary`` (F) and
+    ``confidence`` of each, in [0, 1]. ``start`` is J of the prompted frame's own mask. ``seconds`` were
+    spent on following, ``prompt_seconds`` on segmenting the prompted frame.
+    """
+
+    clip: str
+    prompt: str
+    tracker: str
+    count: int
+    frames: tuple[int, ...]
+    region: tuple[float, ...]
+    boundary: tuple[float, ...]
+    confidence: tuple[float, ...]
+    start: float
+    seconds: float
+    prompt_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class MaskSummary:
+    """Means of rows, each clip counting alike; J, F and their mean in [0, 1].
+
+    ``start``: mean J of the prompted frames' own masks, ``good_starts``: how many reach `GOOD_START`.
+    ``correlation``: of confidence and J over all scored frames, None when either does not vary.
+    """
+
+    clip: str
+    prompt: str
+    tracker: str
+    clips: int
+    region: float
+    boundary: float
+    start: float
+    good_starts: int
+    seconds_per_frame: float
+    prompt_seconds: float
+    correlation: float | None
+
+    @property
+    def both(self) -> float:
+        """J&F, the mean of J and F."""
+        return (self.region + self.boundary) / 2
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "clip": self.clip,
+            "prompt": self.prompt,
+            "tracker": self.tracker,
+            "clips": self.clips,
+            "j": self.region,
+            "f": self.boundary,
+            "j_and_f": self.both,
+            "first_frame_j": self.start,
+            "first_frame_good": self.good_starts,
+            "seconds_per_frame": self.seconds_per_frame,
+            "prompt_seconds": self.prompt_seconds,
+            "confidence_correlation": self.correlation,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class MaskEvaluation:
+    """A whole run; ``setting``: what was run and where."""
+
+    setting: Mapping[str, Any]
+    rows: tuple[MaskRow, ...]
+
+    @property
+    def clips(self) -> tuple[str, ...]:
+        """Clips in order."""
+        return distinct(row.clip for row in self.rows)
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Prompts in order."""
+        return distinct(row.prompt for row in self.rows)
+
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """Trackers in order."""
+        return distinct(row.tracker for row in self.rows)
+
+    def totals(self) -> list[MaskSummary]:
+        """Per prompt and tracker, over all clips."""
+        return [
+            summarise(found, "all")
+            for prompt in self.prompts
+            for tracker in self.trackers
+            if (found := [row for row in self.rows if (row.prompt, row.tracker) == (prompt, tracker)])
+        ]
+
+    def of(self, clip: str, prompt: str) -> list[MaskRow]:
+        """Rows of one clip and prompt, in the order of the trackers."""
+        return [row for row in self.rows if (row.clip, row.prompt) == (clip, prompt)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as results.json holds it."""
+        clips = [
+            summarise([row], row.clip).to_dict()
+            | {
+                "frames": list(row.frames),
+                "j_by_frame": [round(value, 4) for value in row.region],
+                "f_by_frame": [round(value, 4) for value in row.boundary],
+                "confidence_by_frame": [round(value, 4) for value in row.confidence],
+            }
+            for row in self.rows
+        ]
+        return {
+            "setting": dict(self.setting),
+            "totals": [summary.to_dict() for summary in self.totals()],
+            "clips": clips,
+        }
+
+
+def summarise(rows: Sequence[MaskRow], clip: str) -> MaskSummary:
+    """Means over the clips of rows of one prompt and tracker, one row or more."""
+    return MaskSummary(
+        clip,
+        rows[0].prompt,
+        rows[0].tracker,
+        len(rows),
+        _mean(_mean(row.region) for row in rows),
+        _mean(_mean(row.boundary) for row in rows),
+        _mean(row.start for row in rows),
+        sum(row.start >= GOOD_START for row in rows),
+        sum(row.seconds for row in rows) / max(1, sum(row.count for row in rows)),
+        _mean(row.prompt_seconds for row in rows),
+        correlation(
+            [value for row in rows for value in row.confidence],
+            [value for row in rows for value in row.region],
+        ),
+    )
+
+
+def correlation(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """Pearson's coefficient of two series of one length; None when either does not vary."""
+    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return None
+    return float(np.corrcoef(one, other)[0, 1])
+
+
+def distinct(names: Iterable[str]) -> tuple[str, ...]:
+    """Each name once, in order."""
+    return tuple(dict.fromkeys(names))
+
+
+def markdown(evaluation: MaskEvaluation) -> str:
+    """table.md: what was run, the means over clips, and one table per prompt with every clip."""
+    lines = [f"# {title(evaluation)}", "", *(f"- {line}" for line in notes(evaluation))]
+    lines += ["", "## Mean of all clips", "", *totals_table(evaluation)]
+    for prompt in evaluation.prompts:
+        lines += ["", f"## J&F (J, F) by clip: {prompt} prompt", "", *_clip_table(evaluation, prompt)]
+    return "\n".join(lines) + "\n"
+
+
+HEAD = ("J&F", "J", "F", "s/frame", "first frame J", f"J ≥ {GOOD_START}", "prompt s", "confidence ~ J")
+"""Titles of the measures, in the order of `cells`."""
+
+
+def cells(summary: MaskSummary) -> list[str]:
+    """The measures of a summary as a person reads them; J and F in percents."""
+    related = "–" if summary.correlation is None else f"{summary.correlation:.2f}"
+    shares = (summary.both, summary.region, summary.boundary)
+    return [
+        *(f"{100 * value:.1f}" for value in shares),
+        f"{summary.seconds_per_frame:.3f}",
+        f"{100 * summary.start:.1f}",
+        f"{summary.good_starts} of {summary.clips}",
+        f"{summary.prompt_seconds:.2f}",
+        related,
+    ]
+
+
+def totals_table(evaluation: MaskEvaluation) -> list[str]:
+    """Markdown lines of the table of means."""
+    rows = [[summary.prompt, summary.tracker, *cells(summary)] for summary in evaluation.totals()]
+    return table(["prompt", "tracker", *HEAD], rows, left=2)
+
+
+def _clip_table(evaluation: MaskEvaluation, prompt: str) -> list[str]:
+    rows = []
+    for clip in evaluation.clips:
+        found = evaluation.of(clip, prompt)
+        rows.append(
+            [clip, str(found[0].count), f"{100 * found[0].start:.1f}", *(row_text(row) for row in found)]
+        )
+    return table(["clip", "frames", "first frame J", *evaluation.trackers], rows, left=1)
+
+
+def row_text(row: MaskRow) -> str:
+    """``61.2 (64.0, 58.4)``: J&F, J and F in percents."""
+    found = summarise([row], row.clip)
+    return f"{100 * found.both:.1f} ({100 * found.region:.1f}, {100 * found.boundary:.1f})"
+
+
+def title(evaluation: MaskEvaluation) -> str:
+    """What the report is called."""
+    return f"{evaluation.setting['dataset']}: masks by {', '.join(evaluation.trackers)}"
+
+
+def notes(evaluation: MaskEvaluation) -> list[str]:
+    """What must be known to read the figures."""
+    setting = evaluation.setting
+    lines = [
+        f"{len(evaluation.clips)} clips at their own size; the first frame annotated with an object is "
+        "prompted",
+        "J and F as the code of DAVIS 2017 computes them, in percents; as there, the prompted frame and the "
+        "last frame are not scored; all objects of a frame count as one",
+        "means are over clips, each counting alike",
+        "s/frame: following, decoding included; prompt s: segmenting the prompted frame; "
+        f"machine: {setting['machine']}",
+        "confidence ~ J: correlation over all scored frames",
+    ]
+    if set(evaluation.prompts) - {"mask"}:
+        lines.append(
+            f"segmenter: {setting['segmenter']}; a point prompt is the deepest point of the annotated "
+            "object, a box prompt its tight box"
+        )
+    return lines
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return sum(found) / len(found) if found else 0.0

@@ -1,0 +1,197 @@
+"""What the object looks like, learned in the clip itself: a small network on the looks of pixels.
+
+Nothing is learned beforehand. The network is fitted to the frames whose mask is given, and then goes on
+learning, at a lower rate, from what it was sure of lately, with every batch half from the given frames so
+that it cannot drift from them. In the spirit of OSVOS (Caelles et al., CVPR 2017) and of Robinson et al.
+(Learning Fast and Robust Target Models for Video Object Segmentation, CVPR 2020), without their backbones.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from vinpaint_cli.types import Plane
+
+Array = npt.NDArray[np.float32]
+Bool = npt.NDArray[np.bool_]
+
+EXAMPLES = 6000
+"""Pixels that a given frame teaches; a followed one teaches half as many."""
+
+_HIDDEN = 48
+_FIT_STEPS, _FIT_RATE = 250, 5e-3
+_LEARN_STEPS, _LEARN_RATE = 6, 2e-3
+_FITTED, _LOOK_EVERY = 0.105, 10
+"""Loss at which nothing is left to learn, looked at every so many steps; smoothing alone costs 0.098."""
+_BATCH = 2000
+_RECENT = 8
+_NOISE = 0.05
+_SMOOTHING = 0.02
+_LIMIT = 6.0
+_SURE, _SURELY_NOT = 0.75, 0.2
+_NEAR = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Kinds of figures a pixel is described by, in their order, each a number of columns.
+
+    ``kept`` are always seen. Of the others, each group of ``dropped`` is hidden from the network in 3 of 10
+    examples, so that it does not lean on one alone; the last group is blurred by ``jitter`` as well.
+    """
+
+    kept: int
+    dropped: tuple[int, ...]
+    jitter: float
+
+    @property
+    def columns(self) -> int:
+        """Figures per pixel."""
+        return self.kept + sum(self.dropped)
+
+    def without_last(self, looks: Array) -> Array:
+        """``looks (…, columns)`` with the last group hidden."""
+        result = looks.copy()
+        result[..., self.columns - self.dropped[-1] :] = 0
+        return result
+
+    def disturb(self, looks: Array, rng: np.random.Generator) -> Array:
+        """``looks (n, columns)`` with noise, and groups hidden."""
+        result = looks + np.float32(_NOISE) * rng.standard_normal(looks.shape, np.float32)
+        last = result[:, self.columns - self.dropped[-1] :]
+        last += np.float32(self.jitter) * rng.standard_normal(last.shape, np.float32)
+        start = self.kept
+        for width in self.dropped:
+            result[:, start : start + width] *= rng.random((len(looks), 1)) > _HIDDEN_SHARE
+            start += width
+        return result
+
+
+_HIDDEN_SHARE = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Pixels to learn from: ``looks`` float32 ``(n, columns)``, ``labels`` float32 ``(n,)``, 1 = object."""
+
+    looks: Array
+    labels: Array
+
+
+def draw_examples(looks: Array, belief: Plane, count: int, rng: np.random.Generator) -> Examples:
+    """``count`` pixels of one picture, as many of the object as beside it, only where ``belief`` is sure.
+
+    looks: ``(h, w, columns)``; belief: probability ``(h, w)``. Of those beside it three in four lie near.
+    """
+    import cv2
+
+    flat = belief.ravel()
+    reach = np.ones((2 * _NEAR + 1, 2 * _NEAR + 1), np.uint8)
+    near = cv2.dilate((belief > 0.3).astype(np.uint8), reach).ravel() > 0
+    beside = flat < _SURELY_NOT
+    kinds = ((flat > _SURE, count // 2), (beside & near, count * 3 // 8), (beside & ~near, count // 8))
+    places = np.concatenate([_some(np.flatnonzero(kind), share, rng) for kind, share in kinds])
+    columns = looks.shape[-1]
+    return Examples(looks.reshape(-1, columns)[places], (flat[places] > 0.5).astype(np.float32))
+
+
+def _some(places: npt.NDArray[np.intp], count: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    return places[rng.integers(0, len(places), count)] if len(places) else places
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread: for work so small more are slower, and sums depend on their number."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class Appearance:
+    """A network ``columns → 48 → 48 → 1`` and its memory: the given frames, and the last few followed.
+
+    Deterministic: the same examples in the same order give the same network.
+    """
+
+    def __init__(self, looks: Looks, given: Sequence[Examples]) -> None:
+        """Fit the network to the examples of the given frames, one or more."""
+        import torch
+
+        self._looks, self._given = looks, [examples for examples in given if len(examples.labels)]
+        self._recent: list[Examples] = []
+        self._rng = np.random.default_rng(0)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self._network = torch.nn.Sequential(
+                torch.nn.Linear(looks.columns, _HIDDEN),
+                torch.nn.ReLU(),
+                torch.nn.Linear(_HIDDEN, _HIDDEN),
+                torch.nn.ReLU(),
+                torch.nn.Linear(_HIDDEN, 1),
+            )
+        self._adam = torch.optim.Adam(self._network.parameters())
+        self._train(_FIT_STEPS, _FIT_RATE)
+
+    def copy(self) -> Appearance:
+        """One that learns on its own from here."""
+        return copy.deepcopy(self)
+
+    def learn(self, examples: Examples) -> None:
+        """Remember the examples of a followed frame, forget those of the oldest, and go on learning."""
+        if len(examples.labels):
+            self._recent = [*self._recent, examples][-_RECENT:]
+        self._train(_LEARN_STEPS, _LEARN_RATE)
+
+    def odds(self, looks: Array) -> Plane:
+        """Logarithm of the odds that a pixel is of the object, in -6…6: ``(h, w)`` of ``(h, w, columns)``."""
+        import torch
+
+        height, width, columns = looks.shape
+        with one_thread(), torch.inference_mode():
+            found = self._network(torch.from_numpy(looks.reshape(-1, columns)))
+        return np.asarray(np.clip(found.numpy().reshape(height, width), -_LIMIT, _LIMIT), np.float32)
+
+    def _train(self, steps: int, rate: float) -> None:
+        with one_thread():
+            self._descend(steps, rate)
+
+    def _descend(self, steps: int, rate: float) -> None:
+        import torch
+
+        for group in self._adam.param_groups:
+            group["lr"] = rate
+        losses: list[float] = []
+        for step in range(steps):
+            if step % _LOOK_EVERY == 0 and losses and sum(losses[-_LOOK_EVERY:]) < _LOOK_EVERY * _FITTED:
+                return
+            looks, labels = self._batch(step)
+            self._adam.zero_grad()
+            found = self._network(torch.from_numpy(looks))[:, 0]
+            wanted = torch.from_numpy(labels) * (1 - 2 * _SMOOTHING) + _SMOOTHING
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(found, wanted)
+            loss.backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.item())
+            self._adam.step()
+
+    def _batch(self, step: int) -> tuple[Array, Array]:
+        """Half of a given frame, half of a recent one if there is one."""
+        chosen = [self._given[step % len(self._given)]]
+        if self._recent:
+            chosen.append(self._recent[self._rng.integers(0, len(self._recent))])
+        places = [self._rng.integers(0, len(one.labels), _BATCH) for one in chosen]
+        looks = np.concatenate([one.looks[place] for one, place in zip(chosen, places, strict=True)])
+        labels = np.concatenate([one.labels[place] for one, place in zip(chosen, places, strict=True)])
+        return self._looks.disturb(looks, self._rng), labels
