@@ -16,7 +16,11 @@ from vinpaint_cli.cli.app import run
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHELL = re.findall(r"```sh\n(.*?)```", README, re.S)
-COMMANDS = [line for text in SHELL for line in text.splitlines() if line.startswith("vinpaint ")]
+BLOCKS = [
+    commands
+    for text in SHELL
+    if (commands := [line for line in text.splitlines() if line.startswith("vinpaint ")])
+]
 
 
 @pytest.fixture
@@ -44,13 +48,14 @@ def workplace(
 
 
 def test_there_are_commands() -> None:
-    assert len(COMMANDS) >= 15
+    assert sum(map(len, BLOCKS)) >= 25
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_runs(command: str, workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    code = run(shlex.split(command)[1:])
-    assert code == 0, capfd.readouterr().err
+@pytest.mark.parametrize("commands", BLOCKS, ids=lambda commands: commands[0])
+def test_a_block_runs(commands: list[str], workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for command in commands:
+        code = run(shlex.split(command)[1:])
+        assert code == 0, f"{command}: {capfd.readouterr().err}"
 
 
 def test_the_python_of_the_readme_runs(workplace: Path) -> None:

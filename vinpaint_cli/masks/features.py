@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,7 +43,7 @@ def describe(rgb: Bytes) -> Planes:
     parts = [lab, _blur(lab, 1.5), middle[..., :3], blurred(lab, 9)]
     parts += [3 * _blur(edges, 1.5), 3 * blurred(edges, 5), 2 * spread]
     parts += [2 * _blur(ring, 2.5), 2 * blurred(np.abs(ring), 5)]
-    return np.concatenate(parts, axis=-1, dtype=np.float32)
+    return np.asarray(cv2.merge(parts), np.float32)
 
 
 def blurred(planes: Planes, radius: float) -> Planes:
@@ -71,9 +72,10 @@ def _edges(light: Plane) -> Planes:
 
     right, down = (cv2.Sobel(light, cv2.CV_32F, *way, ksize=3) / 2 for way in ((1, 0), (0, 1)))
     strength = np.sqrt(right * right + down * down) + np.float32(1e-6)
-    angles = [np.pi * place / _ORIENTATIONS for place in range(_ORIENTATIONS)]
-    along = [(right * np.cos(angle) + down * np.sin(angle)) / strength for angle in angles]
-    return np.dstack([strength * share**4 for share in along]).astype(np.float32)
+    angles = [math.pi * place / _ORIENTATIONS for place in range(_ORIENTATIONS)]
+    along = [right * math.cos(angle) + down * math.sin(angle) for angle in angles]
+    squares = [(step / strength) ** 2 for step in along]
+    return np.dstack([strength * square * square for square in squares]).astype(np.float32, copy=False)
 
 
 def _ring(light: Plane) -> Planes:
