@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers_evaluate import make_tree
 
 from vinpaint_cli.cli.app import run
 
@@ -38,6 +39,7 @@ def workplace(
     (folder / "masks").mkdir()
     for index in range(10):
         cv2.imwrite(str(folder / "masks" / f"{index}.png"), hole)
+    make_tree(folder / "davis", {"bus": (3, 1)})
     cv2.imwrite(str(folder / "mask.png"), hole)
     cv2.imwrite(str(folder / "labels.png"), (hole > 0).astype(np.uint8) * 2)
     cv2.imwrite(str(folder / "small.png"), 255 - hole[::2, ::2])

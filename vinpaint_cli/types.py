@@ -325,7 +325,7 @@ class Segmenter(Protocol):
         """Probability ``(H, W)`` in [0, 1] that a pixel is of the object under the prompts.
 
         points: ``(x, y)`` in pixels; labels: True for the object, False for "not this", one per point.
-        neighbours: the pictures just before and after, for what moves with the object.
+        neighbours: the pictures just before and after, nearest first, for what moves with the object.
         """
         ...
 

@@ -46,7 +46,7 @@ def test_it_follows_both_ways(crossing: DiscClip, crossed: dict[int, Tracked]) -
     assert sorted(crossed) == list(range(AWAY))
     assert min(similarity(crossing, crossed)) > 0.85
     assert crossed[4].confidence == 1
-    assert min(one.confidence for one in crossed.values()) > 0.5
+    assert min(one.confidence for one in crossed.values()) > 0.45
 
 
 def test_it_is_better_than_flow_alone(crossing: DiscClip, crossed: dict[int, Tracked]) -> None:
@@ -81,7 +81,7 @@ def test_an_object_that_leaves_is_let_go() -> None:
     gone = [index for index, mask in enumerate(clip.masks) if not mask.any()]
     assert len(gone) >= 3
     assert all(not found[index].hole.any() for index in gone[1:])
-    assert all(found[index].confidence > 0.7 for index in gone[1:])
+    assert all(found[index].confidence > 0.6 for index in gone[1:])
 
 
 def test_two_seeds_hold_what_one_cannot() -> None:
@@ -140,7 +140,7 @@ def test_memory_does_not_grow_with_the_clip() -> None:
 
 def test_soft_masks_are_kept_small_and_mixed_by_nearness() -> None:
     kept = SoftMasks((160, 96), (0, 10))
-    ahead, back = np.zeros((96, 160), np.float32), np.ones((96, 160), np.float32)
+    ahead, back = np.full((96, 160), 0.02, np.float32), np.ones((96, 160), np.float32)
     for index in range(1, 10):
         kept.add(index, Belief(ahead, 0.5), 1)
         kept.add(index, Belief(back, 0.5), -1)
@@ -148,7 +148,15 @@ def test_soft_masks_are_kept_small_and_mixed_by_nearness() -> None:
     assert shares == sorted(shares)
     assert shares[0] < 0.2
     assert shares[8] > 0.8
-    assert shares[4] == pytest.approx(0.5, abs=0.01)
+    assert shares[4] == pytest.approx(0.51, abs=0.01)
+
+
+def test_who_sees_the_object_counts_for_more_than_who_does_not() -> None:
+    kept = SoftMasks((160, 96), (0, 10))
+    kept.add(5, Belief(np.zeros((96, 160), np.float32), 0.9), 1)
+    kept.add(5, Belief(np.ones((96, 160), np.float32), 0.6), -1)
+    assert kept.plane(5).min() > 0.6
+    assert kept.confidence(5) == pytest.approx(0.69, abs=0.02)
 
 
 def test_edges_of_a_belief_move_to_those_of_the_picture() -> None:

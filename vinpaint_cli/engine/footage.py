@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from vinpaint_cli.engine.scan import SCAN_WIDTH, CutDetector
 from vinpaint_cli.engine.watch import Watcher, advance
+from vinpaint_cli.masks.grammar import TimeRange
 from vinpaint_cli.plan.shots import shots_from_cuts
 from vinpaint_cli.types import FrameSource
 from vinpaint_cli.video.convert import small_rgb
@@ -27,6 +28,11 @@ class Footage:
     def shot_of(self, index: int) -> range:
         """The shot that holds frame ``index``; StopIteration when the clip has no such frame."""
         return next(shot for shot in self.shots if index in shot)
+
+    def during(self, when: TimeRange) -> range:
+        """Frames from the first to the last that lie in a range of time; empty without one."""
+        inside = [index for index, seconds in enumerate(self.seconds) if when.contains(index, seconds)]
+        return range(inside[0], inside[-1] + 1) if inside else range(0)
 
 
 def read_footage(source: FrameSource, watcher: Watcher) -> Footage:

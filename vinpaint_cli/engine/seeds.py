@@ -68,6 +68,12 @@ class Task:
         """Frames that a person said something about, rising."""
         return tuple(sorted({*self.prompts, *self.corrections, *self.drawn}))
 
+    def span(self, wanted: range) -> range:
+        """Frames to follow the object through: those ``wanted`` of the shot, and the way to them."""
+        asked = range(max(self.shot.start, wanted.start), min(self.shot.stop, wanted.stop))
+        places = [*self.seeds, *(asked[:1]), *(asked[-1:])]
+        return range(min(places), max(places) + 1) if places else asked
+
 
 def read_asked(
     options: PromptOptions, info: VideoInfo, *, label: int | None = None, resize: bool = False
@@ -197,7 +203,7 @@ def seed_of(probability: Plane, prompt: Prompt) -> Hole:
 
 
 def _pictures(source: FrameSource, index: int, shot: range | None) -> tuple[Picture, list[Picture]]:
-    """The frame, and those just before and after in the same shot."""
+    """The frame, and those just before and after in the same shot, nearest first."""
     first = max(index - _NEIGHBOURS, 0 if shot is None else shot.start)
     stop = index + _NEIGHBOURS + 1
     stop = stop if shot is None else min(stop, shot.stop)
@@ -205,7 +211,7 @@ def _pictures(source: FrameSource, index: int, shot: range | None) -> tuple[Pict
     if index not in around:
         raise MaskError(f"there is no frame f{index} in the clip; give an earlier one")
     rgb = around.pop(index)
-    return rgb, list(around.values())
+    return rgb, [around[near] for near in sorted(around, key=lambda near: (abs(near - index), near))]
 
 
 def _heart(mask: Hole, wrong: Sequence[tuple[float, float]]) -> tuple[float, float]:

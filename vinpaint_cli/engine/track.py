@@ -24,6 +24,7 @@ from vinpaint_cli.engine.seeds import (
 from vinpaint_cli.engine.watch import SilentWatcher, Watcher, advance
 from vinpaint_cli.masks.click import AUTO, open_segmenter
 from vinpaint_cli.masks.files import MaskOptions, build_mask, check_mask_options
+from vinpaint_cli.masks.grammar import TimeRange, time_range
 from vinpaint_cli.masks.packed import PackedMasks
 from vinpaint_cli.masks.prompts import Prompt, PromptOptions
 from vinpaint_cli.masks.shapes import HoleSource
@@ -103,6 +104,7 @@ def track_masks(
     label: int | None = None,
     resize: bool = False,
     device: str = "auto",
+    when: TimeRange | None = None,
 ) -> TrackedMasks:
     """Segment the frames that were pointed at, and follow each object through the shots that show it.
 
@@ -115,6 +117,7 @@ def track_masks(
 
     * ``tools``: opened already; by default those that the options name, on ``device``.
     * ``label``, ``resize``: as in `MaskOptions`, for drawn masks.
+    * ``when``: nothing is followed, or doubted, where it is not needed for this range of time.
     """
     asked = read_asked(options, source.info, label=label, resize=resize)
     tools = tools or open_tools(options, device)
@@ -124,9 +127,10 @@ def track_masks(
     asked = place(asked, footage)
     tasks = plan_tasks(asked, footage)
     masks = PackedMasks(source.info.width, source.info.height, footage.frames)
-    _follow(source, tools, tasks, masks, watcher)
+    wanted = footage.during(when or TimeRange())
+    _follow(source, tools, tasks, wanted, masks, watcher)
     _finish(masks, asked)
-    confidence = tuple(masks.confidence)
+    confidence = tuple(value if i in wanted else 1.0 for i, value in enumerate(masks.confidence))
     return TrackedMasks(
         masks,
         confidence,
@@ -135,7 +139,7 @@ def track_masks(
         tools.segmenter_name,
         tools.tracker_name,
         footage.shots,
-        (*asked.warnings, *_say_fixes(asked), *_say_unseen(tasks, footage), *say_doubt(confidence)),
+        (*asked.warnings, *_say_fixes(asked), *_say_unseen(tasks, footage, wanted), *say_doubt(confidence)),
     )
 
 
@@ -157,6 +161,7 @@ def find_hole(
             label=options.label,
             resize=options.resize,
             device=device,
+            when=time_range(options.start, options.end),
         )
     return build_mask(options, source.info, origin_pts=first.pts, tracked=tracked), tracked
 
@@ -172,15 +177,20 @@ def write_tracked(source: FrameSource, tracked: TrackedMasks, path: str | Path) 
 
 
 def _follow(
-    source: FrameSource, tools: Tools, tasks: Sequence[Task], masks: PackedMasks, watcher: Watcher
+    source: FrameSource,
+    tools: Tools,
+    tasks: Sequence[Task],
+    wanted: range,
+    masks: PackedMasks,
+    watcher: Watcher,
 ) -> None:
     """Follow every object through its shots into ``masks``."""
-    due = [task for task in tasks if task.seeded]
-    total = sum(len(task.shot) * (2 if task.corrections else 1) for task in due)
+    due = [(task, task.span(wanted)) for task in tasks if task.seeded]
+    total = sum(len(span) * (2 if task.corrections else 1) for task, span in due)
     confidence = [1.0] * (masks.count or 0)
     with watcher.stage("track", total) as progress:
-        for task in due:
-            for found in _follow_one(source, tools, task, lambda: advance(progress)):
+        for task, span in due:
+            for found in _follow_one(source, tools, task, span, lambda: advance(progress)):
                 index, hole = found.index, found.hole
                 if masks.has(index):
                     hole = hole | masks.hole(index)
@@ -188,8 +198,10 @@ def _follow(
                 masks.put(index, hole, confidence[index])
 
 
-def _follow_one(source: FrameSource, tools: Tools, task: Task, tick: Callable[[], None]) -> Iterator[Tracked]:
-    """One object through one shot."""
+def _follow_one(
+    source: FrameSource, tools: Tools, task: Task, span: range, tick: Callable[[], None]
+) -> Iterator[Tracked]:
+    """One object through the frames ``span`` of one shot."""
     seeds: dict[int, Hole] = dict(task.drawn)
     for index, prompt in sorted(task.prompts.items()):
         found = segment_frame(source, index, [prompt], tools.segmenter, task.shot)
@@ -197,12 +209,12 @@ def _follow_one(source: FrameSource, tools: Tools, task: Task, tick: Callable[[]
     if task.corrections:
         draft = {
             tracked.index: tracked.hole
-            for tracked in tools.tracker.track(source, task.shot, seeds, tick)
+            for tracked in tools.tracker.track(source, span, seeds, tick)
             if tracked.index in task.corrections
         }
         for index, prompt in sorted(task.corrections.items()):
             seeds[index] = correct_frame(source, index, prompt, draft[index], tools.segmenter, task.shot)
-    yield from tools.tracker.track(source, task.shot, seeds, tick)
+    yield from tools.tracker.track(source, span, seeds, tick)
 
 
 def _finish(masks: PackedMasks, asked: Asked) -> None:
@@ -224,11 +236,13 @@ def _say_fixes(asked: Asked) -> list[str]:
     ]
 
 
-def _say_unseen(tasks: Sequence[Task], footage: Footage) -> list[str]:
+def _say_unseen(tasks: Sequence[Task], footage: Footage, wanted: range) -> list[str]:
     """A line per object that has no mask in some of several shots."""
     lines = []
     for number in dict.fromkeys(task.object for task in tasks):
-        unseen = [task.shot for task in tasks if task.object == number and not task.seeded]
+        unseen = [
+            task.shot for task in tasks if task.object == number and not task.seeded and task.span(wanted)
+        ]
         if unseen and len(footage.shots) > 1:
             spans = ", ".join(f"f{shot.start} to f{shot.stop - 1}" for shot in unseen[:_SHOTS_SAID])
             more = f" and {len(unseen) - _SHOTS_SAID} more shots" if len(unseen) > _SHOTS_SAID else ""

@@ -55,7 +55,8 @@ def find_movement(
 ) -> Movement | None:
     """Movement of what ``core (h, w)`` lies on; None when it stays with the camera.
 
-    ``rgb`` and ``neighbours`` are 8-bit ``(h, w, 3)``, small. ``least_share`` of the core must move.
+    ``rgb`` and ``neighbours`` (nearest first) are 8-bit ``(h, w, 3)``, small. ``least_share`` of
+    the core must move.
     """
     pairs = [_compare(rgb, other, core, least_share) for other in neighbours]
     moving = _telling([pair for pair in pairs if pair is not None])
@@ -69,11 +70,14 @@ def find_movement(
 
 
 def _telling(pairs: list[_Pair]) -> list[_Pair]:
-    """Those in which the object moves enough to be seen and not so far that it turns or hides."""
+    """Those in which the object moves enough to be seen and not so far that it turns or hides.
+
+    The first that moves enough sets the measure: farther pictures come later, and flow may fail there.
+    """
     if not pairs:
         return []
     enough = [pair.pixels for pair in pairs if pair.pixels >= _ENOUGH]
-    usual = min(enough) if enough else max(pair.pixels for pair in pairs)
+    usual = enough[0] if enough else max(pair.pixels for pair in pairs)
     return [pair for pair in pairs if 0.5 * usual <= pair.pixels <= 1.6 * usual]
 
 

@@ -17,7 +17,7 @@ from vinpaint_cli.engine.track import Tools, TrackedMasks, find_hole, track_mask
 from vinpaint_cli.engine.watch import SilentWatcher
 from vinpaint_cli.errors import Interrupted, MaskError, UsageError
 from vinpaint_cli.masks.files import MaskOptions, build_mask
-from vinpaint_cli.masks.grammar import TimePoint
+from vinpaint_cli.masks.grammar import TimePoint, time_range
 from vinpaint_cli.masks.prompts import Prompt, PromptOptions
 from vinpaint_cli.masks.track import Tracked
 from vinpaint_cli.types import Box, ColorInfo, Frame, FrameSource, VideoInfo
@@ -219,6 +219,16 @@ def test_not_this_alone_corrects_the_mask_followed_to_there(film: FrameSource) -
     assert box == Box(10, 10, 40, 30)
     assert points[1] == (34, 15)
     assert np.hypot(points[0][0] - 34, points[0][1] - 15) > 9
+
+
+def test_nothing_is_followed_that_a_range_of_time_does_not_need(film: FrameSource) -> None:
+    using = tools()
+    options = PromptOptions(clicks=("20,24@f6",))
+    when = time_range("f1", "f4")
+    found = track_masks(film, options, SilentWatcher(), tools=using, when=when)
+    assert [span for span, _ in using.tracker.given] == [range(1, 7)]  # type: ignore[attr-defined]
+    assert not any(found.masks.hole(index).any() for index in (0, 7, 8, 9))
+    assert [index for index, value in enumerate(found.confidence) if value < 1] == [1, 2, 3]
 
 
 def test_not_this_where_nothing_is_shown_is_refused(tmp_path: Path) -> None:
