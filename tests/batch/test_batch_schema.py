@@ -96,6 +96,9 @@ WRONG = [
     ("method", {}, "text in quotes"),
     ("output", 3, "text in quotes"),
     ("input", "  ", "empty"),
+    ("input", "a\0.mp4", "no name can have"),
+    ("output", "\ud800.mp4", "no name can have"),
+    ("mask", ["m.png", "n\0.png"], "no name can have"),
 ]
 
 

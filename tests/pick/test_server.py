@@ -89,6 +89,11 @@ def test_only_its_own_routes_and_ways(sitting: Sitting) -> None:
         assert list(answer.json) == ["error"]
 
 
+def test_the_address_without_its_last_slash_leads_to_the_page(sitting: Sitting) -> None:
+    answer = sitting.raw("GET", f"/{sitting.server.token}", None, {})
+    assert (answer.status, answer.headers["Location"]) == (307, f"/{sitting.server.token}/")
+
+
 def test_it_listens_on_loopback_alone(sitting: Sitting) -> None:
     assert sitting.server.address.startswith("http://127.0.0.1:")
     assert sitting.server._server.server_address[0] == "127.0.0.1"

@@ -6,6 +6,7 @@ The kind of a value is read off the options' own dataclasses, so a key is one li
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from types import NoneType
@@ -141,6 +142,16 @@ def _hints(section: str) -> dict[str, Any]:
     return get_type_hints(SECTIONS[section])
 
 
+def _check_letters(key: str, text: str) -> None:
+    """Refuse what the file system cannot even be asked for: NUL, and half a character of two."""
+    try:
+        known = b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        known = False
+    if not known:
+        raise Wrong(f"{key} is {text!r}, which holds a character that no name can have; take it out")
+
+
 def _text(key: str, given: Any) -> str:
     if isinstance(given, int | float) and not isinstance(given, bool) and key not in NAMES:
         return str(given)  # start = 12.5
@@ -148,6 +159,7 @@ def _text(key: str, given: Any) -> str:
         raise Wrong(f"{key} is {_said(given)}; give text in quotes")
     if not given.strip():
         raise Wrong(f"{key} is empty; give a value or leave the key out")
+    _check_letters(key, given)
     return given
 
 
@@ -156,6 +168,8 @@ def _texts(key: str, given: Any) -> tuple[str, ...]:
     if not items:
         raise Wrong(f"{key} is an empty list; give text, a list of texts, or leave the key out")
     for item in items:
+        if isinstance(item, str):
+            _check_letters(key, item)
         if not isinstance(item, str) or not item.strip():
             example = _EXAMPLES.get(key, "mask.png")
             raise Wrong(f'{key} holds {_said(item)}; give text or a list of texts, such as "{example}"')

@@ -79,10 +79,13 @@ def batch(
 ) -> None:
     """Remove things from many videos: a folder, a pattern, or a file that lists jobs with their options.
 
-    A job file is TOML ([[job]] tables, [defaults] for all), CSV (a header) or JSON lines. Its keys are
-    the options of `vinpaint remove` with underscores: input, output, mask, box, method, start … Paths
-    count from the file; {stem} and {name} in mask and output stand for the clip's name. A job's own keys
-    win over options given here, and these over [defaults].
+    A job file is TOML (tables named job, and defaults for all), CSV (a header) or JSON lines.
+
+    Its keys are the options of `vinpaint remove` with underscores; paths count from the file.
+
+    {stem} and {name} in mask and output stand for the clip's name.
+
+    A job's own keys win over options given here, and these over the defaults.
 
     Everything is checked first: every mistake is reported, and nothing is begun when there is one.
     """

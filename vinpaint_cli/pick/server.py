@@ -102,6 +102,7 @@ def _add_steps(app: Any, bench: Workbench) -> None:
 
         app.route(f"/<_token>/{name}", "POST", answer)
 
+    app.route("/<token>", "GET", lambda token: bottle.HTTPResponse("", 307, Location=f"/{token}/"))
     app.route("/<_token>/clip", "GET", lambda _token: _json(bench.clip()))
     app.route("/<_token>/state", "GET", lambda _token: _json(bench.describe()))
     step("add", lambda given: bench.add(read_mark(given)))
