@@ -98,6 +98,21 @@ def test_a_stopped_run_says_how_to_go_on(
     assert names(film.parent) == ["film.mp4", "out.mkv"]
 
 
+def test_an_output_that_was_whole_when_its_run_was_killed_is_a_success(
+    vinpaint: Runner, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["remove", film, "-o", film.parent / "out.mkv", *QUICK, "--box", BOX]
+    with monkeypatch.context() as patched:
+        patched.setattr("vinpaint_cli.engine.workfolder.discard", lambda _: None)
+        assert vinpaint(*arguments).code == 0
+    assert names(film.parent) == [".out.mkv.work", "film.mp4", "out.mkv"]
+    ended = vinpaint(*arguments)
+    assert ended.code == 0
+    assert "out.mkv is whole: the run before was stopped" in ended.err
+    assert names(film.parent) == ["film.mp4", "out.mkv"]
+    assert vinpaint(*arguments).code == 6
+
+
 def test_another_option_is_refused_by_name(
     vinpaint: Runner, film: Path, short: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,6 +154,7 @@ def test_work_is_kept_where_it_is_asked_for(vinpaint: Runner, film: Path, tmp_pa
 
 def test_a_folder_that_cannot_be_made_is_said(vinpaint: Runner, film: Path, tmp_path: Path) -> None:
     (tmp_path / "w").write_text("a file")
+    assert vinpaint("remove", film, *QUICK, "--box", BOX, "--work-dir", "").code == 2
     for folder in (tmp_path / "w", tmp_path / "no" / "w"):
         ended = vinpaint("remove", film, *QUICK, "--box", BOX, "--work-dir", folder)
         assert ended.code == 6

@@ -7,29 +7,27 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from clip_factory import make_clip, png_bytes
+from helpers_work import OPTIONS, WORK, StopsAt, bytes_of, go_on, stopped
 
 from vinpaint_cli.engine.job import Job, RemoveOptions
 from vinpaint_cli.engine.journal import Journal
 from vinpaint_cli.engine.patchfile import read_patches, write_patches
 from vinpaint_cli.engine.planfile import plan_from_dict, plan_to_dict
-from vinpaint_cli.engine.remove import RemoveReport, remove
+from vinpaint_cli.engine.remove import remove
 from vinpaint_cli.engine.watch import SilentWatcher
 from vinpaint_cli.engine.work import WorkOptions, folder_of, look
 from vinpaint_cli.errors import InputError, Interrupted, OutputError, UsageError
 from vinpaint_cli.masks.files import MaskOptions
 from vinpaint_cli.masks.prompts import PromptOptions
-from vinpaint_cli.types import Box, EncodeOptions, Patch, Progress
+from vinpaint_cli.types import Box, EncodeOptions, Patch
 
-OPTIONS = RemoveOptions(MaskOptions(boxes=("24,16,16,16",)), method="telea", propagate=False)
-WORK = WorkOptions()
 pytestmark = pytest.mark.usefixtures("short")
 
 
@@ -37,42 +35,6 @@ pytestmark = pytest.mark.usefixtures("short")
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments of nine frames at most."""
     monkeypatch.setattr("vinpaint_cli.engine.job.LONGEST_SEGMENT", 9)
-
-
-class StopsAt(SilentWatcher):
-    """Asks to stop after some units of filling; says what it was told."""
-
-    def __init__(self, units: int = 1 << 30) -> None:
-        self.left = units
-        self.stages: list[str] = []
-        self.notes: list[str] = []
-
-    @contextmanager
-    def stage(self, name: str, total: int | None) -> Iterator[Progress]:
-        self.stages.append(name)
-        yield self
-
-    def advance(self, n: int = 1) -> bool:
-        self.left -= n if self.stages[-1] == "fill" else 0
-        return self.left > 0
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
-def stopped(source: Path, target: Path, options: RemoveOptions = OPTIONS, frames: int = 10) -> Path:
-    """The folder of a run that was stopped when so many frames were written."""
-    with pytest.raises(Interrupted):
-        remove(source, target, options, watcher=StopsAt(frames), work=WORK)
-    return folder_of(WORK, str(target))
-
-
-def bytes_of(path: Path) -> list[bytes]:
-    return [file.read_bytes() for file in sorted(path.iterdir())] if path.is_dir() else [path.read_bytes()]
-
-
-def go_on(source: Path, target: Path, options: RemoveOptions = OPTIONS) -> RemoveReport:
-    return remove(source, target, options, work=WORK)
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.webm", "out.mov", "out"])

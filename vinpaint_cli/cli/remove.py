@@ -123,10 +123,12 @@ def _remove(
 ) -> None:
     from vinpaint_cli.engine.remove import check_options, check_output
     from vinpaint_cli.engine.remove import remove as run
+    from vinpaint_cli.engine.work import is_whole
 
     check_options(options)
     target = check_output(path, output, overwrite=True)
-    overwrite = console.may_overwrite(*answers, target)
+    asked = () if is_whole(work, target) else (target,)  # one that is whole is not written again
+    overwrite = console.may_overwrite(*answers, *asked)
     with stops_told(), r.crew_for(ray, options) as (crew, followed):
         report = run(
             path, output, followed, overwrite=overwrite, watcher=console.watcher(), work=work, crew=crew

@@ -13,23 +13,27 @@ from vinpaint_cli.engine.device import place
 from vinpaint_cli.engine.job import RemoveOptions
 from vinpaint_cli.engine.watch import Watcher, advance
 from vinpaint_cli.errors import InputError
-from vinpaint_cli.masks.prompts import drawings, fixes
+from vinpaint_cli.masks.pictures import IMAGE_SUFFIXES
+from vinpaint_cli.masks.prompts import Drawing, PromptOptions, drawings, fixes
 from vinpaint_cli.methods import method_spec, weights_of
 from vinpaint_cli.types import MethodSpec
+from vinpaint_cli.video.folder import SUFFIXES
 from vinpaint_cli.weights.store import resolve
 
 CHUNK = 1 << 22
+INPUT = "the input"
 
 _LABELS = {
     "masks": "",  # by content
     "weights": "",  # by content
-    "from_frames": "",
+    "segmenter_weights": "",  # by content
+    "from_frames": "",  # see _drawn
+    "fixes": "",  # see _drawn
     "tracked": "",
     "mask.boxes": "--box",
     "prompts.boxes": "--box-prompt",
     "clicks": "--click",
     "excludes": "--not",
-    "fixes": "--fix",
     "tracker": "--track",
     "label": "--mask-label",
     "hold": "--mask-hold",
@@ -58,16 +62,27 @@ def take_fingerprint(path: str | Path, options: RemoveOptions, target: str, watc
     """
     spec = method_spec(options.method)
     placement = place(options.device, options.precision, spec.dtypes)
-    files = {"the input": Path(path), **dict(_files(options, spec))}
-    sizes = sum(_size(path) for path in files.values())
+    files = {INPUT: Path(path), **dict(_files(options, spec))}
+    sizes = sum(_size(name, path) for name, path in files.items())
     with watcher.stage("hash", sizes) as progress:
-        contents = {name: _digest(path, lambda n: advance(progress, n)) for name, path in files.items()}
-    said = dict(_options(options)) | {
+        contents = {name: _digest(name, path, lambda n: advance(progress, n)) for name, path in files.items()}
+    said = dict(_options(options)) | _drawn(options.mask.prompts)
+    said |= {
         "--device": placement.device.partition(":")[0],
         "--precision": placement.precision,
         "the kind of output": Path(target).suffix.lower() or "a folder of pictures",
     }
     return Fingerprint(__version__, said, contents)
+
+
+def is_fingerprint(data: object) -> bool:
+    """Whether it has the form of `Fingerprint.to_dict`."""
+    if not isinstance(data, dict) or not isinstance(data.get("version"), str):
+        return False
+    options, contents = data.get("options"), data.get("contents")
+    if not isinstance(options, dict) or not isinstance(contents, dict):
+        return False
+    return all(isinstance(digest, str) for digest in contents.values())
 
 
 def differences(then: Mapping[str, Any], now: Fingerprint) -> list[str]:
@@ -102,6 +117,19 @@ def _options(options: object, section: str = "") -> Iterator[tuple[str, Any]]:
         if label != "":
             name = label or f"--{field.name.replace('_', '-')}"
             yield name, list(value) if isinstance(value, tuple) else value
+
+
+def _drawn(prompts: PromptOptions) -> dict[str, list[str]]:
+    """Of which objects and moments pictures were drawn; the pictures themselves count by content."""
+    return {
+        "--from-frame": [f"{drawing.object}:@{_moment(drawing)}" for drawing in drawings(prompts)],
+        "--fix": [_moment(drawing) for drawing in fixes(prompts)],
+    }
+
+
+def _moment(drawing: Drawing) -> str:
+    when = drawing.when
+    return f"f{when.frame}" if when.frame is not None else f"{when.seconds}"
 
 
 def _files(options: RemoveOptions, spec: MethodSpec) -> Iterator[tuple[str, Path]]:
@@ -139,24 +167,26 @@ def _told(value: Any) -> str:
     return " and ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _members(path: Path) -> list[Path]:
-    """The files of a folder by name, or the file itself."""
+def _members(name: str, path: Path) -> list[Path]:
+    """The pictures of a folder by name, which alone are read; or the file itself."""
     if not path.is_dir():
         return [path]
-    return sorted(entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith("."))
+    suffixes = SUFFIXES if name == INPUT else IMAGE_SUFFIXES
+    entries = [entry for entry in path.iterdir() if entry.suffix.lower() in suffixes]
+    return sorted(entry for entry in entries if entry.is_file() and not entry.name.startswith("."))
 
 
-def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in _members(path) if file.exists())
+def _size(name: str, path: Path) -> int:
+    return sum(file.stat().st_size for file in _members(name, path) if file.exists())
 
 
-def _digest(path: Path, advance: Callable[[int], None]) -> str:
-    """SHA-256 of a file, or of the names and contents of the files of a folder."""
+def _digest(name: str, path: Path, advance: Callable[[int], None]) -> str:
+    """SHA-256 of a file, or of the names and contents of the pictures of a folder."""
     digest = hashlib.sha256()
     if not path.exists():
         return ""
     try:
-        for file in _members(path):
+        for file in _members(name, path):
             if path.is_dir():
                 digest.update(f"{file.name}\0{file.stat().st_size}\0".encode(errors="surrogateescape"))
             with open(file, "rb") as opened:

@@ -50,6 +50,6 @@ def _parsed(line: bytes) -> Entry | None:
     """One line's object; None when it is torn."""
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return entry if line.endswith(b"\n") and isinstance(entry, dict) else None

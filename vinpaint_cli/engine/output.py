@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from vinpaint_cli.errors import InputError, OutputError, UsageError
@@ -53,12 +54,21 @@ def spelled(target: Path, path: str | Path, output: str | Path | None) -> str:
     return f"{target}{os.sep}" if folder else str(target)
 
 
-def copy_as_it_is(source: Path, temporary: Path, target: Path, overwrite: bool) -> None:
-    """Copy a file, which appears under its name only when whole; raises OutputError."""
+def copy_as_it_is(
+    source: Path,
+    temporary: Path,
+    target: Path,
+    overwrite: bool,
+    announce: Callable[[Path], None] | None = None,
+) -> None:
+    """Copy a file, which appears under its name only when whole; raises OutputError.
+
+    ``announce`` is called with ``temporary`` right before.
+    """
     reserve(target, temporary)
     try:
         with translated(target):
             shutil.copyfile(source, temporary)
-            publish(temporary, target, overwrite=overwrite)
+            publish(temporary, target, overwrite=overwrite, announce=announce)
     finally:
         temporary.unlink(missing_ok=True)

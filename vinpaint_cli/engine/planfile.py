@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import astuple
+from pathlib import Path
 from typing import Any
 
 from vinpaint_cli.engine.device import Placement
 from vinpaint_cli.engine.job import Plan
+from vinpaint_cli.engine.patchfile import put_in_place
 from vinpaint_cli.engine.scan import Scan
 from vinpaint_cli.types import Box, MethodSpec, Segment
+from vinpaint_cli.video.publish import translated
+
+
+def sealed(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, with a SHA-256 of itself."""
+    return {**data, "sha256": _digest(data)}
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """What was given to `sealed`, from its file; raises OSError, and ValueError for anything else."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as exc:
+        raise ValueError("nested too deeply") from exc
+    if not isinstance(data, dict) or data.pop("sha256", None) != _digest(data):
+        raise ValueError("not what was written")
+    return data
+
+
+def _digest(data: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write a file that is whole or absent; raises OutputError."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    with translated(path):
+        temporary.write_text(json.dumps(data), encoding="utf-8")
+        put_in_place(temporary, path)
 
 
 def plan_to_dict(plan: Plan) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from vinpaint_cli.engine.output import check_output, copy_as_it_is, default_outp
 from vinpaint_cli.engine.patches import MemoryPatches
 from vinpaint_cli.engine.report import RemoveReport, Tally, make_report
 from vinpaint_cli.engine.watch import Clock, SilentWatcher, Watcher, advance
-from vinpaint_cli.engine.work import Work, WorkOptions, open_work
+from vinpaint_cli.engine.work import Work, WorkOptions, is_whole, open_work
 from vinpaint_cli.types import EncodeOptions, Frame, Patch, Progress
 from vinpaint_cli.video.publish import temporary_name
 from vinpaint_cli.video.write import FrameWriter, open_writer
@@ -53,12 +53,25 @@ def remove(
     Raises any `VinpaintError`.
     """
     options, watcher = options or RemoveOptions(), watcher or SilentWatcher()
-    target = spelled(check_output(path, output, overwrite), path, output)
+    place = check_output(path, output, overwrite=True)
+    if not is_whole(work, place):
+        check_output(path, output, overwrite)
+    target = spelled(place, path, output)
     check_options(options)
     check_readable(path)
     with open_work(work, target, path, options, watcher) as kept:
+        if kept.published:
+            return _found_whole(Job(path, kept.followed(options), watcher), target, kept, watcher)
+        check_output(path, output, overwrite)
         job = Job(path, kept.followed(options), watcher)
-        writer = open_writer(target, job.source, options.encode, overwrite=overwrite)
+        writer = open_writer(
+            target,
+            job.source,
+            options.encode,
+            overwrite=overwrite,
+            announce=kept.publishing,
+            threads=kept.threads,
+        )
         kept.keep_tracked(job)
         run = Removal(job, target, overwrite, watcher, kept, crew or LocalCrew())
         return run.fill(writer) if run.plan.segments else run.copy(writer)
@@ -126,7 +139,7 @@ class Removal:
             if same_suffix and job.path.is_file() and job.options.encode == EncodeOptions():
                 temporary = temporary_name(target)
                 self._kept.begin(temporary)
-                copy_as_it_is(job.path, temporary, target, self._overwrite)
+                copy_as_it_is(job.path, temporary, target, self._overwrite, self._kept.publishing)
                 notes.append("the clip is copied as it is")
             else:
                 self._kept.begin(writer.temporary)
@@ -143,6 +156,16 @@ class Removal:
         kept, notes = self._kept, [*self._kept.notes, *self._job.notes(), *warnings]
         report = make_report(self._job, self.plan, self._target, self._tally, self._clock, notes)
         return replace(report, segments_reused=kept.reused, work=kept.left)
+
+
+def _found_whole(job: Job, target: str, kept: Work, watcher: Watcher) -> RemoveReport:
+    """What there is to say of an output that the run before had finished when it was killed."""
+    assert kept.plan is not None  # or nothing would be known to be published
+    watcher.note(
+        f"{target} is whole: the run before was stopped when all was done but removing its work folder"
+    )
+    report = make_report(job, kept.plan, target, Tally(*kept.pixels), Clock(), [*kept.notes, *job.notes()])
+    return replace(report, segments_reused=kept.reused, work=kept.left)
 
 
 @contextmanager

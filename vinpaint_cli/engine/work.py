@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from vinpaint_cli.engine.entries import is_published, segment_entries
 from vinpaint_cli.engine.fill import Filled, Fit
 from vinpaint_cli.engine.fingerprint import take_fingerprint
 from vinpaint_cli.engine.job import Job, Plan, RemoveOptions
 from vinpaint_cli.engine.journal import Journal
+from vinpaint_cli.engine.planfile import read_sealed
 from vinpaint_cli.engine.watch import Watcher
 from vinpaint_cli.engine.workfolder import (
     JOURNAL,
@@ -28,6 +29,7 @@ from vinpaint_cli.engine.workfolder import (
 )
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.types import Segment
+from vinpaint_cli.video.encoder import thread_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,15 @@ class Work(Protocol):
     """Segments that were there."""
     notes: Sequence[str]
     """What the run before had to say of clip and mask."""
+    threads: int
+    """Of the encoder, those of the run before where there was one, since bytes may depend on them."""
+    published: bool
+    """Whether the run before was killed when its output was whole and in its place."""
+
+    @property
+    def pixels(self) -> tuple[int, float]:
+        """Of the hole, in the segments that were there, and those of them that propagation answers for."""
+        ...
 
     @property
     def left(self) -> str | None:
@@ -77,6 +88,10 @@ class Work(Protocol):
         """Note the hidden output, for whoever comes after a kill."""
         ...
 
+    def publishing(self, temporary: Path) -> None:
+        """Note that the hidden output is whole and about to get its name."""
+        ...
+
     def missing(self, segments: Sequence[Segment]) -> list[Segment]:
         """Those that are still to be filled."""
         ...
@@ -95,6 +110,9 @@ class NoWork:
         self.reused = 0
         self.notes: Sequence[str] = ()
         self.left: str | None = None
+        self.threads = thread_count()
+        self.published = False
+        self.pixels = (0, 0.0)
 
     def followed(self, options: RemoveOptions) -> RemoveOptions:
         """As they are."""
@@ -107,6 +125,9 @@ class NoWork:
         """Nothing."""
 
     def begin(self, temporary: Path) -> None:
+        """Nothing."""
+
+    def publishing(self, temporary: Path) -> None:
         """Nothing."""
 
     def missing(self, segments: Sequence[Segment]) -> list[Segment]:
@@ -149,14 +170,19 @@ def open_work(
                 discard(folder)
             raise
         with WorkFolder(folder, Path(target), options, work.keep) as kept:
-            if begun and kept.plan is not None:
+            if begun and kept.plan is not None and not kept.published:
                 count = len(kept.plan.segments)
                 watcher.note(f"going on: {kept.reused} of {count} segments are there, from {folder}")
             yield kept
 
 
 def folder_of(options: WorkOptions, target: str) -> Path:
-    """The work folder of an output: hidden beside it, or in a folder for all, named by its whole path."""
+    """The work folder of an output: hidden beside it, or in a folder for all, named by its whole path.
+
+    Raises UsageError for an empty name.
+    """
+    if options.folder == "":
+        raise UsageError("an empty name was given for --work-dir; check the variable it came from")
     output = Path(os.path.abspath(target))
     if options.folder is None:
         return output.with_name(f".{output.name}.work")
@@ -177,9 +203,23 @@ def look(options: WorkOptions, target: str) -> Kept | None:
     """What a run would find, without touching it; None when there is nothing."""
     folder = folder_of(options, target)
     try:
-        plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+        segments = read_sealed(folder / PLAN)["segments"]
         entries = Journal(folder / JOURNAL, repairs=False).entries
     except (OSError, ValueError):
         return None
-    finished = {entry["segment"] for entry in entries if "segment" in entry}
-    return Kept(folder, len(finished), len(plan["segments"]))
+    finished = segment_entries(entries).keys() & {segment["index"] for segment in segments}
+    return Kept(folder, len(finished), len(segments))
+
+
+def is_whole(options: WorkOptions | None, target: str | Path) -> bool:
+    """Whether the output is there, whole, from a run that was killed before it could remove its folder.
+
+    It may be of another job: a run finds out, and takes it for its own or not. Raises UsageError.
+    """
+    if options is None or options.resume is False:
+        return False
+    try:
+        entries = Journal(folder_of(options, str(target)) / JOURNAL, repairs=False).entries
+    except OSError:
+        return False
+    return is_published(entries, Path(target))

@@ -6,8 +6,9 @@
       lock                  held by the run
       fingerprint.json      what the output depends on
       tracked.mkv           the mask of an object that was followed
+      tracked.json          size and SHA-256 of it
       plan.json             the scan and the segments
-      journal.jsonl         a line for each finished segment and each temporary output
+      journal.jsonl         a line for each finished segment, each temporary output, and its publishing
       segment-000000.npz    patches
 
 Every file but the journal appears under its name only when whole, so whatever stops a run (a kill, a full
@@ -27,23 +28,27 @@ from types import TracebackType
 from typing import Any, Self
 from zipfile import BadZipFile
 
+from vinpaint_cli.engine.entries import hidden_names, is_published, segment_entries
 from vinpaint_cli.engine.fill import Filled, Fit
-from vinpaint_cli.engine.fingerprint import Fingerprint, differences
+from vinpaint_cli.engine.fingerprint import Fingerprint, differences, is_fingerprint
 from vinpaint_cli.engine.job import Job, Plan, RemoveOptions
 from vinpaint_cli.engine.journal import Journal
 from vinpaint_cli.engine.lock import NAME as LOCK
 from vinpaint_cli.engine.lock import FolderLock
-from vinpaint_cli.engine.patchfile import file_digest, put_in_place, read_patches, write_patches
-from vinpaint_cli.engine.planfile import plan_from_dict, plan_to_dict
+from vinpaint_cli.engine.patchfile import file_digest, read_patches, write_patches
+from vinpaint_cli.engine.planfile import plan_from_dict, plan_to_dict, read_sealed, sealed, write_json
 from vinpaint_cli.engine.track import write_tracked
 from vinpaint_cli.errors import OutputError, UsageError
 from vinpaint_cli.methods import method_spec
 from vinpaint_cli.types import Segment
-from vinpaint_cli.video.publish import remove_temporary, translated
+from vinpaint_cli.video.encoder import thread_count
+from vinpaint_cli.video.publish import mark_of, remove_temporary, translated
 
-FINGERPRINT, TRACKED, PLAN, JOURNAL = "fingerprint.json", "tracked.mkv", "plan.json", "journal.jsonl"
+FINGERPRINT, PLAN, JOURNAL = "fingerprint.json", "plan.json", "journal.jsonl"
+TRACKED, TRACKED_SUM = "tracked.mkv", "tracked.json"
 _OURS = re.compile(
-    r"(fingerprint\.json|plan\.json|journal\.jsonl|segment-\d+\.npz)(\.tmp)?|(\.tracked\.[0-9a-f]+\.part|tracked)\.mkv"
+    r"(fingerprint\.json|plan\.json|journal\.jsonl|tracked\.json|segment-\d+\.npz)(\.tmp)?"
+    r"|(\.tracked\.[0-9a-f]+\.part|tracked)\.mkv"
 )
 
 
@@ -55,11 +60,15 @@ class WorkFolder:
         self._folder, self._keep = folder, keep
         self.plan: Plan | None = None
         self.notes: Sequence[str] = ()
+        self.threads = thread_count()
         with translated(folder):
             _remove_parts(folder, target)
             self._read_plan(options)
             self._journal = Journal(folder / JOURNAL)
             self._finished = dict(self._whole_segments())
+            self._followed = self._tracked_sum() if self._tracked.is_file() else None
+            self._has_tracked = self._followed is not None and self._followed == self._written_sum()
+            self.published = self.plan is not None and is_published(self._journal.entries, target)
         self.reused = len(self._finished)
         last = list(self._finished.values())[-1:]
         self.fit = Fit(**last[0]["fit"]) if last else Fit()
@@ -75,35 +84,60 @@ class WorkFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not (self._keep or (error is not None and (self._finished or self._tracked.exists()))):
+        if not (self._keep or (error is not None and (self._finished or self._has_tracked))):
             discard(self._folder)
-        elif error is not None:
+        elif error is None:
+            with translated(self._folder):
+                self._journal.append(published=True)
+        else:
             kept = "the mask that was followed is"
             if self.plan is not None:
                 kept = f"{len(self._finished)} of {len(self.plan.segments)} segments are"
             error.add_note(f"{kept} kept in {self._folder}; the same command goes on from there")
 
     def followed(self, options: RemoveOptions) -> RemoveOptions:
-        """The options, with the mask that was followed before."""
-        if not self._tracked.exists():
+        """The options, with the mask that was followed before, if it is what was written."""
+        if not self._has_tracked:
             return options
         return replace(options, mask=replace(options.mask, tracked=str(self._tracked)))
 
     def keep_tracked(self, job: Job) -> None:
-        """Write the mask that was followed, if any; raises OutputError."""
-        if job.tracked is not None:
-            write_tracked(job.source, job.tracked, self._tracked)
+        """Write the mask that was followed, if any; raises OutputError.
+
+        One that differs from what a plan was made for costs the plan and all that hangs on it.
+        """
+        if job.tracked is None:
+            return
+        write_tracked(job.source, job.tracked, self._tracked)
+        with translated(self._folder):
+            now, before = self._tracked_sum(), self._written_sum()
+        if self.plan is not None and now != before:
+            self._forget()
+        if now != before:
+            write_json(self._folder / TRACKED_SUM, sealed(now))
+        self._has_tracked = True
 
     def keep_plan(self, plan: Plan, notes: Sequence[str]) -> None:
         """Write the plan, unless it is the one that was read; raises OutputError."""
         if plan is not self.plan:
             self.plan = plan
-            _write_json(self._folder / PLAN, {**plan_to_dict(plan), "notes": list(notes)})
+            rest = {"notes": list(notes), "threads": self.threads}
+            write_json(self._folder / PLAN, sealed(plan_to_dict(plan) | rest))
 
     def begin(self, temporary: Path) -> None:
         """Note the name of the hidden output before it is there; raises OutputError."""
         with translated(self._folder):
             self._journal.append(part=temporary.name)
+
+    def publishing(self, temporary: Path) -> None:
+        """Note what the whole output is known by before it gets its name; raises OSError."""
+        self._journal.append(publishing=mark_of(temporary))
+
+    @property
+    def pixels(self) -> tuple[int, float]:
+        """Of the hole, in finished segments, and those of them that propagation answers for."""
+        entries = self._finished.values()
+        return sum(entry["hole_pixels"] for entry in entries), sum(e["propagated_pixels"] for e in entries)
 
     def missing(self, segments: Sequence[Segment]) -> list[Segment]:
         """Those whose patches are not here."""
@@ -147,18 +181,35 @@ class WorkFolder:
     def _read_plan(self, options: RemoveOptions) -> None:
         """Take the plan of the run before; without a whole one, what hangs on it is nothing worth."""
         try:
-            data = json.loads((self._folder / PLAN).read_text(encoding="utf-8"))
-            self.plan, self.notes = plan_from_dict(data, method_spec(options.method)), data["notes"]
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            _clear(self._folder, but=(FINGERPRINT, TRACKED))
+            data = read_sealed(self._folder / PLAN)
+            plan = plan_from_dict(data, method_spec(options.method))
+            self.notes, self.threads, self.plan = data["notes"], data["threads"], plan
+        except (OSError, ValueError, KeyError, TypeError):
+            _clear(self._folder, but=(FINGERPRINT, TRACKED, TRACKED_SUM))
+
+    def _forget(self) -> None:
+        """Drop the plan and the segments, which are of another mask."""
+        _clear(self._folder, but=(FINGERPRINT, TRACKED))
+        self.plan, self.notes, self.reused, self.fit = None, (), 0, Fit()
+        self._finished = {}
+        self._journal = Journal(self._folder / JOURNAL)
 
     def _whole_segments(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
         """Finished segments whose files are what they were."""
-        entries = {entry["segment"]: entry for entry in self._journal.entries if "segment" in entry}
-        for index, entry in entries.items():
-            with suppress(FileNotFoundError):
-                if file_digest(self._path(index)) == entry["sha256"]:
+        planned = {segment.index for segment in self.plan.segments} if self.plan else set()
+        for index, entry in segment_entries(self._journal.entries).items():
+            with suppress(OSError):
+                if index in planned and file_digest(self._path(index)) == entry["sha256"]:
                     yield index, entry
+
+    def _tracked_sum(self) -> dict[str, Any]:
+        return {"size": self._tracked.stat().st_size, "of": file_digest(self._tracked)}
+
+    def _written_sum(self) -> dict[str, Any] | None:
+        """What the followed mask was when it was whole; None when nobody knows."""
+        with suppress(OSError, ValueError):
+            return read_sealed(self._folder / TRACKED_SUM)
+        return None
 
     @property
     def _tracked(self) -> Path:
@@ -171,9 +222,15 @@ class WorkFolder:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Make the folder and keep others out of it; raises OutputError."""
-    with translated(folder):
+    try:
         folder.parent.mkdir(exist_ok=True)
         folder.mkdir(exist_ok=True)
+    except OSError as exc:
+        raise OutputError(
+            f"the work folder {folder} cannot be made ({exc.strerror}); "
+            "give --work-dir a folder that can be written, or whose own folder is there"
+        ) from exc
+    with translated(folder):
         lock = FolderLock(folder)
     try:
         yield
@@ -193,15 +250,17 @@ def begin_afresh(folder: Path, target: Path, now: Fingerprint) -> None:
     with translated(folder):
         _remove_parts(folder, target)
     _clear(folder)
-    _write_json(folder / FINGERPRINT, now.to_dict())
+    write_json(folder / FINGERPRINT, now.to_dict())
 
 
 def check_begun(folder: Path, now: Fingerprint) -> None:
     """Refuse the folder of another job; raises UsageError, and OutputError when it is damaged."""
     try:
         then = json.loads((folder / FINGERPRINT).read_text(encoding="utf-8"))
-    except ValueError as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         raise OutputError(f"{folder} is damaged; give --no-resume to start afresh") from exc
+    if not is_fingerprint(then):
+        raise OutputError(f"{folder} is damaged; give --no-resume to start afresh")
     changed = differences(then, now)
     if changed:
         raise UsageError(
@@ -212,9 +271,8 @@ def check_begun(folder: Path, now: Fingerprint) -> None:
 
 def _remove_parts(folder: Path, target: Path) -> None:
     """Remove the hidden outputs of runs that were killed."""
-    for entry in Journal(folder / JOURNAL).entries:
-        if "part" in entry:
-            remove_temporary(target.absolute().parent / Path(entry["part"]).name)
+    for name in hidden_names(Journal(folder / JOURNAL).entries):
+        remove_temporary(name, target.absolute())
 
 
 def _clear(folder: Path, but: Sequence[str] = ()) -> None:
@@ -236,10 +294,3 @@ def discard(folder: Path) -> None:
                 with suppress(PermissionError):
                     file.unlink()
         folder.rmdir()
-
-
-def _write_json(path: Path, data: Mapping[str, Any]) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    with translated(path):
-        temporary.write_text(json.dumps(data), encoding="utf-8")
-        put_in_place(temporary, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from fractions import Fraction
 from typing import TYPE_CHECKING, cast
@@ -25,6 +26,7 @@ _FRAME_DURATION = 1 << 8
 _QP_TO_LAMBDA = 118
 _AVX512 = 256  # of cv::CpuFeatures, which has no names in Python
 _AVI_WARNING = "an avi file has one constant rate, this clip's varies; use the suffix .mp4 or .mkv to keep it"
+_MOST_THREADS = 16
 _HDR_WARNING = "HDR mastering metadata is not carried over; colour tags are"
 _MPEG_RATES = ("24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001", "60")
 
@@ -33,16 +35,18 @@ class Encoder:
     """Adds the picture's stream to an output and turns frames into packets.
 
     ``stream`` is the output's stream, ``warnings`` what a person should know, ``frames`` and ``packets``
-    the counts so far; at the end they must be equal.
+    the counts so far; at the end they must be equal. ``threads``: see `thread_count`; None: as many as the
+    encoder likes.
 
     Raises:
         UsageError: by :meth:`open`, the encoder refuses its options.
 
     """
 
-    def __init__(self, output: OutputContainer, details: Details, choice: Choice) -> None:
-        self._details = details
-        self._choice = choice
+    def __init__(
+        self, output: OutputContainer, details: Details, choice: Choice, threads: int | None = None
+    ) -> None:
+        self._details, self._choice, self._threads = details, choice, threads
         self._avi = output.format.name == "avi"
         self._times: deque[tuple[int, int]] = deque()
         self._first_tick = 0
@@ -100,6 +104,8 @@ class Encoder:
         context.width, context.height = details.coded
         context.pix_fmt = choice.pix_fmt
         context.thread_type = "AUTO"
+        if self._threads is not None:
+            context.thread_count = _threads_for(choice.recipe.encoder, self._threads)
         context.flags |= _FRAME_DURATION
         context.sample_aspect_ratio = details.coded_aspect
         context.time_base = self._tick
@@ -190,6 +196,17 @@ class Encoder:
                 packet.duration = duration
                 self._times.remove((pts, duration))
                 return
+
+
+def thread_count() -> int:
+    """Cores that this process may use, 16 at most: x264 gives other bytes for another number of threads."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    return min(_MOST_THREADS, len(allowed))
+
+
+def _threads_for(encoder: str, threads: int) -> int:
+    """For x265 the figure is of pictures encoded at once, by its own choice about a quarter of the cores."""
+    return 1 + threads // 4 if encoder == "libx265" else threads
 
 
 def steady_options(encoder: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -41,8 +42,14 @@ class PictureWriter:
 
     """
 
-    def __init__(self, path: str | PathLike[str], template: FrameSource) -> None:
-        self._path = Path(path)
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        template: FrameSource,
+        announce: Callable[[Path], None] | None = None,
+    ) -> None:
+        """``announce`` is called with ``temporary`` right before the folder gets its name."""
+        self._path, self._announce = Path(path), announce
         self.temporary = temporary_name(self._path)
         source = Path(template.info.path)
         names = picture_names(source) if source.is_dir() else ()
@@ -96,6 +103,8 @@ class PictureWriter:
             raise OutputError(f"{self._path}: no frame was given to write")
         _check_replaceable(self._path)
         with translated(self._path):
+            if self._announce is not None:
+                self._announce(self.temporary)
             old = replaced_name(self.temporary)
             with suppress(FileNotFoundError):
                 os.replace(self._path, old)

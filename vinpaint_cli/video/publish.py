@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import av
 
 from vinpaint_cli.errors import OutputError
+from vinpaint_cli.video.folder import SUFFIXES
 
 _REASONS: dict[int | None, str] = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
@@ -44,18 +47,49 @@ def temporary_name(path: Path, ending: str = "part") -> Path:
     return path.with_name(f".{path.stem}.{secrets.token_hex(4)}.{ending}{path.suffix}")
 
 
+def is_temporary_of(name: str, path: Path) -> bool:
+    """Whether ``name`` is one that `temporary_name` gives for ``path``."""
+    hidden = rf"\.{re.escape(path.stem)}\.[0-9a-f]{{8}}\.part{re.escape(path.suffix)}"
+    return re.fullmatch(hidden, name, re.DOTALL) is not None
+
+
 def replaced_name(temporary: Path) -> Path:
     """Where what stood under an output's name waits while a temporary folder takes its place."""
     return temporary.with_name(f"{temporary.name}.old")
 
 
-def remove_temporary(temporary: Path) -> None:
-    """Remove what a killed run left under a name of `temporary_name`, if anything."""
-    for path in (temporary, replaced_name(temporary)):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+def remove_temporary(name: str, path: Path) -> None:
+    """Remove what a killed run left under a hidden name of ``path``, if anything.
+
+    Any other name is left alone, and so is what no run makes: a link, a folder with more than pictures.
+    """
+    if not is_temporary_of(name, path):
+        return
+    temporary = path.with_name(name)
+    if temporary.is_file() and not temporary.is_symlink():
+        temporary.unlink()
+    for folder in (temporary, replaced_name(temporary)):
+        if _holds_only_pictures(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _holds_only_pictures(folder: Path) -> bool:
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    return all(file.is_file() and file.name.lower().endswith(SUFFIXES) for file in folder.iterdir())
+
+
+def mark_of(path: Path) -> list[int | str]:
+    """What tells one whole output from any other under its name, and stays when it is renamed; for JSON.
+
+    Number of the file, size and time of change, for a folder those of all its files. Raises OSError.
+    """
+    found = path.lstat()
+    if not path.is_dir():
+        return [found.st_ino, found.st_size, found.st_mtime_ns]
+    files = sorted((file.name, file.lstat()) for file in path.iterdir())
+    listed = repr([(name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in files])
+    return [found.st_ino, hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest()]
 
 
 def check_folder_of(path: Path) -> None:
@@ -83,8 +117,12 @@ def reserve(path: Path, temporary: Path) -> None:
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
 
 
-def publish(temporary: Path, path: Path, *, overwrite: bool = True) -> None:
+def publish(
+    temporary: Path, path: Path, *, overwrite: bool = True, announce: Callable[[Path], None] | None = None
+) -> None:
     """Make sure the bytes are on the disk, then give the file its name.
+
+    ``announce`` is called with ``temporary`` in between.
 
     Raises:
         OutputError: unless ``overwrite``, something has come to stand there meanwhile.
@@ -95,6 +133,8 @@ def publish(temporary: Path, path: Path, *, overwrite: bool = True) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+    if announce is not None:
+        announce(temporary)
     if overwrite:
         os.replace(temporary, path)
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -54,11 +54,19 @@ class FrameWriter(Protocol):
 
 
 def open_writer(
-    path: str | PathLike[str], template: FrameSource, options: EncodeOptions, *, overwrite: bool = True
+    path: str | PathLike[str],
+    template: FrameSource,
+    options: EncodeOptions,
+    *,
+    overwrite: bool = True,
+    announce: Callable[[Path], None] | None = None,
+    threads: int | None = None,
 ) -> FrameWriter:
     """A writer for a video file, or for a folder of png pictures when the path has no suffix or ends in /.
 
-    Unless ``overwrite``, a video that appears under the name during the run is left as it is.
+    Unless ``overwrite``, a video that appears under the name during the run is left as it is. ``announce``
+    is called with the hidden name when the output is whole, right before it gets its own. ``threads`` of
+    the encoder, on which the bytes may depend; None: as many as it likes.
 
     Raises:
         UsageError: the suffix, codec, pixel format or quality cannot be had together.
@@ -67,8 +75,8 @@ def open_writer(
     if is_folder_path(path):
         from vinpaint_cli.video.pictures import PictureWriter
 
-        return PictureWriter(path, template)
-    return VideoWriter(path, template, options, overwrite=overwrite)
+        return PictureWriter(path, template, announce)
+    return VideoWriter(path, template, options, overwrite=overwrite, announce=announce, threads=threads)
 
 
 def is_folder_path(path: str | PathLike[str]) -> bool:
@@ -99,9 +107,11 @@ class VideoWriter:
         options: EncodeOptions,
         *,
         overwrite: bool = True,
+        announce: Callable[[Path], None] | None = None,
+        threads: int | None = None,
     ) -> None:
         self._path = Path(path)
-        self._overwrite = overwrite
+        self._overwrite, self._announce, self._threads = overwrite, announce, threads
         self._details = _details_of(template)
         self._muxer = muxer_of(self._path.suffix)
         details = self._details
@@ -145,7 +155,7 @@ class VideoWriter:
         try:
             with translated(self._path):
                 self._finish()
-                publish(self.temporary, self._path, overwrite=self._overwrite)
+                publish(self.temporary, self._path, overwrite=self._overwrite, announce=self._announce)
         except BaseException:
             self._abort()
             raise
@@ -177,7 +187,7 @@ class VideoWriter:
             copier = StreamCopier(Path(self._details.info.path), self._details.stream, output)
             self._stack.callback(copier.close)
             copier.declare(before=True)
-        self._encoder = Encoder(output, self._details, self._choice)
+        self._encoder = Encoder(output, self._details, self._choice, self._threads)
         self._output, self._copier = output, copier
         if copier is not None:
             copier.declare(before=False)

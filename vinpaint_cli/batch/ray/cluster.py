@@ -93,6 +93,8 @@ def _environment() -> Iterator[tuple[str, str]]:
     """What Ray reads as it is imported, and what a person has not set otherwise."""
     yield "RAY_DEDUP_LOGS_SKIP_REGEX", "."
     yield "RAY_USAGE_STATS_ENABLED", "0"
+    # Of a cluster started here: as urgent as this process, which Ray would put far before its workers.
+    yield "RAY_worker_niceness", "0"
     # Ray takes the token of this machine by itself for some kinds of address only.
     token = os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")
     if Path(token).expanduser().exists():
