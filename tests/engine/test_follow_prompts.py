@@ -12,6 +12,7 @@ import pytest
 from clip_factory import make_clip, png_bytes
 from clip_factory import texture as film_texture
 
+from vinpaint_cli.engine.job import object_bounds
 from vinpaint_cli.engine.seeds import segment_frame
 from vinpaint_cli.engine.track import Tools, TrackedMasks, find_hole, track_masks, write_tracked
 from vinpaint_cli.engine.watch import SilentWatcher
@@ -350,3 +351,17 @@ def test_written_as_a_video_it_is_the_same_mask(film: FrameSource, tmp_path: Pat
     for frame in film.frames():
         assert np.array_equal(back.at(frame), direct.at(frame))
         assert direct.at(frame).sum() > found.at(frame).sum()
+
+
+def test_frames_beyond_a_range_of_time_do_not_bring_a_followed_object_back() -> None:
+    hole = Box(0, 0, 4, 4)
+    holes = [None, None, hole, None, hole, None]
+    pointed = PromptOptions(clicks=("1,1",))
+    assert object_bounds(MaskOptions(prompts=pointed, start="f2", end="f5"), holes) == [2, 5]
+    assert object_bounds(MaskOptions(prompts=pointed, end="f5"), holes) == [5]
+    assert object_bounds(MaskOptions(tracked="masks.mkv", start="f2"), holes) == [2]
+    assert object_bounds(MaskOptions(prompts=pointed), holes) == []
+    assert object_bounds(MaskOptions(boxes=("1,1,2,2",), start="f2", end="f5"), holes) == [], (
+        "it comes and goes"
+    )
+    assert object_bounds(MaskOptions(prompts=pointed, end="f5"), [None]) == []

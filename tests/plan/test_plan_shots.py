@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vinpaint_cli.plan.shots import shots_from_cuts
+from vinpaint_cli.plan.shots import shots_from_cuts, split_shots
 
 
 @given(st.integers(1, 200), st.sets(st.integers(1, 199)))
@@ -23,3 +23,9 @@ def test_an_empty_clip_has_no_shot() -> None:
 def test_impossible_cuts_are_refused(cuts: list[int]) -> None:
     with pytest.raises(ValueError, match="must"):
         shots_from_cuts(10, cuts)
+
+
+def test_shots_are_split_where_asked_and_nowhere_else() -> None:
+    shots = (range(10), range(10, 20))
+    assert split_shots(shots, [4, 10, 15, 4, 25]) == (range(4), range(4, 10), range(10, 15), range(15, 20))
+    assert split_shots(shots, []) == shots

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from vinpaint_cli.masks.shapes import HoleSource
 from vinpaint_cli.methods import load_method, method_spec
 from vinpaint_cli.plan.memory import default_budget, parse_memory, segment_limits
 from vinpaint_cli.plan.segments import plan_segments
+from vinpaint_cli.plan.shots import split_shots
 from vinpaint_cli.types import Box, EncodeOptions, FrameSource, MethodSpec, Segment, VideoInfo
 from vinpaint_cli.video.read import open_source
 
@@ -93,7 +95,7 @@ class Job:
         memory = parse_memory(options.memory, free) if options.memory else default_budget(free)
         found = scan(self.source, self.mask, self.feather, watcher)
         segments = plan_segments(
-            found.shots,
+            split_shots(found.shots, object_bounds(options.mask, found.holes)),
             found.holes,
             info.width,
             info.height,
@@ -152,6 +154,21 @@ def default_feather(height: int) -> int:
     """Width of the soft edge: 2 pixels at 240 lines, more with the square root of the height."""
     growth: float = (height / 240) ** 0.5
     return max(1, round(2 * growth))
+
+
+def object_bounds(options: MaskOptions, holes: Sequence[Box | None]) -> list[int]:
+    """Frames at which a range of time parts the hole from frames that still show a followed object.
+
+    What is followed does not vanish where the range ends, so frames beyond it must not be looked at: they
+    would bring the object back. ``holes``: per frame, None without.
+    """
+    marked = [index for index, box in enumerate(holes) if box is not None]
+    if not marked or not (options.prompts.follows or options.tracked):
+        return []
+    return [
+        *([marked[0]] if options.start is not None else []),
+        *([marked[-1] + 1] if options.end is not None else []),
+    ]
 
 
 def _fixed_bytes(spec: MethodSpec, info: VideoInfo, roi: Box) -> int:

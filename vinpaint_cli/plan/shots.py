@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 
@@ -22,3 +22,13 @@ def shots_from_cuts(frames: int, cuts: Sequence[int]) -> tuple[range, ...]:
     if frames == 0:
         return ()
     return tuple(range(start, stop) for start, stop in pairwise((0, *cuts, frames)))
+
+
+def split_shots(shots: Sequence[range], places: Iterable[int]) -> tuple[range, ...]:
+    """The same frames with a new shot beginning at each of ``places`` that lies inside a shot."""
+    cuts = sorted(set(places))
+    pieces = []
+    for shot in shots:
+        edges = [shot.start, *(cut for cut in cuts if shot.start < cut < shot.stop), shot.stop]
+        pieces += [range(start, stop) for start, stop in pairwise(edges)]
+    return tuple(pieces)
