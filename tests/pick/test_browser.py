@@ -114,6 +114,7 @@ class Page:
 def page(driver: Any, sitting: Sitting) -> Iterator[Page]:
     made = Page(driver, sitting)
     yield made
+    driver.get("about:blank")  # nothing may still be asking when the sitting ends
     assert made.errors() == []
 
 
