@@ -15,8 +15,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vinpaint_cli.engine.fit_options import FitOptions
     from vinpaint_cli.engine.make_mask import MaskReport, make_mask
     from vinpaint_cli.engine.remove import RemoveOptions, RemoveReport, remove
+    from vinpaint_cli.engine.train_internal import TrainInternalOptions, TrainInternalReport, train_internal
     from vinpaint_cli.engine.watch import Watcher
     from vinpaint_cli.errors import (
         InputError,
@@ -42,6 +44,7 @@ __all__ = [
     "EncodeOptions",
     "EvaluateOptions",
     "Evaluation",
+    "FitOptions",
     "InputError",
     "Interrupted",
     "MaskError",
@@ -53,6 +56,8 @@ __all__ = [
     "PromptOptions",
     "RemoveOptions",
     "RemoveReport",
+    "TrainInternalOptions",
+    "TrainInternalReport",
     "UsageError",
     "VideoError",
     "VideoInfo",
@@ -64,11 +69,14 @@ __all__ = [
     "make_mask",
     "probe",
     "remove",
+    "train_internal",
 ]
 
 _ROOMS = {
+    "engine.fit_options": ("FitOptions",),
     "engine.make_mask": ("MaskReport", "make_mask"),
     "engine.remove": ("RemoveOptions", "RemoveReport", "remove"),
+    "engine.train_internal": ("TrainInternalOptions", "TrainInternalReport", "train_internal"),
     "engine.watch": ("Watcher",),
     "errors": (
         "InputError",

@@ -236,7 +236,8 @@ class MethodSpec:
     ``window`` is the number of frames one pass produces, ``stride`` the step between windows,
     ``reference_stride`` the spacing of reference frames (0 = none). ``bytes_per_pixel`` estimates peak
     memory per pixel of one window at float32. ``weights`` names the default entry of weights.toml; it is
-    empty when the method has a network but no default, None when it has no network.
+    empty when the method has a network but no default, None when it has no network. ``fitted``: its
+    network is fitted to each clip before it is used, unless weights are given.
     """
 
     name: str
@@ -251,6 +252,7 @@ class MethodSpec:
     dtypes: tuple[str, ...]
     bytes_per_pixel: float
     weights: str | None = None
+    fitted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

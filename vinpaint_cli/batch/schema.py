@@ -12,6 +12,7 @@ from functools import cache
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
+from vinpaint_cli.engine.fit_options import FitOptions
 from vinpaint_cli.engine.job import RemoveOptions
 from vinpaint_cli.engine.work import WorkOptions
 from vinpaint_cli.masks.files import MaskOptions
@@ -23,6 +24,7 @@ SECTIONS: dict[str, type] = {
     "mask": MaskOptions,
     "prompts": PromptOptions,
     "encode": EncodeOptions,
+    "fit": FitOptions,
     "work": WorkOptions,
 }
 
@@ -51,6 +53,10 @@ PLACES: dict[str, tuple[str, str]] = {
     "device": ("remove", "device"),
     "precision": ("remove", "precision"),
     "memory": ("remove", "memory"),
+    "minutes": ("fit", "minutes"),
+    "steps": ("fit", "steps"),
+    "fit_config": ("fit", "config"),
+    "fit_seed": ("fit", "seed"),
     "codec": ("encode", "codec"),
     "crf": ("encode", "crf"),
     "preset": ("encode", "preset"),
@@ -105,7 +111,10 @@ def build_options(values: Mapping[str, Any]) -> RemoveOptions:
     """Options from values that `read_value` gave; keys that are no options are left out of account."""
     mask = MaskOptions(**_part("mask", values), prompts=PromptOptions(**_part("prompts", values)))
     return RemoveOptions(
-        **_part("remove", values), mask=mask, encode=EncodeOptions(**_part("encode", values))
+        **_part("remove", values),
+        mask=mask,
+        fit=FitOptions(**_part("fit", values)),
+        encode=EncodeOptions(**_part("encode", values)),
     )
 
 
@@ -122,6 +131,7 @@ def as_values(options: RemoveOptions, work: WorkOptions) -> dict[str, Any]:
         "mask": mask,
         "prompts": mask.prompts,
         "encode": options.encode,
+        "fit": options.fit,
         "work": work,
     }
     found = {}

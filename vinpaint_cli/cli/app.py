@@ -21,6 +21,7 @@ from vinpaint_cli.cli.methods import methods
 from vinpaint_cli.cli.pick import pick
 from vinpaint_cli.cli.remove import remove
 from vinpaint_cli.cli.train import train_app
+from vinpaint_cli.cli.train_internal import train_internal
 from vinpaint_cli.cli.weights import weights_app
 
 
@@ -57,6 +58,7 @@ def make_app() -> typer.Typer:
     app.command("methods")(methods)
     app.command("evaluate")(evaluate)
     app.command("evaluate-masks")(evaluate_masks)
+    app.command("train-internal")(train_internal)
     app.add_typer(train_app(), name="train")
     app.add_typer(weights_app(), name="weights")
     return app

@@ -71,6 +71,10 @@ def evaluate(
     propagate: o.Propagate = True,
     device: o.Device = "auto",
     precision: o.Precision = "auto",
+    minutes: o.Minutes = None,
+    steps: o.Steps = None,
+    fit_config: o.FitConfig = "quick",
+    fit_seed: o.FitSeed = 0,
     report: Report = None,
     as_json: o.Json = False,
     yes: o.Yes = False,
@@ -82,6 +86,7 @@ def evaluate(
 
     The baselines telea and nearest run without propagation before them, so that every table has a floor.
     """
+    from vinpaint_cli.engine.fit_options import FitOptions
     from vinpaint_cli.evaluate.run import EvaluateOptions, evaluate_methods
 
     console = console_of(context)
@@ -97,6 +102,7 @@ def evaluate(
         propagate=propagate,
         device=device,
         precision=precision,
+        fit=FitOptions(minutes, steps, fit_config, fit_seed),
     )
     overwrite = console.may_overwrite(yes, no, *([report] if report else []))
     found = evaluate_methods(dataset, chosen, report=report, overwrite=overwrite, watcher=console.watcher())

@@ -162,6 +162,36 @@ Memory = Annotated[
         rich_help_panel=_WORK,
     ),
 ]
+Minutes = Annotated[
+    float | None,
+    typer.Option(
+        "--minutes",
+        metavar="M",
+        help="How long `--method internal` fits its network to the clip (default: 5).",
+        rich_help_panel=_WORK,
+    ),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(
+        "--steps", metavar="N", help="The same in steps, for a result that repeats.", rich_help_panel=_WORK
+    ),
+]
+FitConfig = Annotated[
+    str,
+    typer.Option(
+        "--fit-config",
+        metavar="NAME|FILE",
+        help="What is fitted, as in `train-internal --config`.",
+        rich_help_panel=_WORK,
+    ),
+]
+FitSeed = Annotated[
+    int,
+    typer.Option(
+        "--fit-seed", metavar="N", help="Of everything a fit draws at random.", rich_help_panel=_WORK
+    ),
+]
 Output = Annotated[
     str | None,
     typer.Option(

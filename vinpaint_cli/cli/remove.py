@@ -49,6 +49,10 @@ def remove(
     list_devices: o.ListDevices = False,
     precision: o.Precision = "auto",
     memory: o.Memory = None,
+    minutes: o.Minutes = None,
+    steps: o.Steps = None,
+    fit_config: o.FitConfig = "quick",
+    fit_seed: o.FitSeed = 0,
     output: o.Output = None,
     codec: o.Codec = None,
     crf: o.Crf = None,
@@ -78,6 +82,7 @@ def remove(
     Audio, subtitles, times, colours and rotation are kept. The output appears only when it is whole.
     Whatever stops the run, the same command goes on where it was.
     """
+    from vinpaint_cli.engine.fit_options import FitOptions
     from vinpaint_cli.engine.remove import RemoveOptions
     from vinpaint_cli.engine.work import WorkOptions
     from vinpaint_cli.masks.files import MaskOptions
@@ -98,7 +103,18 @@ def remove(
         prompts,
     )
     encode = EncodeOptions(codec, crf, preset, pix_fmt, lossless)
-    options = RemoveOptions(hole, method, weights, device, precision, propagate, feather, memory, encode)
+    options = RemoveOptions(
+        mask=hole,
+        method=method,
+        weights=weights,
+        device=device,
+        precision=precision,
+        propagate=propagate,
+        feather=feather,
+        memory=memory,
+        fit=FitOptions(minutes, steps, fit_config, fit_seed),
+        encode=encode,
+    )
     work = WorkOptions(work_dir, keep_work, resume)
     ray = r.ray_options(engine, address, shards, cpus_per_worker, gpus_per_worker)
     if preview is not None:

@@ -1,4 +1,4 @@
-"""``vinpaint train pack|sttn|combcn|flow-recurrent|export``."""
+"""``vinpaint train pack|sttn|combcn|flow-recurrent|internal|export``."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ NETWORKS = {
     "sttn": "Train an STTN.",
     "combcn": "Train a CombCN: its 3-D network alone first, then both together.",
     "flow-recurrent": "Train the frame-recurrent networks: frame by frame first, then on sequences.",
+    "internal": "Train what `train-internal` starts from, on many clips instead of one.",
 }
 """What can be trained, and what the help says of it."""
 

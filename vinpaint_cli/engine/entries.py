@@ -17,6 +17,12 @@ def segment_entries(entries: Sequence[Entry]) -> dict[int, Entry]:
     return {entry["segment"]: entry for entry in entries if "segment" in entry and _is_segment(entry)}
 
 
+def fitted_digest(entries: Sequence[Entry]) -> str | None:
+    """SHA-256 of the network that was fitted to the clip; None when there was none."""
+    found = [entry["fitted"] for entry in entries if isinstance(entry.get("fitted"), str)]
+    return found[-1] if found else None
+
+
 def hidden_names(entries: Sequence[Entry]) -> Iterator[str]:
     """Names of hidden outputs that were begun."""
     for entry in entries:

@@ -75,6 +75,11 @@ def take_fingerprint(path: str | Path, options: RemoveOptions, target: str, watc
     return Fingerprint(__version__, said, contents)
 
 
+def clip_digest(path: Path) -> str:
+    """SHA-256 of a clip: a file, or the pictures of a folder; raises InputError."""
+    return _digest(INPUT, path, lambda n: None)
+
+
 def is_fingerprint(data: object) -> bool:
     """Whether it has the form of `Fingerprint.to_dict`."""
     if not isinstance(data, dict) or not isinstance(data.get("version"), str):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vinpaint_cli.engine.device import Placement, available_memory, place, resident_memory
+from vinpaint_cli.engine.fit_options import FitOptions, check_fit_options
 from vinpaint_cli.engine.scan import Scan, scan
 from vinpaint_cli.engine.track import find_hole
 from vinpaint_cli.engine.watch import Watcher
@@ -46,7 +47,8 @@ class RemoveOptions:
 
     method: a name of `vinpaint methods`. weights: a file or a name of weights.toml. device: auto, cpu,
     cuda, mps. precision: auto, fp32, bf16, fp16. propagate: bring in real pixels first. feather: pixels
-    of soft edge outside the hole. memory: ``8G``, ``512M`` or ``50%`` of what is free.
+    of soft edge outside the hole. memory: ``8G``, ``512M`` or ``50%`` of what is free. fit: for a method
+    whose network is fitted to the clip first, unless weights are given.
     """
 
     mask: MaskOptions = field(default_factory=MaskOptions)
@@ -57,6 +59,7 @@ class RemoveOptions:
     propagate: bool = True
     feather: int | None = None
     memory: str | None = None
+    fit: FitOptions = field(default_factory=FitOptions)
     encode: EncodeOptions = field(default_factory=EncodeOptions)
 
 
@@ -137,6 +140,7 @@ def check_options(options: RemoveOptions) -> None:
     """Refuse options that contradict each other, before anything is decoded; raises UsageError."""
     spec = method_spec(options.method)
     check_mask_options(options.mask)
+    check_fit_options(options.fit, spec.fitted, spec.name)
     if options.feather is not None and not 0 <= options.feather <= 64:
         raise UsageError(f"--feather {options.feather} is not a width of 0 to 64 pixels")
     if spec.weights is None and options.weights is not None:

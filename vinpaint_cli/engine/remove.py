@@ -88,12 +88,43 @@ class Removal:
         self._clock, self._tally, self._fit = Clock(), Tally(), kept.fit
         self._waited = 0.0
         options = kept.followed(job.options)
+        found = None
+        if job.spec.fitted and options.weights is None:
+            found = self._planned()
+            options = replace(options, weights=self._fitted(found))
         self._spec = JobSpec(str(job.path), options, job.feather, job.placement, kept.fit)
         with self._clock.time("load"):
             crew.prepare(self._spec, job)
+        self.plan: Plan = found or self._planned()
+        kept.keep_plan(self.plan, [*job.notes(), *self._other_clip()])
+
+    def _planned(self) -> Plan:
         with self._clock.time("scan"):
-            self.plan: Plan = kept.plan or job.plan(watcher)
-        kept.keep_plan(self.plan, job.notes())
+            return self._kept.plan or self._job.plan(self._watcher)
+
+    def _fitted(self, plan: Plan) -> str | None:
+        """The file of a network fitted to this clip, by now or before; None without a hole."""
+        from vinpaint_cli.engine.train_internal import fit_for_job
+
+        if not plan.segments:
+            return None
+        with self._clock.time("fit"):
+            path = fit_for_job(self._job, plan, self._kept.beside, self._watcher)
+        self._kept.keep_fitted(path)
+        return str(path)
+
+    def _other_clip(self) -> Iterator[str]:
+        """What should be said of weights that were fitted to another clip."""
+        weights = self._job.options.weights
+        if not self._job.spec.fitted or weights is None:
+            return
+        from vinpaint_cli.engine.fitfile import ClipMark, warn_of_other_clip
+        from vinpaint_cli.weights.store import resolve
+
+        mark = ClipMark.of(self._job.path, self._job.source.info, self.plan.scan.frames)
+        warning = warn_of_other_clip(resolve(weights), mark)
+        if warning is not None:
+            yield warning
 
     def fill(self, writer: FrameWriter) -> RemoveReport:
         """Fill and compose the whole clip into the writer."""
@@ -153,9 +184,11 @@ class Removal:
                 advance(progress)
 
     def _report(self, warnings: Iterable[str]) -> RemoveReport:
-        kept, notes = self._kept, [*self._kept.notes, *self._job.notes(), *warnings]
+        kept = self._kept
+        notes = [*kept.notes, *self._job.notes(), *self._other_clip(), *warnings]
         report = make_report(self._job, self.plan, self._target, self._tally, self._clock, notes)
-        return replace(report, segments_reused=kept.reused, work=kept.left)
+        weights = self._spec.options.weights or report.weights
+        return replace(report, weights=weights, segments_reused=kept.reused, work=kept.left)
 
 
 def _found_whole(job: Job, target: str, kept: Work, watcher: Watcher) -> RemoveReport:

@@ -80,6 +80,15 @@ class Work(Protocol):
         """Keep the mask that was followed, if any."""
         ...
 
+    @property
+    def beside(self) -> Path:
+        """The folder in which this place is, where a network fitted to the clip is kept too."""
+        ...
+
+    def keep_fitted(self, path: Path) -> None:
+        """Note which network was fitted to the clip; what another one filled is dropped."""
+        ...
+
     def keep_plan(self, plan: Plan, notes: Sequence[str]) -> None:
         """Keep the plan."""
         ...
@@ -102,9 +111,10 @@ class Work(Protocol):
 
 
 class NoWork:
-    """Keeps nothing."""
+    """Keeps nothing. ``target``: the output."""
 
-    def __init__(self) -> None:
+    def __init__(self, target: str) -> None:
+        self.beside = Path(os.path.abspath(target)).parent
         self.plan: Plan | None = None
         self.fit = Fit()
         self.reused = 0
@@ -119,6 +129,9 @@ class NoWork:
         return options
 
     def keep_tracked(self, job: Job) -> None:
+        """Nothing."""
+
+    def keep_fitted(self, path: Path) -> None:
         """Nothing."""
 
     def keep_plan(self, plan: Plan, notes: Sequence[str]) -> None:
@@ -152,7 +165,7 @@ def open_work(
     different job, or is not there and has to be) and what `take_fingerprint` raises.
     """
     if work is None:
-        yield NoWork()
+        yield NoWork(target)
         return
     folder = folder_of(work, target)
     if work.resume and not is_begun(folder):

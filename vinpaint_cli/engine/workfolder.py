@@ -28,7 +28,7 @@ from types import TracebackType
 from typing import Any, Self
 from zipfile import BadZipFile
 
-from vinpaint_cli.engine.entries import hidden_names, is_published, segment_entries
+from vinpaint_cli.engine.entries import fitted_digest, hidden_names, is_published, segment_entries
 from vinpaint_cli.engine.fill import Filled, Fit
 from vinpaint_cli.engine.fingerprint import Fingerprint, differences, is_fingerprint
 from vinpaint_cli.engine.job import Job, Plan, RemoveOptions
@@ -116,6 +116,23 @@ class WorkFolder:
         if now != before:
             write_json(self._folder / TRACKED_SUM, sealed(now))
         self._has_tracked = True
+
+    @property
+    def beside(self) -> Path:
+        """The folder in which the work folder is."""
+        return self._folder.parent
+
+    def keep_fitted(self, path: Path) -> None:
+        """Note which network was fitted to the clip; raises OutputError.
+
+        One that differs from what the run before had costs the plan and all that hangs on it.
+        """
+        with translated(self._folder):
+            now, before = file_digest(path), fitted_digest(self._journal.entries)
+            if before is not None and before != now:
+                self._forget()
+            if before != now:
+                self._journal.append(fitted=now)
 
     def keep_plan(self, plan: Plan, notes: Sequence[str]) -> None:
         """Write the plan, unless it is the one that was read; raises OutputError."""

@@ -101,6 +101,12 @@ class HiddenClip:
     def __post_init__(self) -> None:
         self._hidden = np.where(self.holes[..., None], 0, self.pictures).astype(np.uint8)
 
+    def segments(self, shots: Sequence[range]) -> Iterator[tuple[Bytes, Bool]]:
+        """Pictures, nothing in their holes, and holes of each segment that is filled."""
+        for segment in plan(self.holes, shots):
+            seen = slice(segment.frames.start, segment.frames.stop)
+            yield self._hidden[seen], self.holes[seen]
+
     def completed(self, method: Method, propagates: bool, shots: Sequence[range]) -> Completed:
         """Fill the clip. Propagation runs once for all methods, and counts in the cost of each.
 

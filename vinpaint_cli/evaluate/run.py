@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from vinpaint_cli import __version__
 from vinpaint_cli.engine.device import place
+from vinpaint_cli.engine.fit_options import FitOptions, check_fit_options
 from vinpaint_cli.engine.watch import SilentWatcher, Watcher, advance
 from vinpaint_cli.errors import InputError, UsageError
-from vinpaint_cli.evaluate.complete import HiddenClip, find_shots
+from vinpaint_cli.evaluate.complete import Cost, HiddenClip, find_shots
 from vinpaint_cli.evaluate.dataset import ClipEntry, count_frames, find_clips, read_clip
 from vinpaint_cli.evaluate.extras import find_extras
 from vinpaint_cli.evaluate.holes import check_kinds, make_holes
@@ -38,6 +39,7 @@ class EvaluateOptions:
     methods: names of `vinpaint methods`. weights: for those with a network. masks: kinds of holes, or
     folders of masks. size: ``(width, height)`` that clips are scaled to, None for their own. clips: names,
     all by default. frames: at most so many of each clip. propagate: before all methods but the baselines.
+    fit: for a method whose network is fitted to each clip and hole, unless weights are given.
     """
 
     methods: tuple[str, ...] = ("propagate",)
@@ -50,6 +52,7 @@ class EvaluateOptions:
     propagate: bool = True
     device: str = "auto"
     precision: str = "auto"
+    fit: FitOptions = field(default_factory=FitOptions)
 
 
 def evaluate_methods(
@@ -115,11 +118,12 @@ class _Bench:
         results: dict[str, Bytes] = {}
         rows: list[Row] = []
         count = len(hidden.pictures)
-        for label, method in self.methods.items():
+        for label, loaded in self.methods.items():
             propagates = self.options.propagate and label not in BASELINES
+            method, fitting = self._fitted(loaded, hidden, shots)
             done = hidden.completed(method, propagates, shots)
             scores = truth.score(done.frames, hidden.holes)
-            cost = done.cost
+            cost = fitting.plus(done.cost)
             rows.append(
                 Row(
                     *(name, kind, label, count, scores.frames, scores.values),
@@ -135,6 +139,18 @@ class _Bench:
         yield from rows
         yield Row(name, kind, TRUTH, count, rows[0].frames if rows else (), floor.values)
 
+    def _fitted(self, loaded: Method, hidden: HiddenClip, shots: Sequence[range]) -> tuple[Method, Cost]:
+        """The method as it is, or with a network fitted to the clip; what fitting cost."""
+        if not loaded.spec.fitted or self.options.weights is not None:
+            return loaded, Cost()
+        from vinpaint_cli.evaluate.fitted import fitted_method
+
+        options = self.options
+        placement = place(options.device, options.precision, loaded.spec.dtypes)
+        return fitted_method(
+            hidden, shots, options.fit, placement, propagates=options.propagate, watcher=self.watcher
+        )
+
 
 def _check(options: EvaluateOptions, every: Sequence[ClipEntry]) -> None:
     """Refuse what cannot work, before anything is decoded."""
@@ -143,6 +159,8 @@ def _check(options: EvaluateOptions, every: Sequence[ClipEntry]) -> None:
     specs = [method_spec(name) for name in options.methods]
     if options.weights is not None and all(spec.weights is None for spec in specs):
         raise UsageError("--weights needs a --method with a network, such as sttn; leave the option out")
+    fitted = any(spec.fitted for spec in specs) and options.weights is None
+    check_fit_options(options.fit, fitted, ", ".join(options.methods))
     if options.frames is not None and options.frames < 2:
         raise UsageError(f"--frames {options.frames} is no clip; give 2 or more")
     if options.seed < 0:

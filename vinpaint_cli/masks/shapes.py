@@ -16,7 +16,7 @@ from vinpaint_cli.masks.grammar import TimeRange
 from vinpaint_cli.types import Box, Frame, MaskSource
 
 if TYPE_CHECKING:
-    from vinpaint_cli.types import Hole, Plane
+    from vinpaint_cli.types import Hole, Plane, VideoInfo
 
 
 class HoleSource(MaskSource, Protocol):
@@ -38,6 +38,23 @@ class HoleSource(MaskSource, Protocol):
         Raises MaskError (the counts differ and were not allowed to).
         """
         ...
+
+
+class NoHole:
+    """Nothing is to be filled; a `HoleSource`."""
+
+    count: int | None = None
+    warnings: tuple[str, ...] = ()
+
+    def __init__(self, info: VideoInfo) -> None:
+        self._size = info.height, info.width
+
+    def at(self, frame: Frame) -> Hole:
+        """False everywhere."""
+        return np.zeros(self._size, np.bool_)
+
+    def check_count(self, frames: int) -> None:
+        """Right for any number."""
 
 
 class BoxMask:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TRACKERS: dict[str, str] = {
     "flow": "vinpaint_cli.masks.flow_tracker:FlowTracker",
+    "internal": "vinpaint_cli.masks.internal_tracker:InternalTracker",
     "warp": "vinpaint_cli.masks.plain_trackers:WarpTracker",
     "copy": "vinpaint_cli.masks.plain_trackers:CopyTracker",
 }

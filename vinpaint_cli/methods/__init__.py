@@ -22,6 +22,7 @@ TABLE: dict[str, str] = {
     "sttn": "vinpaint_cli.methods.sttn.method:STTNMethod",
     "combcn": "vinpaint_cli.methods.combcn.method:CombCNMethod",
     "flow-recurrent": "vinpaint_cli.methods.flow_recurrent.method:FlowRecurrentMethod",
+    "internal": "vinpaint_cli.methods.internal.method:InternalMethod",
     "telea": "vinpaint_cli.methods.telea.method:TeleaMethod",
     "nearest": "vinpaint_cli.methods.nearest.method:NearestMethod",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,10 +48,15 @@ class Lpips:
         return distance
 
 
-def vgg_stages(backbone: Mapping[str, Tensor]) -> Iterator[nn.Sequential]:
-    """VGG-16 cut after the last ReLU of each stage; ``features.N`` counts convolutions, ReLUs and pools."""
+def vgg_stages(
+    backbone: Mapping[str, Tensor], stages: Sequence[tuple[int, int]] = STAGES
+) -> Iterator[nn.Sequential]:
+    """A VGG, by default VGG-16, cut after the last ReLU of each stage.
+
+    ``stages`` as in ``STAGES``; ``features.N`` counts convolutions, ReLUs and pools.
+    """
     place, before = 0, 3
-    for channels, count in STAGES:
+    for channels, count in stages:
         layers: list[nn.Module] = []
         if place:
             layers.append(nn.MaxPool2d(2))

@@ -49,8 +49,16 @@ class Sheet:
         Both sides of the picture are multiples of ``multiple``; what is too much is mirrored.
         """
         height, width = clip.frames.shape[-2:]
-        scale = min(1.0, math.sqrt(pixels / (width * height)))
-        inner = max(1, round(height * scale)), max(1, round(width * scale))
+        return cls.scaled(clip, min(1.0, math.sqrt(pixels / (width * height))), multiple)
+
+    @classmethod
+    def scaled(cls, clip: Clip, factor: float, multiple: int) -> Sheet:
+        """Lay a clip on a picture of its own shape and ``factor`` times its size.
+
+        Both sides of the picture are multiples of ``multiple``; what is too much is mirrored.
+        """
+        height, width = clip.frames.shape[-2:]
+        inner = max(1, round(height * factor)), max(1, round(width * factor))
         rows, columns = (-(-side // multiple) * multiple for side in inner)
         return cls._laid(clip, inner, (columns, rows))
 
@@ -109,6 +117,16 @@ class Sheet:
             return self._back(picture[None]).clamp(0.0, 1.0)
         frames, shares = self.shrink([index])
         return self.correct(index, picture - (smooth_start(frames * 2 - 1, shares)[0] + 1) / 2)
+
+    def carry(self, picture: Tensor, other: Sheet) -> Tensor:
+        """A picture ``(N, C, H, W)`` laid out as this, laid out as another sheet of the same clip."""
+        top, left = self.origin
+        part = picture[..., top : top + self.inner[0], left : left + self.inner[1]]
+        return other._spread(resize(part, other.inner, "bicubic"))
+
+    def lay(self, pictures: Tensor) -> Tensor:
+        """Pictures ``(N, C, h, w)`` of the clip's size as this sheet has them, ``(N, C, H, W)``."""
+        return self._spread(resize(pictures, self.inner, "bilinear"))
 
     def _back(self, picture: Tensor) -> Tensor:
         """Network picture ``(1, 3, H, W)`` → ``(3, h, w)`` without its margins, the clip's size."""

@@ -85,8 +85,25 @@ RECURRENT_BASE: Preset = {
 }
 """The paper's networks, losses and optimiser; sequences, crops and batches of its forerunner."""
 
+INTERNAL_SMALL: Preset = {
+    "network": {"model": "base", "width": 32, "prefill": True},
+    "data": {"size": [128, 128], "batch": 8, "frames": [1]},
+    "train": {"steps": 100_000, "rate": 1e-3, "warmup": 200, "betas": [0.9, 0.99]},
+    "losses": {"error": 0.3},
+    "precision": "bf16",
+}
+"""The coarse network alone, two thirds as wide, on a smooth fill: what two CPU cores fit fastest."""
+
+INTERNAL_BASE: Preset = {
+    "network": {},
+    "data": {"size": [256, 256], "batch": 5, "frames": [1]},
+    "train": {"steps": 200_000, "rate": 2e-4, "floor": 1.0, "betas": [0.9, 0.999]},
+}
+"""The paper's network, loss and optimiser, on many clips instead of one."""
+
 PRESETS: dict[str, dict[str, Preset]] = {
     "sttn": {"tiny": STTN_TINY, "small": STTN_SMALL, "base": STTN_BASE},
     "combcn": {"small": COMBCN_SMALL, "base": COMBCN_BASE},
     "flow-recurrent": {"small": RECURRENT_SMALL, "base": RECURRENT_BASE},
+    "internal": {"small": INTERNAL_SMALL, "base": INTERNAL_BASE},
 }

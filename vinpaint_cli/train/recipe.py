@@ -22,6 +22,7 @@ RECIPES: dict[str, str] = {
     "sttn": "vinpaint_cli.train.recipe_sttn:STTNRecipe",
     "combcn": "vinpaint_cli.train.recipe_combcn:CombCNRecipe",
     "flow-recurrent": "vinpaint_cli.train.recipe_flow_recurrent:FlowRecurrentRecipe",
+    "internal": "vinpaint_cli.train.recipe_internal:InternalRecipe",
 }
 """Name of a method → ``module:Class`` of its recipe, imported on demand."""
 

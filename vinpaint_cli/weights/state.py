@@ -59,6 +59,23 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     return Checkpoint(tensors, metadata, _config(metadata, path))
 
 
+def read_metadata(path: Path | str) -> dict[str, Any]:
+    """What a ``.safetensors`` file says of its tensors, without reading them; {} for any other checkpoint.
+
+    Raises WeightsError when it is missing, damaged or no checkpoint.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if _kind(path) != "safetensors":
+        return {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: _json(text) for key, text in (file.metadata() or {}).items()}
+    except (SafetensorError, OSError, ValueError) as exc:
+        raise WeightsError(f"{path} is damaged ({_line(exc)}); get the file again") from exc
+
+
 def save_checkpoint(path: Path | str, network: nn.Module, metadata: Mapping[str, Any]) -> None:
     """Write a network as ``.safetensors``; values of ``metadata`` are stored as JSON.
 

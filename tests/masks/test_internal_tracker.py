@@ -1,0 +1,136 @@
+"""The tracker that learns: on clips whose object is known it beats a copied mask, and keeps its word."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from moving_disc import DiscClip, MemorySource, disc_clip, line
+
+from vinpaint_cli.masks.find import RECENT, SETTLING, STEPS, Finder
+from vinpaint_cli.masks.internal_tracker import InternalTracker, small_mask
+from vinpaint_cli.masks.paste import CROP, draw_sample, see
+from vinpaint_cli.masks.plain_trackers import CopyTracker
+from vinpaint_cli.masks.track import Tracked, Tracker, open_tracker
+from vinpaint_cli.metrics.davis import region_similarity
+
+FRAMES = 8
+
+
+def follow(tracker: Tracker, clip: DiscClip, *seeds: int) -> dict[int, Tracked]:
+    given = {index: clip.masks[index] for index in seeds}
+    return {one.index: one for one in tracker.track(clip.source, range(len(clip.masks)), given)}
+
+
+def similarity(clip: DiscClip, found: dict[int, Tracked]) -> list[float]:
+    return [region_similarity(found[index].hole, clip.masks[index]) for index in sorted(found)]
+
+
+@pytest.fixture(scope="module")
+def clip() -> DiscClip:
+    """A disc that jumps further than its own size, where no flow can carry its mask."""
+    return disc_clip([*line(4, (22, 30), (4, 1)), *line(4, (80, 44), (4, -1))], size=(120, 72))
+
+
+@pytest.fixture(scope="module")
+def found(clip: DiscClip) -> dict[int, Tracked]:
+    return follow(InternalTracker(), clip, 1)
+
+
+def test_it_is_in_the_table() -> None:
+    assert isinstance(open_tracker("internal"), InternalTracker)
+
+
+def test_it_beats_a_copied_mask(clip: DiscClip, found: dict[int, Tracked]) -> None:
+    copied = similarity(clip, follow(CopyTracker(), clip, 1))
+    own = similarity(clip, found)
+    assert min(own[:4]) > 0.85
+    assert np.mean(own) > np.mean(copied) + 0.3
+    assert own[1] == 1
+
+
+def test_an_object_that_jumps_is_found_again(clip: DiscClip, found: dict[int, Tracked]) -> None:
+    assert similarity(clip, found)[-1] > 0.7
+
+
+def test_it_is_deterministic_and_leaves_chance_alone(clip: DiscClip) -> None:
+    before, odds = torch.random.get_rng_state(), []
+    seen = [see(clip.source.pictures[index], clip.masks[index].astype(np.float32), True) for index in (0, 5)]
+    for _ in range(2):
+        finder = Finder(seen[:1])
+        losses = finder.learn(0.05)
+        finder.learn_later(seen[1])
+        odds.append(finder.odds(clip.source.pictures[2]))
+    assert len(losses) == round(0.05 * STEPS) + round(0.05 * SETTLING)
+    assert np.array_equal(*odds)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_nothing_is_learned_where_nothing_is_asked(monkeypatch: pytest.MonkeyPatch, clip: DiscClip) -> None:
+    monkeypatch.setattr(Finder, "learn", lambda *_: pytest.fail("learned"))
+    assert not any(one.hole.any() for one in follow(InternalTracker(), clip).values())
+    every = follow(InternalTracker(), clip, *range(FRAMES))
+    assert similarity(clip, every) == [1] * FRAMES
+
+
+def test_a_seed_without_the_object_alone_gives_nothing() -> None:
+    clip = disc_clip([None, (40.0, 48.0), (44.0, 48.0)])
+    assert not any(one.hole.any() for one in follow(InternalTracker(), clip, 0).values())
+
+
+def test_what_is_thinner_than_a_small_pixel_is_kept() -> None:
+    hole = np.zeros((400, 900), bool)
+    hole[200, 100:800] = True
+    plane = small_mask(hole, (300, 133))
+    assert (plane > 0.5).any()
+    assert not small_mask(np.zeros_like(hole), (300, 133)).any()
+
+
+def test_two_threads_of_time_keep_their_own_network(clip: DiscClip) -> None:
+    seen = see(clip.source.pictures[0], clip.masks[0].astype(np.float32), given=True)
+    one = Finder([seen])
+    other = one.copy()
+    before = one.odds(clip.source.pictures[1])
+    for _ in range(RECENT + 1):
+        other.learn_later(seen)
+    assert np.array_equal(one.odds(clip.source.pictures[1]), before)
+    assert not np.array_equal(other.odds(clip.source.pictures[1]), before)
+
+
+def test_odds_have_the_size_of_the_picture() -> None:
+    picture = np.zeros((37, 53, 3), np.uint8)
+    mask = np.zeros((37, 53), np.float32)
+    assert Finder([see(picture, mask, given=True)]).odds(picture).shape == (37, 53)
+
+
+@pytest.fixture
+def striped() -> DiscClip:
+    """One frame: an object of pure red on grey, so that its pixels can be told."""
+    picture, mask = np.full((120, 200, 3), 120, np.uint8), np.zeros((120, 200), bool)
+    mask[40:70, 60:100] = True
+    picture[mask] = (250, 0, 0)
+    return DiscClip(MemorySource([picture]), [mask])
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_sample_marks_what_was_pasted(striped: DiscClip, given: bool) -> None:
+    seen = see(striped.source.pictures[0], striped.masks[0].astype(np.float32), given)
+    rng = np.random.default_rng(0)
+    wrong, ignored = [], []
+    for _ in range(40):
+        sample = draw_sample(rng, seen)
+        assert sample.picture.shape == (90, CROP[0], 3)
+        assert sample.picture.min() >= 0
+        assert sample.picture.max() <= 1
+        assert set(np.unique(sample.target)) <= {0, 1}
+        red = sample.picture[..., 0] - sample.picture[..., 1] > 0.4
+        counted = sample.weight > 0
+        wrong.append(np.mean((red != (sample.target > 0))[counted]))
+        ignored.append(np.mean(~counted))
+    assert np.mean(wrong) < 0.02
+    assert (max(ignored) == 0) == given
+
+
+def test_a_sample_of_a_tiny_picture() -> None:
+    seen = see(np.zeros((9, 7, 3), np.uint8), np.zeros((9, 7), np.float32), given=True)
+    assert draw_sample(np.random.default_rng(0), seen).picture.shape == (7, 6, 3)

@@ -1,0 +1,112 @@
+"""How a network is fitted to a clip: presets, and TOML files that change them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from vinpaint_cli.errors import UsageError
+from vinpaint_cli.methods.internal.net import InternalConfig
+
+START = "internal-small"
+"""Entry of weights.toml: the bundled network, trained on many clips, that a fit starts from."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitConfig:
+    """How a network is fitted.
+
+    network: its shape. start: weights it starts from (a name of weights.toml or a file), empty for none.
+    batch and side: pieces per step and their sides in pixels. shadowed: share of the batches cut out of
+    shadows, the others have rolled holes. rate: of Adam; it warms up, and falls along a cosine to ``floor``
+    times itself. betas, clip, ema: as in training. Weights of the losses: ``hidden``, L1 of what is shown
+    where something is hidden; ``known``, L1 of the network's own pictures wherever the truth is known (the
+    paper's only one); ``error``, logarithm of the squared error where something is hidden, which is what
+    PSNR measures. regularise: share of the coarsest scale's time, at its end, in which the paper's two
+    regularisers act. patience: judgements without a gain after which a scale is done.
+    """
+
+    network: Mapping[str, Any] = field(default_factory=InternalConfig().to_dict)
+    start: str = ""
+    batch: int = 5
+    side: int = 256
+    shadowed: float = 0.0
+    rate: float = 2e-4
+    floor: float = 1.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip: float = 1.0
+    ema: float = 0.0
+    hidden: float = 0.0
+    known: float = 1.0
+    error: float = 0.0
+    regularise: float = 0.0
+    patience: int = 12
+
+    def __post_init__(self) -> None:
+        if self.batch < 1 or self.side < 16 or self.side % 4 or self.patience < 1:
+            raise UsageError("a fit needs a batch and a patience of 1 or more and a side of 16, 20, 24 …")
+        shares = (self.shadowed, self.floor, self.regularise)
+        if not all(0 <= share <= 1 for share in shares):
+            raise UsageError(f"shadowed, floor and regularise {shares} must be between 0 and 1")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> FitConfig:
+        """Inverse of :meth:`to_dict`; absent keys take the paper's value. UsageError for unknown ones."""
+        unknown = sorted(set(values) - {f.name for f in fields(cls)})
+        if unknown:
+            known = ", ".join(f.name for f in fields(cls))
+            raise UsageError(f"a fit has no such settings: {', '.join(unknown)}; known: {known}")
+        try:
+            given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+            return cls(**given)
+        except TypeError as exc:
+            raise UsageError(f"the settings of this fit cannot be used: {exc}") from exc
+
+
+QUICK: Mapping[str, Any] = {
+    "network": {"model": "base", "width": 32, "prefill": True},
+    "start": START,
+    "batch": 8,
+    "side": 128,
+    "shadowed": 0.6,
+    "rate": 5e-4,
+    "floor": 0.02,
+    "betas": [0.9, 0.99],
+    "ema": 0.99,
+    "hidden": 1.0,
+    "known": 0.0,
+    "error": 0.3,
+}
+"""The coarse network at two thirds of its width, from bundled weights: minutes on two CPU cores."""
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "quick": QUICK,
+    "refine": {},
+    "stack": {"network": {"model": "stack"}},
+    "base": {"network": {"model": "base"}},
+}
+"""``refine``, ``stack`` and ``base`` are the authors' networks, loss and optimiser, from nothing."""
+
+
+def read_fit_config(name: str) -> FitConfig:
+    """A preset by name, or a TOML file, which may name one under ``preset`` and change it; UsageError."""
+    if name in PRESETS:
+        return FitConfig.from_dict(PRESETS[name])
+    names = ", ".join(PRESETS)
+    try:
+        values = tomllib.loads(Path(name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise UsageError(f"cannot read the configuration {name}: {exc}; give {names} or a TOML file") from exc
+    preset = str(values.pop("preset", "refine"))
+    if preset not in PRESETS:
+        raise UsageError(f"{name}: there is no preset {preset!r}; choose one of {names}")
+    merged = {**PRESETS[preset], **values}
+    merged["network"] = {**PRESETS[preset].get("network", {}), **values.get("network", {})}
+    return FitConfig.from_dict(merged)

@@ -1,0 +1,173 @@
+"""Generators of Internal Video Inpainting (Ouyang, Wang, Chen: ICCV 2021, arXiv 2108.01912).
+
+A coarse network of gated convolutions, and after it, depending on the model, a finer one that sees the
+frame with the coarse picture in its hole: one encoder with plain convolutions (``stack``), or that and a
+second one with dilated convolutions (``refine``, the authors' default). Built without arguments the network
+has the 4 051 278 weights of the authors' RefineModel.
+
+Two things may differ from theirs (`InternalConfig`): with ``prefill`` the network is given a smooth fill
+and corrects it, so that an untrained one gives the smooth fill itself; and convolutions pad evenly on both
+sides, where TensorFlow pads more at the end when the stride is 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vinpaint_cli.nets.gated import GatedConv, GatedUp, plain_conv, silent_conv
+from vinpaint_cli.nets.holes import HIDDEN, composite, seen, smooth_start
+
+MODELS = ("base", "stack", "refine")
+MULTIPLE = 4
+"""Sides of a picture must be multiples of this."""
+
+PAPERS_WIDTH = 48
+
+
+class Layer(NamedTuple):
+    """A gated convolution at the authors' width: channels before halving, kernel, stride, dilation."""
+
+    channels: int
+    kernel: int = 3
+    stride: int = 1
+    dilation: int = 1
+    relu: bool = False
+    up: bool = False
+
+
+HEAD = (Layer(48, 5), Layer(96, stride=2), Layer(96), Layer(192, stride=2), Layer(192), Layer(192))
+DILATED = tuple(Layer(192, dilation=rate) for rate in (2, 4, 8, 16))
+TAIL = (Layer(192), Layer(192), Layer(96, up=True), Layer(96), Layer(48, up=True), Layer(24))
+
+COARSE = (*HEAD, *DILATED, *TAIL)
+"""Layers 1 to 16 of the coarse network; a plain convolution to RGB follows."""
+WIDE = (Layer(48, 5), Layer(48, stride=2), Layer(96), Layer(96, stride=2), Layer(192), Layer(192), *DILATED)
+"""The finer network's encoder A."""
+NEAR = (
+    *(Layer(48, 5), Layer(48, stride=2), Layer(96), Layer(192, stride=2)),
+    *(Layer(192), Layer(192, relu=True), Layer(192), Layer(192)),
+)
+"""The finer network's encoder B."""
+
+
+@dataclass(frozen=True, slots=True)
+class InternalConfig:
+    """The shape of the network; the defaults are the authors'.
+
+    model: ``base`` (the coarse network alone), ``stack`` or ``refine``. width: of the first layer before
+    halving, 48 in the paper, a multiple of 4; the others in proportion. prefill: correct a smooth fill, and
+    see shares instead of a mask. Raises ValueError for anything else.
+    """
+
+    model: str = "refine"
+    width: int = PAPERS_WIDTH
+    prefill: bool = False
+
+    def __post_init__(self) -> None:
+        if self.model not in MODELS:
+            raise ValueError(f"model {self.model!r} is not known; take {', '.join(MODELS)}")
+        if self.width < 4 or self.width % 4:
+            raise ValueError(f"width {self.width} must be a positive multiple of 4")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for the metadata of a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> InternalConfig:
+        """Inverse of :meth:`to_dict`; absent keys take the authors' value. ValueError when unreadable."""
+        unknown = set(values) - {field.name for field in fields(cls)}
+        if unknown:
+            raise ValueError(f"not a configuration of an internal network: {sorted(unknown)} are unknown")
+        try:
+            return cls(**values)
+        except TypeError as exc:
+            raise ValueError(f"not a configuration of an internal network: {dict(values)}") from exc
+
+
+class FineNet(nn.Module):
+    """The second network: one or two encoders that see RGB ``(N, 3, h, w)``, and a decoder."""
+
+    def __init__(self, model: str, width: int, last: nn.Module) -> None:
+        super().__init__()
+        rows = (WIDE, NEAR) if model == "refine" else (NEAR,)
+        self.encoders = nn.ModuleList(_layers(layers, 3, width) for layers in rows)
+        features = _halved(WIDE[-1].channels, width) * len(rows)
+        self.decoder = nn.Sequential(*_layers(TAIL, features, width), last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, 3, h, w)`` → ``(N, 3, h, w)``, before the tanh."""
+        joined = torch.cat([encoder(x) for encoder in self.encoders], 1)
+        return self.decoder(joined)  # type: ignore[no-any-return]  # nn.Module.__call__ is typed Any
+
+
+class InternalNet(nn.Module):
+    """The whole generator. ``forward`` gives the pictures of its stages, the best last."""
+
+    def __init__(self, config: InternalConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or InternalConfig()
+        model, width = self.config.model, self.config.width
+        self.coarse = nn.Sequential(*_layers(COARSE, 4, width), self._last())
+        self.fine = FineNet(model, width, self._last()) if model != "base" else None
+
+    def _last(self) -> nn.Conv2d:
+        channels = _halved(TAIL[-1].channels, self.config.width)
+        return (silent_conv if self.config.prefill else plain_conv)(channels, 3)
+
+    def start(self, frames: Tensor, shares: Tensor) -> Tensor:
+        """What stands in the holes before the network: nothing (0), with ``prefill`` a smooth fill.
+
+        frames ``(N, 3, h, w)`` in [-1, 1], hidden pixels are not read; shares ``(N, 1, h, w)`` in [0, 1].
+        """
+        return smooth_start(frames, shares) if self.config.prefill else seen(frames, shares)
+
+    def forward(self, frames: Tensor, shares: Tensor, start: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Pictures ``(N, 3, h, w)`` in [-1, 1] of one or two stages; h and w are multiples of 4.
+
+        frames in [-1, 1], hidden pixels are not read; shares ``(N, 1, h, w)`` in [0, 1], 1 = fill. start:
+        see :meth:`start`; a picture that was made at a smaller scale may take its place.
+        """
+        if start is None:
+            start = self.start(frames, shares)
+        mask = shares if self.config.prefill else (shares >= HIDDEN).to(frames.dtype)
+        coarse = self._shown(start, self.coarse(torch.cat([start, mask], 1)))
+        if self.fine is None:
+            return (coarse,)
+        joined = composite(frames, coarse, mask)
+        return coarse, self._shown(joined, self.fine(joined))
+
+    def _shown(self, given: Tensor, answer: Tensor) -> Tensor:
+        """The picture of a stage: its tanh, or what that adds to the picture it was ``given``."""
+        picture = answer.float().tanh()
+        return (given.float() + picture).clamp(-1, 1) if self.config.prefill else picture
+
+
+def _layers(layers: tuple[Layer, ...], channels: int, width: int) -> nn.Sequential:
+    """Gated convolutions one after the other; ``channels`` come in."""
+    made: list[nn.Module] = []
+    for layer in layers:
+        wide = 2 * _halved(layer.channels, width)
+        if layer.up:
+            made.append(GatedUp(channels, wide))
+        else:
+            made.append(
+                GatedConv(
+                    *(channels, wide, layer.kernel),
+                    stride=layer.stride,
+                    dilation=layer.dilation,
+                    relu=layer.relu,
+                )
+            )
+        channels = wide // 2
+    return nn.Sequential(*made)
+
+
+def _halved(channels: int, width: int) -> int:
+    """What comes out of a gated convolution that has ``channels`` at the authors' width."""
+    return channels * width // (2 * PAPERS_WIDTH)
