@@ -58,7 +58,7 @@ def test_bundled_weights_are_what_a_fit_starts_from(vinpaint: Runner, film: Path
         *("remove", film, "--box", BOX, "--method", "internal", "--steps", 1, "-o", tmp_path / "out.mp4")
     )
     assert ended.code == 0, ended.err
-    assert "fitting a network to the clip first, 1 steps" in ended.err
+    assert "fitting a network to the clip first, 1 step;" in ended.err
     assert "starts from nothing" not in ended.err
     kept = [name for name in names(tmp_path) if name.endswith(".internal.safetensors")]
     assert len(kept) == 1

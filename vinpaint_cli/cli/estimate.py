@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from vinpaint_cli.engine.fit_options import MINUTES, FitOptions
 from vinpaint_cli.engine.reader import Pictures, SegmentReader
 from vinpaint_cli.engine.remove import Job, Plan
 from vinpaint_cli.errors import WeightsError
@@ -52,12 +53,22 @@ def estimate(job: Job, plan: Plan, target: Path, scan_seconds: float) -> Estimat
         return found
     if job.options.propagate:
         found.seconds["propagate"] = _propagate_seconds(job, plan)
+    if plan.spec.fitted and job.options.weights is None:
+        _add_fit(found, job.options.fit)
     if plan.spec.weights is not None:
         try:
             found.seconds["method"] = _method_seconds(job, plan)
         except WeightsError as exc:
             found.notes.append(f"the network's time is not in the estimate: {exc}")
     return found
+
+
+def _add_fit(found: Estimate, options: FitOptions) -> None:
+    """The time that a network is fitted for, at the most."""
+    if options.steps is None:
+        found.seconds["fit"] = 60 * (MINUTES if options.minutes is None else options.minutes)
+    else:
+        found.notes.append("the time of the fit's steps is not in the estimate; --minutes would bound it")
 
 
 class _EnoughError(Exception):

@@ -38,6 +38,8 @@ def _describe(spec: MethodSpec) -> str:
 
 
 def _weights(spec: MethodSpec) -> str:
+    if spec.fitted:
+        return f"fitted to each clip, from {spec.weights}"
     return (
         "none needed" if spec.weights is None else spec.weights or "none yet; train them, give --weights FILE"
     )

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from vinpaint_cli.engine.shadows import Run
 
 MOST_PIXELS = 48_000_000
-"""Pixels of all frames together that a network is fitted to: they are held in memory some twenty times."""
+"""Pixels of all frames together that a network is fitted to: about 60 bytes of memory are held for each."""
 RUN = 40
 """Frames of a run, where not all frames can be had."""
 LEAST = 8
@@ -133,7 +133,7 @@ def _length(options: FitOptions) -> str:
     from vinpaint_cli.engine.fit_options import MINUTES
 
     if options.steps is not None:
-        return f"{options.steps} steps"
+        return f"{options.steps} step{'' if options.steps == 1 else 's'}"
     minutes = MINUTES if options.minutes is None else options.minutes
     return f"for {minutes:g} minute{'' if minutes == 1 else 's'} (--minutes)"
 

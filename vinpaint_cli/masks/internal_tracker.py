@@ -157,7 +157,7 @@ class Hunter:
             return self._nothing(grey)
         self._due += self._pace
         if self._due >= 1 and found.confidence > WORTH_LEARNING:
-            self._finder.learn_later(see(picture, found.plane, given=False), int(self._due))
+            self._finder.learn_later(see(picture, found.plane, False, odds), int(self._due))
         self._due %= 1
         return found
 

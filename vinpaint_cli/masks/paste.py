@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from vinpaint_cli.masks.passes import Bytes
 from vinpaint_cli.ops.image import Array, dilate
 
 if TYPE_CHECKING:
     from vinpaint_cli.types import Plane
+
+Places = npt.NDArray[np.intp]
 
 CROP = (144, 112)
 """Width and height that are learned from at once, at most, and at most three quarters of the picture's.
@@ -25,8 +28,8 @@ A step takes as long as they have pixels.
 """
 DECOYS = 0.5
 """Share of pictures on which something else was pasted too, in the object's shape: a seam is no object."""
-ON_OBJECT = 0.4
-"""Share of pictures cut out around the object itself rather than anywhere."""
+ON_OBJECT, ON_MISTAKE = 0.4, 0.4
+"""Shares of pictures cut out around the object itself, and around what was mistaken for it, if anything was."""
 ZOOM, TURN, SHEAR = 0.14, 6.0, 0.05
 """How much larger or smaller (a logarithm), turned (degrees) and slanted a pasted object is, at most."""
 LIGHT, TINT, CONTRAST = 0.03, 0.05, 0.06
@@ -42,10 +45,12 @@ class Seen:
     """A frame to learn from: ``layers`` float32 ``(h, w, 4)``, RGB in [0, 1] and the object's mask in {0, 1}.
 
     given: whether a person said where the object is. If not, its own place teaches nothing, as in the paper.
+    mistaken: what was taken for the object though it is not, numbers of pixels; it is looked at more often.
     """
 
     layers: Array
     given: bool
+    mistaken: Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +65,14 @@ class Sample:
     weight: Plane
 
 
-def see(picture: Bytes, mask: Plane, given: bool) -> Seen:
-    """``picture`` uint8 ``(h, w, 3)`` and ``mask`` float ``(h, w)``, the object above a half."""
-    rgb = picture.astype(np.float32) / np.float32(255)
-    return Seen(np.dstack([rgb, (mask > 0.5).astype(np.float32)]), given)
+def see(picture: Bytes, mask: Plane, given: bool, odds: Plane | None = None) -> Seen:
+    """``picture`` uint8 ``(h, w, 3)`` and ``mask`` float ``(h, w)``, the object above a half.
+
+    odds: what was thought of the pixels before the mask was known, ``(h, w)``, above 0 for the object.
+    """
+    rgb, core = picture.astype(np.float32) / np.float32(255), mask > 0.5
+    wrong = np.zeros(0, np.intp) if odds is None else np.flatnonzero((odds > 0) & ~dilate(core, DOUBT))
+    return Seen(np.dstack([rgb, core.astype(np.float32)]), given, wrong)
 
 
 def draw_sample(rng: np.random.Generator, seen: Seen) -> Sample:
@@ -92,22 +101,25 @@ def _crop_size(seen: Seen) -> tuple[int, int]:
 
 
 def _corner(rng: np.random.Generator, seen: Seen, size: tuple[int, int]) -> tuple[int, int]:
-    """Left and top of a part of ``size``, anywhere or with a pixel of the object in it."""
+    """Left and top of a part of ``size``: on the object, on what was mistaken for it, or anywhere."""
     height, width = seen.layers.shape[:2]
-    spare = (width - size[0], height - size[1])
-    if rng.random() >= ON_OBJECT:
+    spare, chance = (width - size[0], height - size[1]), rng.random()
+    if chance < ON_OBJECT:
+        x, y = _some_pixel(rng, seen)
+    elif seen.mistaken.size and chance < ON_OBJECT + ON_MISTAKE:
+        y, x = divmod(int(rng.choice(seen.mistaken)), width)
+    else:
         return int(rng.integers(spare[0] + 1)), int(rng.integers(spare[1] + 1))
-    x, y = _some_pixel(rng, seen)
     x, y = x - int(rng.integers(size[0])), y - int(rng.integers(size[1]))
     return min(max(x, 0), spare[0]), min(max(y, 0), spare[1])
 
 
 def _some_pixel(rng: np.random.Generator, seen: Seen) -> tuple[int, int]:
-    """A pixel of the object, or any where there is none."""
+    """Column and row of a pixel of the object, or of any where there is none."""
     mask = seen.layers[..., 3]
     marks = np.flatnonzero(mask)
-    place = int(marks[rng.integers(marks.size)]) if marks.size else int(rng.integers(mask.size))
-    return place % mask.shape[1], place // mask.shape[1]
+    y, x = divmod(int(rng.choice(marks) if marks.size else rng.integers(mask.size)), mask.shape[1])
+    return x, y
 
 
 def _cut(layers: Array, corner: tuple[int, int], size: tuple[int, int]) -> Array:
