@@ -66,3 +66,20 @@ def test_inconsistent_flow_carries_nothing() -> None:
     wild = np.full((*SIZE, 2), 6, np.float16)
     steady(pictures, confidence, [HOLE] * 4, Motion((wild,) * 3, (wild,) * 3, (np.eye(3),) * 3))
     assert np.abs(pictures - before).max() < 0.01
+
+
+def test_pixels_that_hold_nothing_darken_nobody() -> None:
+    """Beside what was found lies what nobody knows, which holds black; between pixels the two must not mix."""
+    known = block(*SIZE, (20, 12, 30, 28))
+    frames, shift = 6, 0.5
+    pictures = np.full((frames, *SIZE, 3), 0.7, np.float32)
+    confidence = np.ones((frames, *SIZE), np.float32)
+    for t in range(frames):
+        pictures[t][HOLE & ~known] = 0
+        confidence[t][HOLE] = np.where(known, 0.3, 0)[HOLE]
+    step = np.full((*SIZE, 2), (shift, 0), np.float16)
+    motion = Motion((step,) * (frames - 1), (-step,) * (frames - 1), (np.eye(3),) * (frames - 1))
+    steady(pictures, confidence, [HOLE] * frames, motion)
+    held = confidence > 0.01
+    assert held[:, HOLE & ~known].any()
+    np.testing.assert_allclose(pictures[held], 0.7, atol=1e-3)

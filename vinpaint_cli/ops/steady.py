@@ -12,10 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from vinpaint_cli.ops.flow import Motion, inconsistency
-from vinpaint_cli.ops.image import Array, Bool, sample
+from vinpaint_cli.ops.image import Array, Bool, dilate, sample
 
 STRENGTH = 0.9
 """Share of the neighbour for a pixel without any confidence of its own, where the flow is consistent."""
+
+LEAST = 1e-3
+"""Confidence below which a pixel is taken to hold no colour."""
 
 
 def steady(frames: Array, confidence: Array, holes: Sequence[Bool], motion: Motion) -> None:
@@ -78,6 +81,22 @@ def _mixed(
     total = kept + share * theirs
     weight = (share * theirs / np.maximum(total, 1e-6))[:, None]
     return (
-        np.asarray(colour + weight * (sample(before[0], positions, order=3) - colour), np.float32),
+        np.asarray(colour + weight * (_sampled(before, positions, theirs) - colour), np.float32),
         total.astype(np.float32),
     )
+
+
+def _sampled(before: tuple[Array, Array], positions: Array, trust: Array) -> Array:
+    """Colours ``(n, 3)`` of the neighbour; ``trust (n,)`` is its confidence there.
+
+    A pixel without confidence holds no colour. Where one is near, the others are weighted by what they know.
+    """
+    picture, confidence = before
+    colour = sample(picture, positions, order=3)
+    # A cubic takes in what is up to two pixels away.
+    empty = dilate(confidence < LEAST, 2)
+    partly = sample(empty.astype(np.float32), positions, order=0) > 0
+    if partly.any():
+        weighted = sample(picture * confidence[..., None], positions[partly], outside="zero")
+        colour[partly] = weighted / np.maximum(trust[partly], 1e-6)[:, None]
+    return colour
