@@ -56,7 +56,8 @@ def test_there_are_commands() -> None:
 @pytest.mark.parametrize("commands", BLOCKS, ids=lambda commands: commands[0])
 def test_a_block_runs(commands: list[str], workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for command in commands:
-        code = run(shlex.split(command)[1:])
+        short = re.sub(r"--minutes \S+", "--minutes 0.02", command)  # nobody waits for minutes here
+        code = run(shlex.split(short)[1:])
         assert code == 0, f"{command}: {capfd.readouterr().err}"
 
 

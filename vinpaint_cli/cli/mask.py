@@ -57,16 +57,16 @@ def mask(
     console.setup(quiet, verbose)
     prompts = p.prompts_of(click, exclude, box_prompt, from_frame, fix, segmenter, segmenter_weights, track)
     hole = MaskOptions(
-        tuple(masks or ()),
-        tuple(box or ()),
-        invert,
-        mask_label,
-        dilate,
-        mask_hold,
-        mask_resize,
-        start,
-        end,
-        prompts,
+        masks=tuple(masks or ()),
+        boxes=tuple(box or ()),
+        invert=invert,
+        label=mask_label,
+        dilate=dilate,
+        hold=mask_hold,
+        resize=mask_resize,
+        start=start,
+        end=end,
+        prompts=prompts,
     )
     if output is None and preview is None and overlay is None:
         output = str(default_mask_output(path))

@@ -91,16 +91,16 @@ def remove(
     console.setup(quiet, verbose)
     prompts = p.prompts_of(click, exclude, box_prompt, from_frame, fix, segmenter, segmenter_weights, track)
     hole = MaskOptions(
-        tuple(mask or ()),
-        tuple(box or ()),
-        invert,
-        mask_label,
-        dilate,
-        mask_hold,
-        mask_resize,
-        start,
-        end,
-        prompts,
+        masks=tuple(mask or ()),
+        boxes=tuple(box or ()),
+        invert=invert,
+        label=mask_label,
+        dilate=dilate,
+        hold=mask_hold,
+        resize=mask_resize,
+        start=start,
+        end=end,
+        prompts=prompts,
     )
     encode = EncodeOptions(codec, crf, preset, pix_fmt, lossless)
     options = RemoveOptions(

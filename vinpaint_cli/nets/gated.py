@@ -6,6 +6,7 @@ nothing is normalised.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -35,9 +36,17 @@ class GatedConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C_in, h, w)`` → ``(N, channels/2, ⌈h/stride⌉, ⌈w/stride⌉)``."""
-        value, gate = self.conv(x).chunk(2, 1)
+        # Halves of channels-last pictures lie apart in memory, where CPUs compute eight times more slowly.
+        both = self.conv(x)
+        value, gate = (half.contiguous(memory_format=layout(both)) for half in both.chunk(2, 1))
         value = functional.relu(value) if self.relu else functional.elu(value)
         return value * gate.sigmoid()  # type: ignore[no-any-return]  # nn.Module.__call__ is typed Any
+
+
+def layout(x: Tensor) -> torch.memory_format:
+    """How a picture lies in memory."""
+    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return torch.channels_last if last else torch.contiguous_format
 
 
 class GatedUp(nn.Module):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-SMALLEST_ERROR = 1e-4
-"""Added to squared errors before a logarithm: about 46 dB, better than which need not be told apart."""
+SMALLEST_ERROR = 1e-5
+"""Added to squared errors before a logarithm: 50 dB, better than which need not be told apart."""
 
 
 def composite(found: Tensor, predicted: Tensor, shares: Tensor) -> Tensor:

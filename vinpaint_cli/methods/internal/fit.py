@@ -35,7 +35,7 @@ JUDGEMENTS = 20
 """How often a scale is judged, spread over its budget."""
 LEAST_GAIN = 0.005
 """dB by which a judgement must be better than the best for the fit not to have stalled."""
-SMALLEST_ERROR = 1e-4
+SMALLEST_ERROR = 1e-5
 FIRST_SHARE = 0.6
 """The coarsest scale's share of the budget, where there are finer ones."""
 
