@@ -130,7 +130,10 @@ def test_a_stopped_fit_keeps_what_it_has_and_goes_on(
     assert isinstance(load_network(stopped), Pyramid)
     assert state_path(stopped).exists()
     watcher = Stops(1 << 30)
-    report = train_internal(source, stopped, options, overwrite=True, watcher=watcher)
+    other = replace(options, mask=MaskOptions(boxes=("8,8,16,16",)))
+    with pytest.raises(OutputError, match="is there already"):  # a fit of something else
+        train_internal(source, stopped, other)
+    report = train_internal(source, stopped, options, watcher=watcher)
     assert any("going on" in note for note in watcher.notes)
     assert report.steps == 20
     assert torch.equal(weights_of(stopped), weights_of(whole))

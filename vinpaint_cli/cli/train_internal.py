@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -78,7 +79,7 @@ def train_internal(
     Ctrl-C keeps the best there is, and the same command goes on.
     """
     from vinpaint_cli.engine.fit_options import FitOptions
-    from vinpaint_cli.engine.train_internal import TrainInternalOptions, default_fit_output
+    from vinpaint_cli.engine.train_internal import TrainInternalOptions, default_fit_output, is_begun
     from vinpaint_cli.engine.train_internal import train_internal as run
     from vinpaint_cli.masks.files import MaskOptions
 
@@ -99,7 +100,8 @@ def train_internal(
     )
     given = hole if hole != MaskOptions() else None
     target = out or str(default_fit_output(path))
-    overwrite = console.may_overwrite(yes, no, *(() if resume else (target,)))
+    asked = () if resume or is_begun(Path(target)) else (target,)  # a stopped fit goes on in its own file
+    overwrite = console.may_overwrite(yes, no, *asked)
     options = TrainInternalOptions(given, FitOptions(minutes, steps, config, seed), device, propagate)
     with stops_told():
         report = run(path, target, options, overwrite=overwrite, resume=resume, watcher=console.watcher())

@@ -225,9 +225,8 @@ def _material(findings: Sequence[Findings], pyramid: Pyramid, number: int) -> Ma
 
 
 def _has_fast_halves() -> bool:
-    """Whether the processor multiplies matrices of bfloat16."""
+    """Whether the processor multiplies matrices of bfloat16; without that they cost more than they save."""
     import torch
 
-    capability = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return bool(capability() or bf16())
+    can: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(can.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))

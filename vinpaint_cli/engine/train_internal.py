@@ -105,10 +105,23 @@ def train_internal(
     target = Path(output) if output is not None else default_fit_output(path)
     if target.suffix != ".safetensors":
         raise UsageError(f"{target} must end in .safetensors; give --out {target.name}.safetensors")
-    if target.exists() and not overwrite and resume is not True:
-        raise OutputError(f"{target} is there already; give -y to replace it, or another --out")
+    may_write = overwrite or resume is True or not target.exists()
+    if not may_write and not is_begun(target):
+        raise _there(target)
     clip = _open(Path(path), options, watcher)
-    return _Fitting(clip, target, options, watcher, resume).report()
+    fitting = _Fitting(clip, target, options, watcher, resume)
+    if not may_write and not fitting.goes_on:
+        raise _there(target)
+    return fitting.report()
+
+
+def is_begun(target: Path) -> bool:
+    """Whether a fit was stopped there, whose file is written again when it goes on."""
+    return state_path(target).is_file()
+
+
+def _there(target: Path) -> OutputError:
+    return OutputError(f"{target} is there already; give -y to replace it, or another --out")
 
 
 def fit_for_job(job: Job, plan: Plan, folder: Path, watcher: Watcher) -> Path:
@@ -226,6 +239,11 @@ class _Fitting:
                 f"there is no fit of this clip, hole and options to go on with at {state_path(target)}; "
                 "leave out --resume to start"
             )
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a fit of the same was stopped and is gone on with."""
+        return self._state is not None
 
     @property
     def is_there(self) -> bool:
