@@ -69,7 +69,7 @@ def test_inconsistent_flow_carries_nothing() -> None:
 
 
 def test_pixels_that_hold_nothing_darken_nobody() -> None:
-    """Beside what was found lies what nobody knows, which holds black; between pixels the two must not mix."""
+    """Beside what was found lies what nobody knows, which holds black: between pixels they must not mix."""
     known = block(*SIZE, (20, 12, 30, 28))
     frames, shift = 6, 0.5
     pictures = np.full((frames, *SIZE, 3), 0.7, np.float32)

@@ -25,7 +25,11 @@ _NAMES = {
     "copy": "copying",
     "mask": "writing the mask",
     "count": "decoding",
+    "hide": "hiding known pixels",
+    "fit": "fitting the network",
 }
+NOT_IN_FRAMES = frozenset(("hash", "hide", "fit"))
+"""Stages that do not go through the clip's frames, so that frames per second would mean nothing."""
 
 
 class BarWatcher:
@@ -44,6 +48,7 @@ class BarWatcher:
         """Show one stage of ``total`` units (None: unknown) until the block ends."""
         known = self._frames is not None
         per_unit = self._frames / total if self._frames and total else 1.0
+        per_unit = 0.0 if name in NOT_IN_FRAMES else per_unit
         label = stage_name(name)
         if self._console.shows_bars:
             with _bars(self._console) as bars:
@@ -53,7 +58,7 @@ class BarWatcher:
         else:
             stage = _Stage(self._console, label, total, per_unit)
             yield stage
-        if not known and name != "hash":
+        if not known and name not in NOT_IN_FRAMES:
             self._frames = stage.done
         stage.finish()
 
@@ -97,18 +102,21 @@ class _Stage:
     def finish(self) -> None:
         """Say how long it took."""
         seconds = time.monotonic() - self._start
-        rate = "" if self._label == _NAMES["hash"] else f", {self._rate():.1f} frames/s"
-        self._console.detail(f"{self._label}: {seconds:.1f} s{rate}")
+        self._console.detail(f"{self._label}: {seconds:.1f} s{self._rate()}")
 
     def _line(self) -> str:
         if not self._total:
-            return f"{self._label}: {self.done} frames, {self._rate():.1f} frames/s"
+            return f"{self._label}: {self.done} frames{self._rate()}"
         share = min(1.0, self.done / self._total)
         left = (time.monotonic() - self._start) * (1 - share) / max(share, 1e-9)
-        return f"{self._label}: {share:.0%}, {self._rate():.1f} frames/s, about {duration(left)} left"
+        return f"{self._label}: {share:.0%}{self._rate()}, about {duration(left)} left"
 
-    def _rate(self) -> float:
-        return self.done * self._per_unit / max(1e-9, time.monotonic() - self._start)
+    def _rate(self) -> str:
+        """``, 12.3 frames/s``, where the stage goes through frames."""
+        if not self._per_unit:
+            return ""
+        speed = self.done * self._per_unit / max(1e-9, time.monotonic() - self._start)
+        return f", {speed:.1f} frames/s"
 
 
 class _RateColumn(ProgressColumn):
@@ -117,6 +125,8 @@ class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         """The last seconds' speed."""
         speed = task.finished_speed or task.speed
+        if not task.fields["per_unit"]:
+            return Text("")
         if speed is None:
             return Text("  –  frames/s", "dim")
         return Text(f"{speed * task.fields['per_unit']:5.1f} frames/s", "cyan")
