@@ -25,7 +25,15 @@ from vinpaint_cli.methods.internal.fit import (
 from vinpaint_cli.methods.internal.judge import Judge
 from vinpaint_cli.methods.internal.net import InternalConfig
 from vinpaint_cli.methods.internal.pyramid import Pyramid
-from vinpaint_cli.methods.internal.samples import Draws, Footage, Pieces, Sample, scale_map, scale_sample
+from vinpaint_cli.methods.internal.samples import (
+    Draws,
+    Footage,
+    Pieces,
+    Sample,
+    scale_map,
+    scale_sample,
+    thinned,
+)
 
 CONFIG = FitConfig(
     network={"model": "base", "width": 8, "prefill": True},
@@ -172,7 +180,7 @@ def test_all_scales_are_fitted() -> None:
         shadow = finer_sample(footage((36, 16, 52, 32)), nets, factors)
         return Material([shadow], [finer_sample(footage(), nets, factors)], [])
 
-    fit = Fitter(pyramid, at, replace(CONFIG, side=24), Budget(steps=30))
+    fit = Fitter(pyramid, at, replace(CONFIG, side=24, patience=100), Budget(steps=30))
     shares: list[float] = []
     fit.run(lambda status: shares.append(status.share), dropped)
     assert fit.status.scale == 1
@@ -295,3 +303,24 @@ def test_regularisers_act_at_the_end_and_change_the_weights() -> None:
             found.append(torch.cat([t.flatten() for t in network.values()]))
     assert torch.equal(*middle[3])
     assert not torch.equal(*middle[6])
+
+
+def test_a_start_that_does_harm_is_left_out_of_the_result() -> None:
+    fit = fitter(0)
+    (net,) = fit.pyramid.nets
+    with torch.no_grad():
+        list(net.parameters())[-1].fill_(0.9)  # everything that is hidden becomes white
+    fit.run(nothing, dropped)
+    assert fit.status.psnr < fit.status.smooth - 1
+    assert fit.status.best == fit.status.smooth
+    assert Judge(material().kept)(net) == pytest.approx(fit.status.smooth, abs=1e-4)
+
+
+def test_thinned_footage_keeps_frames_in_which_something_is_judged() -> None:
+    whole = footage()
+    assert whole.judged is not None
+    whole.judged[1] = False
+    thin = thinned(whole, 2)
+    assert len(thin.truth) == 2
+    np.testing.assert_array_equal(thin.truth, whole.truth[[0, 3]])
+    assert len(thinned(footage(own=False), 10).truth) == FRAMES

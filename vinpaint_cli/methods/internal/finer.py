@@ -10,16 +10,20 @@ from torch import Tensor, nn
 
 from vinpaint_cli.methods.internal.net import MULTIPLE, InternalNet
 from vinpaint_cli.methods.internal.pyramid import fill_frames, start_of
-from vinpaint_cli.methods.internal.samples import Footage, Sample, planes, scale_sample
+from vinpaint_cli.methods.internal.samples import Footage, Sample, planes, scale_sample, thinned
 from vinpaint_cli.nets.sheet import Sheet
 from vinpaint_cli.types import Clip
+
+MOST = 6
+"""Frames of a shadow that finer scales look at: each costs the coarser networks a whole frame."""
 
 
 def finer_sample(footage: Footage, nets: Sequence[nn.Module], factors: Sequence[float]) -> Sample:
     """A shadow at the last of the scales ``factors``; the ``nets`` before the last are fitted.
 
-    Networks are run as they are in use, frame by frame.
+    Networks are run as they are in use, frame by frame, on `MOST` frames spread over the shadow.
     """
+    footage = thinned(footage, MOST)
     sample = scale_sample(footage, factors[-1])
     starts = [_start(footage, t, nets, factors) for t in range(len(sample))]
     return replace(sample, start=torch.cat(starts))

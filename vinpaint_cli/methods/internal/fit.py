@@ -179,10 +179,14 @@ class _Sitting:
             self.average.load_state_dict(state["average"])
             self.adam.load_state_dict(state["adam"])
             self.seconds = float(state["spent"])
+        began = time.monotonic()
         material = fitter._material(number)
         shadowed = 1.0 if number else config.shadowed
         self.draws = Draws(material.samples, material.bank, config.side, config.batch, shadowed)
         self.judge = Judge(material.kept)
+        if number and not self.seconds:  # finer material takes the coarser networks' time
+            self.seconds = time.monotonic() - began
+            self.status.seconds += self.seconds
 
     def go(self, watch: Watch, save: Save) -> None:
         """Step until the budget is used up or nothing is gained any more."""
@@ -252,6 +256,7 @@ class _Sitting:
             status.psnr = self.judge(self.average)
             if status.judged == 0:
                 status.smooth = self.judge(None)
+                self._begin_with_less()
         status.judged += 1
         if status.psnr > status.best or math.isnan(status.psnr):
             self.best.load_state_dict(self.average.state_dict())
@@ -267,6 +272,12 @@ class _Sitting:
             }
         )
         save(self._kept())
+
+    def _begin_with_less(self) -> None:
+        """Where the network the scale begins with does harm, the best is at first one that does nothing."""
+        if self.best.config.prefill and self.status.psnr < self.status.smooth:
+            self.best.hush()
+            self.status.best = self.status.smooth
 
     def _kept(self) -> dict[str, Any]:
         """Everything that lets the fit go on."""

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from vinpaint_cli.nets.blocks import silence
 from vinpaint_cli.nets.gated import GatedConv, GatedUp, plain_conv, silent_conv
 from vinpaint_cli.nets.holes import HIDDEN, composite, seen, smooth_start
 
@@ -119,6 +120,12 @@ class InternalNet(nn.Module):
     def _last(self) -> nn.Conv2d:
         channels = _halved(TAIL[-1].channels, self.config.width)
         return (silent_conv if self.config.prefill else plain_conv)(channels, 3)
+
+    def hush(self) -> None:
+        """Let all stages add nothing to what they are given; only with ``prefill``."""
+        for network in (self.coarse, self.fine.decoder if self.fine is not None else None):
+            if isinstance(network, nn.Sequential):
+                silence(network[-1])
 
     def start(self, frames: Tensor, shares: Tensor) -> Tensor:
         """What stands in the holes before the network: nothing (0), with ``prefill`` a smooth fill.

@@ -86,6 +86,16 @@ class Pieces:
         return replace(self, **moved, start=None if self.start is None else _laid_out(self.start.to(device)))
 
 
+def thinned(footage: Footage, most: int) -> Footage:
+    """At most so many of its frames, spread evenly; of a shadow those in which something is judged."""
+    judged = footage.judged
+    there = np.arange(len(footage.truth)) if judged is None else np.flatnonzero(judged.any((1, 2)))
+    kept = there[np.unique(np.linspace(0, len(there) - 1, min(most, len(there))).round().astype(int))]
+    truth, found = footage.truth[kept], footage.found[kept]
+    shares, trust = footage.shares[kept], footage.trust[kept]
+    return Footage(truth, found, shares, trust, None if judged is None else judged[kept])
+
+
 def scale_sample(footage: Footage, factor: float) -> Sample:
     """Footage at ``factor`` times its size, frame by frame."""
     rows = [_scaled(footage, t, factor) for t in range(len(footage.truth))]
