@@ -9,7 +9,7 @@ from moving_disc import DiscClip, MemorySource, disc_clip, line
 
 from vinpaint_cli.masks.find import RECENT, SETTLING, STEPS, Finder
 from vinpaint_cli.masks.internal_tracker import InternalTracker, small_mask
-from vinpaint_cli.masks.paste import CROP, draw_sample, see
+from vinpaint_cli.masks.paste import CROP, draw_sample, see_found, see_given
 from vinpaint_cli.masks.plain_trackers import CopyTracker
 from vinpaint_cli.masks.track import Tracked, Tracker, open_tracker
 from vinpaint_cli.metrics.davis import region_similarity
@@ -55,12 +55,12 @@ def test_an_object_that_jumps_is_found_again(clip: DiscClip, found: dict[int, Tr
 
 def test_it_is_deterministic_and_leaves_chance_alone(clip: DiscClip) -> None:
     before, odds = torch.random.get_rng_state(), []
-    seen = [see(clip.source.pictures[index], clip.masks[index].astype(np.float32), True) for index in (0, 5)]
+    pictures, masks = clip.source.pictures, [mask.astype(np.float32) for mask in clip.masks]
     for _ in range(2):
-        finder = Finder(seen[:1])
+        finder = Finder([see_given(pictures[0], masks[0])])
         losses = finder.learn(0.05)
-        finder.learn_later(seen[1])
-        odds.append(finder.odds(clip.source.pictures[2]))
+        finder.learn_later(see_found(pictures[5], masks[5], finder.odds(pictures[5])))
+        odds.append(finder.odds(pictures[2]))
     assert len(losses) == round(0.05 * STEPS) + round(0.05 * SETTLING)
     assert np.array_equal(*odds)
     assert torch.equal(before, torch.random.get_rng_state())
@@ -87,7 +87,7 @@ def test_what_is_thinner_than_a_small_pixel_is_kept() -> None:
 
 
 def test_two_threads_of_time_keep_their_own_network(clip: DiscClip) -> None:
-    seen = see(clip.source.pictures[0], clip.masks[0].astype(np.float32), given=True)
+    seen = see_given(clip.source.pictures[0], clip.masks[0].astype(np.float32))
     one = Finder([seen])
     other = one.copy()
     before = one.odds(clip.source.pictures[1])
@@ -100,7 +100,7 @@ def test_two_threads_of_time_keep_their_own_network(clip: DiscClip) -> None:
 def test_odds_have_the_size_of_the_picture() -> None:
     picture = np.zeros((37, 53, 3), np.uint8)
     mask = np.zeros((37, 53), np.float32)
-    assert Finder([see(picture, mask, given=True)]).odds(picture).shape == (37, 53)
+    assert Finder([see_given(picture, mask)]).odds(picture).shape == (37, 53)
 
 
 @pytest.fixture
@@ -114,7 +114,10 @@ def striped() -> DiscClip:
 
 @pytest.mark.parametrize("given", [True, False])
 def test_a_sample_marks_what_was_pasted(striped: DiscClip, given: bool) -> None:
-    seen = see(striped.source.pictures[0], striped.masks[0].astype(np.float32), given)
+    picture, mask = striped.source.pictures[0], striped.masks[0].astype(np.float32)
+    seen = (
+        see_given(picture, mask) if given else see_found(picture, mask, np.full(mask.shape, -1, np.float32))
+    )
     rng = np.random.default_rng(0)
     wrong, ignored = [], []
     for _ in range(40):
@@ -131,6 +134,16 @@ def test_a_sample_marks_what_was_pasted(striped: DiscClip, given: bool) -> None:
     assert (max(ignored) == 0) == given
 
 
+def test_near_what_was_found_nothing_is_known_and_mistakes_lie_beyond(striped: DiscClip) -> None:
+    odds = np.full((120, 200), -1, np.float32)
+    odds[38:72, 58:102], odds[100:110, 150:160] = 3, 3
+    seen = see_found(striped.source.pictures[0], striped.masks[0].astype(np.float32), odds)
+    assert not seen.known[36:74, 56:104].any()
+    assert seen.known[:20].all()
+    assert set(seen.mistaken) == set(np.flatnonzero(odds.ravel() * seen.known.ravel() > 0))
+    assert len(seen.mistaken) == 100
+
+
 def test_a_sample_of_a_tiny_picture() -> None:
-    seen = see(np.zeros((9, 7, 3), np.uint8), np.zeros((9, 7), np.float32), given=True)
+    seen = see_given(np.zeros((9, 7, 3), np.uint8), np.zeros((9, 7), np.float32))
     assert draw_sample(np.random.default_rng(0), seen).picture.shape == (7, 6, 3)

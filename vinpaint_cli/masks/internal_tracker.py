@@ -31,7 +31,7 @@ from vinpaint_cli.masks.follow import (
     without_strangers,
 )
 from vinpaint_cli.masks.passes import WORK_PIXELS, Bytes, shrunk, small_pictures
-from vinpaint_cli.masks.paste import Seen, see
+from vinpaint_cli.masks.paste import Seen, see_found, see_given
 from vinpaint_cli.masks.recover import likeness_needed, likest
 from vinpaint_cli.ops.flow import DisFlow
 from vinpaint_cli.ops.image import coordinate_grid, sample
@@ -110,7 +110,7 @@ def learn_quarry(source: FrameSource, seeds: Mapping[int, Plane]) -> Quarry:
     for index, plane in sorted(seeds.items()):
         size = (plane.shape[1], plane.shape[0])
         picture = next(shown for _, shown in small_pictures(source, range(index, index + 1), size))
-        seen.append(see(picture, plane, given=True))
+        seen.append(see_given(picture, plane))
     core = plane > 0.5
     finder = Finder(seen)
     finder.learn(min(1.0, max(LEAST_SHARE, core.size / WORK_PIXELS)))
@@ -157,7 +157,7 @@ class Hunter:
             return self._nothing(grey)
         self._due += self._pace
         if self._due >= 1 and found.confidence > WORTH_LEARNING:
-            self._finder.learn_later(see(picture, found.plane, False, odds), int(self._due))
+            self._finder.learn_later(see_found(picture, found.plane, odds), int(self._due))
         self._due %= 1
         return found
 

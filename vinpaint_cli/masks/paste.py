@@ -28,28 +28,32 @@ A step takes as long as they have pixels.
 """
 DECOYS = 0.5
 """Share of pictures on which something else was pasted too, in the object's shape: a seam is no object."""
-ON_OBJECT, ON_MISTAKE = 0.4, 0.4
-"""Shares of pictures cut out around the object itself, and around what was mistaken for it, if anything was."""
+ON_OBJECT, ON_MISTAKE = 0.4, 0.2
+"""Shares of pictures cut out around the object itself, and around what was mistaken for it."""
 ZOOM, TURN, SHEAR = 0.14, 6.0, 0.05
 """How much larger or smaller (a logarithm), turned (degrees) and slanted a pasted object is, at most."""
 LIGHT, TINT, CONTRAST = 0.03, 0.05, 0.06
 """By how much the brightness (of 1), each colour and the contrast of what is pasted differ, at most."""
 SOFT_SEAMS = 0.6
 """Share of objects pasted with an edge as soft as those of the picture."""
-DOUBT = 5
-"""Pixels around a mask that was not given but found, in which nothing is taken for background."""
+DOUBT, LEAST_DOUBT = 0.25, 5
+"""Width of the border around a mask that was found, not given, in which nothing is taken for background.
+
+A share of the object's size, the root of its area, and at least so many pixels: parts of it that were missed
+are not to be unlearned.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """A frame to learn from: ``layers`` float32 ``(h, w, 4)``, RGB in [0, 1] and the object's mask in {0, 1}.
 
-    given: whether a person said where the object is. If not, its own place teaches nothing, as in the paper.
-    mistaken: what was taken for the object though it is not, numbers of pixels; it is looked at more often.
+    known: ``(h, w)`` in {0, 1}, where the mask is learned as it stands. mistaken: numbers of the pixels that
+    were taken for the object though they are not; they are looked at more often.
     """
 
     layers: Array
-    given: bool
+    known: Plane
     mistaken: Places
 
 
@@ -65,34 +69,43 @@ class Sample:
     weight: Plane
 
 
-def see(picture: Bytes, mask: Plane, given: bool, odds: Plane | None = None) -> Seen:
-    """``picture`` uint8 ``(h, w, 3)`` and ``mask`` float ``(h, w)``, the object above a half.
+def see_given(picture: Bytes, mask: Plane) -> Seen:
+    """``picture`` uint8 ``(h, w, 3)`` and the mask ``(h, w)`` that a person gave, the object above a half."""
+    return Seen(_layers(picture, mask), np.ones(mask.shape, np.float32), np.zeros(0, np.intp))
 
-    odds: what was thought of the pixels before the mask was known, ``(h, w)``, above 0 for the object.
+
+def see_found(picture: Bytes, mask: Plane, odds: Plane) -> Seen:
+    """The same with a mask that was found: near it nothing is known, its own place included, as in the paper.
+
+    odds: what was thought of the pixels by their looks alone, ``(h, w)``, above 0 for the object.
     """
-    rgb, core = picture.astype(np.float32) / np.float32(255), mask > 0.5
-    wrong = np.zeros(0, np.intp) if odds is None else np.flatnonzero((odds > 0) & ~dilate(core, DOUBT))
-    return Seen(np.dstack([rgb, core.astype(np.float32)]), given, wrong)
+    core = mask > 0.5
+    known = ~dilate(core, max(LEAST_DOUBT, round(DOUBT * math.sqrt(np.count_nonzero(core)))))
+    return Seen(_layers(picture, mask), known.astype(np.float32), np.flatnonzero(known & (odds > 0)))
+
+
+def _layers(picture: Bytes, mask: Plane) -> Array:
+    rgb = picture.astype(np.float32) / np.float32(255)
+    return np.dstack([rgb, (mask > 0.5).astype(np.float32)])
 
 
 def draw_sample(rng: np.random.Generator, seen: Seen) -> Sample:
     """A part of the frame with the object pasted on it, and sometimes something else in the object's shape.
 
     Like the paper's X·(1−M') + X'·M' with the target M', where X' and M' are the frame and its mask shifted
-    circularly, and M, the object's own place, without weight; where M was given, it is to be found as well.
+    circularly, and M, the object's own place, has no weight; where M was given, it is to be found as well.
     """
     size = _crop_size(seen)
     corner = _corner(rng, seen, size)
-    here = _cut(seen.layers, corner, size)
+    here, known = _cut(seen.layers, corner, size), _cut(seen.known, corner, size)
     picture, own = here[..., :3], here[..., 3]
     if rng.random() < DECOYS:
         picture = _over(picture, *_decoy(rng, seen, size, own))
     shifted, mask = _pasted(rng, seen, size)
     picture = _lit(rng, _over(picture, shifted, mask), 0.7)
-    target = np.maximum(mask > 0.5, own > 0.5) if seen.given else mask > 0.5
-    weight = np.ones_like(own) if seen.given else 1 - dilate(own > 0.5, DOUBT).astype(np.float32)
+    target = (np.maximum(mask, own) > 0.5).astype(np.float32)
     turn = slice(None, None, -1 if rng.random() < 0.5 else 1)
-    return Sample(picture[:, turn], target[:, turn].astype(np.float32), weight[:, turn])
+    return Sample(picture[:, turn], target[:, turn], known[:, turn])
 
 
 def _crop_size(seen: Seen) -> tuple[int, int]:

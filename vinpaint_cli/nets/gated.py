@@ -6,11 +6,16 @@ nothing is normalised.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from vinpaint_cli.nets.blocks import silence
+
+SIGNAL = 2.5
+"""Standard deviation of weights, in units of one over the root of the inputs, that carries a signal on."""
 
 
 class GatedConv(nn.Module):
@@ -33,6 +38,16 @@ class GatedConv(nn.Module):
         super().__init__()
         self.conv = plain_conv(channels_in, channels, kernel, stride=stride, dilation=dilation)
         self.relu = relu
+
+    def keep_signal(self) -> None:
+        """Draw the weights anew, so that what comes out varies about as much as what comes in.
+
+        With Glorot's weights each gate takes two thirds of it: after sixteen layers a hundred-millionth is left.
+        """
+        conv = self.conv
+        if not conv.weight.is_meta:
+            fan = conv.in_channels * conv.kernel_size[0] * conv.kernel_size[1]
+            nn.init.normal_(conv.weight, std=SIGNAL / math.sqrt(fan))
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C_in, h, w)`` → ``(N, channels/2, ⌈h/stride⌉, ⌈w/stride⌉)``."""

@@ -6,8 +6,9 @@ second one with dilated convolutions (``refine``, the authors' default). Built w
 has the 4 051 278 weights of the authors' RefineModel.
 
 Two things may differ from theirs (`InternalConfig`): with ``prefill`` the network is given a smooth fill
-and corrects it, so that an untrained one gives the smooth fill itself; and convolutions pad evenly on both
-sides, where TensorFlow pads more at the end when the stride is 2.
+and corrects it, so that an untrained one gives the smooth fill itself (its weights are drawn wider, too: the
+authors' initial values let no signal through, which costs them many steps); and convolutions pad evenly on
+both sides, where TensorFlow pads more at the end when the stride is 2.
 """
 
 from __future__ import annotations
@@ -116,6 +117,10 @@ class InternalNet(nn.Module):
         model, width = self.config.model, self.config.width
         self.coarse = nn.Sequential(*_layers(COARSE, 4, width), self._last())
         self.fine = FineNet(model, width, self._last()) if model != "base" else None
+        if self.config.prefill:
+            for module in self.modules():
+                if isinstance(module, GatedConv):
+                    module.keep_signal()
 
     def _last(self) -> nn.Conv2d:
         channels = _halved(TAIL[-1].channels, self.config.width)
