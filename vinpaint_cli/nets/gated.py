@@ -42,7 +42,7 @@ class GatedConv(nn.Module):
     def keep_signal(self) -> None:
         """Draw the weights anew, so that what comes out varies about as much as what comes in.
 
-        With Glorot's weights each gate takes two thirds of it: after sixteen layers a hundred-millionth is left.
+        With Glorot's weights each gate takes two thirds of it, and sixteen layers leave a hundred-millionth.
         """
         conv = self.conv
         if not conv.weight.is_meta:
