@@ -137,3 +137,18 @@ def test_a_signal_reaches_the_last_layer(model: str) -> None:
         network(*sample(64))
     assert min(spreads) > 0.01
     assert max(spreads) < 3
+
+
+def test_no_seam_whatever_the_network_says() -> None:
+    """A network that wants white everywhere changes nothing at the border of the hole, and all deep inside."""
+    frames, shares = torch.zeros(1, 3, 64, 64), torch.zeros(1, 1, 64, 64)
+    shares[..., 16:48, 16:48] = 1
+    network = InternalNet(InternalConfig("base", 8, prefill=True))
+    with torch.no_grad():
+        list(network.parameters())[-1].fill_(9.0)
+        (picture,) = network(frames, shares)
+    assert float(picture[..., 16, 20:44].max()) < 0.15
+    assert float(picture[..., 32, 32].min()) > 0.99
+    steps = picture[0, 0, 32, 15:33].diff()
+    assert float(steps.min()) >= 0
+    assert float(steps.max()) < 0.3

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vinpaint_cli.nets.blocks import silence
 from vinpaint_cli.nets.gated import GatedConv, GatedUp, plain_conv, silent_conv
@@ -29,6 +30,8 @@ MULTIPLE = 4
 """Sides of a picture must be multiples of this."""
 
 PAPERS_WIDTH = 48
+REACH = 4
+"""Pixels over which a correction rises from the border of the hole."""
 
 
 class Layer(NamedTuple):
@@ -147,17 +150,29 @@ class InternalNet(nn.Module):
         """
         if start is None:
             start = self.start(frames, shares)
+        inside = depth(shares) if self.config.prefill else shares
         mask = shares if self.config.prefill else (shares >= HIDDEN).to(frames.dtype)
-        coarse = self._shown(start, self.coarse(torch.cat([start, mask], 1)))
+        coarse = self._shown(start, self.coarse(torch.cat([start, mask], 1)), inside)
         if self.fine is None:
             return (coarse,)
         joined = composite(frames, coarse, mask)
-        return coarse, self._shown(joined, self.fine(joined))
+        return coarse, self._shown(joined, self.fine(joined), inside)
 
-    def _shown(self, given: Tensor, answer: Tensor) -> Tensor:
+    def _shown(self, given: Tensor, answer: Tensor, inside: Tensor) -> Tensor:
         """The picture of a stage: its tanh, or what that adds to the picture it was ``given``."""
         picture = answer.float().tanh()
-        return (given.float() + picture).clamp(-1, 1) if self.config.prefill else picture
+        return (given.float() + inside * picture).clamp(-1, 1) if self.config.prefill else picture
+
+
+def depth(shares: Tensor) -> Tensor:
+    """How deep in the hole a pixel lies, ``(N, 1, h, w)``: 0 at a straight border, 1 from `REACH` pixels on.
+
+    A correction is weighted by it, so that whatever a network says, no seam can come of it: at the border
+    a smooth fill is right.
+    """
+    side = 2 * REACH + 1
+    around = functional.avg_pool2d(shares.float(), side, 1, REACH, count_include_pad=False)
+    return (2 * around - 1).clamp(0, 1)
 
 
 def _layers(layers: tuple[Layer, ...], channels: int, width: int) -> nn.Sequential:
