@@ -140,7 +140,7 @@ def test_a_signal_reaches_the_last_layer(model: str) -> None:
 
 
 def test_no_seam_whatever_the_network_says() -> None:
-    """A network that wants white everywhere changes nothing at the border of the hole, and all deep inside."""
+    """A network that wants white everywhere changes little at the border of the hole, and all inside."""
     frames, shares = torch.zeros(1, 3, 64, 64), torch.zeros(1, 1, 64, 64)
     shares[..., 16:48, 16:48] = 1
     network = InternalNet(InternalConfig("base", 8, prefill=True))
