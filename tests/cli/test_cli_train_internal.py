@@ -96,14 +96,13 @@ def test_what_cannot_be_meant_is_refused(
 def test_a_killed_fit_goes_on_to_the_same_weights(film: Path, config: Path, tmp_path: Path) -> None:
     """Killed once something was written down, and told to go on, it ends as if nothing had been."""
     common = [sys.executable, "-m", "vinpaint_cli", "train-internal", str(film), "--box", BOX]
-    common += ["--steps", "120", "--config", str(config), "--device", "cpu", "-q"]
+    common += ["--steps", "240", "--config", str(config), "--device", "cpu", "-q"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     whole, killed = tmp_path / "whole.safetensors", tmp_path / "killed.safetensors"
     process = subprocess.Popen([*common, "--out", str(killed)], env=environment)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not state_path(killed).exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    time.sleep(0.2)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the fit was over before it could be killed"
     assert not killed.exists()
