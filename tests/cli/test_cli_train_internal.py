@@ -96,7 +96,7 @@ def test_what_cannot_be_meant_is_refused(
 def test_a_killed_fit_goes_on_to_the_same_weights(film: Path, config: Path, tmp_path: Path) -> None:
     """Killed once something was written down, and told to go on, it ends as if nothing had been."""
     common = [sys.executable, "-m", "vinpaint_cli", "train-internal", str(film), "--box", BOX]
-    common += ["--steps", "240", "--config", str(config), "--device", "cpu", "-q"]
+    common += ["--steps", "100", "--config", str(config), "--device", "cpu", "-q"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     whole, killed = tmp_path / "whole.safetensors", tmp_path / "killed.safetensors"
     process = subprocess.Popen([*common, "--out", str(killed)], env=environment)
