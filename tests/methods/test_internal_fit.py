@@ -316,6 +316,20 @@ def test_a_start_that_does_harm_is_left_out_of_the_result() -> None:
     assert Judge(material().kept)(net) == pytest.approx(fit.status.smooth, abs=1e-4)
 
 
+def test_a_small_gain_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    import vinpaint_cli.methods.internal.fit as fitting
+
+    made = Material([habit((36, 16, 52, 32))], [habit((20, 12, 36, 28))], [])
+    for needed, used in ((0.01, True), (50.0, False)):
+        monkeypatch.setattr(fitting, "NEEDED", needed)
+        fit = fitter(30, patience=30, rate=1e-2)
+        fit._material = lambda number: made
+        fit.run(nothing, dropped)
+        found = Judge(made.kept)(fit.pyramid.nets[0])
+        assert (found > fit.status.smooth + 0.1) is used
+        assert found == pytest.approx(fit.status.best, abs=1e-3)
+
+
 def test_thinned_footage_keeps_frames_in_which_something_is_judged() -> None:
     whole = footage()
     assert whole.judged is not None

@@ -115,6 +115,12 @@ def train_internal(
 def summary(report: TrainInternalReport) -> str:
     """The last line."""
     gain = report.psnr - report.smooth
+    if gain <= 0:
+        return (
+            f"{report.output}: {report.steps} steps in {duration(report.seconds)} gained too little on the "
+            f"pixels kept aside to be used, so holes are filled smoothly ({report.smooth:.2f} dB); "
+            "more --minutes may help"
+        )
     return (
         f"{report.output}: {report.steps} steps in {duration(report.seconds)}, hidden pixels kept aside at "
         f"{report.psnr:.2f} dB ({gain:+.2f} dB over a smooth fill)"

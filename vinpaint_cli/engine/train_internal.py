@@ -138,7 +138,9 @@ def fit_for_job(job: Job, plan: Plan, folder: Path, watcher: Watcher) -> Path:
         watcher.note(f"using {target}, which was fitted to this clip before")
     else:
         watcher.note(f"fitting a network to the clip first, {_length(options.fit)}; it is kept in {target}")
-        fitting.report()
+        report = fitting.report()
+        if report.psnr <= report.smooth:
+            watcher.note("the fit gained too little to be used, so the hole is filled smoothly")
     return target
 
 

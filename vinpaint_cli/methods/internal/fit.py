@@ -35,6 +35,8 @@ JUDGEMENTS = 20
 """How often a scale is judged, spread over its budget."""
 LEAST_GAIN = 0.005
 """dB by which a judgement must be better than the best for the fit not to have stalled."""
+NEEDED = 0.5
+"""dB by which the pixels kept aside must be better than a smooth fill for the network to be used."""
 SMALLEST_ERROR = 1e-5
 FIRST_SHARE = 0.6
 """The coarsest scale's share of the budget, where there are finer ones."""
@@ -190,6 +192,12 @@ class _Sitting:
 
     def go(self, watch: Watch, save: Save) -> None:
         """Step until the budget is used up or nothing is gained any more."""
+        try:
+            self._walk(watch, save)
+        finally:
+            self._keep_large_gains()
+
+    def _walk(self, watch: Watch, save: Save) -> None:
         if self.status.judged == 0:
             self._judge(save)
         began, before, earlier = time.monotonic(), self.seconds, self.status.seconds
@@ -272,6 +280,17 @@ class _Sitting:
             }
         )
         save(self._kept())
+
+    def _keep_large_gains(self) -> None:
+        """Where the network is hardly better than what it starts from, let it do nothing.
+
+        One place kept aside is weak evidence: small gains there went with colours in the true hole that do
+        not belong to it.
+        """
+        status = self.status
+        if self.best.config.prefill and not status.best >= status.smooth + NEEDED:
+            self.best.hush()
+            status.best = status.smooth
 
     def _begin_with_less(self) -> None:
         """Where the network the scale begins with does harm, the best is at first one that does nothing."""
