@@ -185,6 +185,7 @@ def test_all_scales_are_fitted() -> None:
     fit.run(lambda status: shares.append(status.share), dropped)
     assert fit.status.scale == 1
     assert {line["scale"] for line in fit.status.history} == {0, 1}
+    assert len(fit.status.used) == 2
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1.0)
 
@@ -327,6 +328,7 @@ def test_a_small_gain_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
         fit.run(nothing, dropped)
         found = Judge(made.kept)(fit.pyramid.nets[0])
         assert (found > fit.status.smooth + 0.1) is used
+        assert fit.status.used == [used]
         assert found == pytest.approx(fit.status.best, abs=1e-3)
 
 

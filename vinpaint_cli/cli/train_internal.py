@@ -115,7 +115,7 @@ def train_internal(
 def summary(report: TrainInternalReport) -> str:
     """The last line."""
     gain = report.psnr - report.smooth
-    if gain <= 0:
+    if not any(report.used):
         return (
             f"{report.output}: {report.steps} steps in {duration(report.seconds)} gained too little on the "
             f"pixels kept aside to be used, so holes are filled smoothly ({report.smooth:.2f} dB); "

@@ -96,7 +96,8 @@ class Removal:
         with self._clock.time("load"):
             crew.prepare(self._spec, job)
         self.plan: Plan = found or self._planned()
-        kept.keep_plan(self.plan, [*job.notes(), *self._other_clip()])
+        self._of_weights = tuple(self._other_clip())
+        kept.keep_plan(self.plan, [*job.notes(), *self._of_weights])
 
     def _planned(self) -> Plan:
         with self._clock.time("scan"):
@@ -185,7 +186,7 @@ class Removal:
 
     def _report(self, warnings: Iterable[str]) -> RemoveReport:
         kept = self._kept
-        notes = [*kept.notes, *self._job.notes(), *self._other_clip(), *warnings]
+        notes = [*kept.notes, *self._job.notes(), *self._of_weights, *warnings]
         report = make_report(self._job, self.plan, self._target, self._tally, self._clock, notes)
         weights = self._spec.options.weights or report.weights
         return replace(report, weights=weights, segments_reused=kept.reused, work=kept.left)

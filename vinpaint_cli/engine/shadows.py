@@ -12,6 +12,7 @@ from vinpaint_cli.engine.fill import bring_in
 from vinpaint_cli.engine.reader import Pictures
 from vinpaint_cli.masks.random import moving_holes
 from vinpaint_cli.methods.internal.samples import Footage
+from vinpaint_cli.ops.image import to_levels
 
 Bool = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
@@ -79,7 +80,7 @@ def find_shadows(
 def _known(run: Run, places: Bool, found: Bytes, shares: Bytes) -> tuple[Bytes, Bytes]:
     """Pictures and shares with nothing hidden but the true hole."""
     bare = places & ~run.holes
-    truth = np.where(bare[..., None], _bytes(run.pictures), found)
+    truth = np.where(bare[..., None], np.rint(to_levels(run.pictures)), found)
     return np.asarray(truth, np.uint8), np.where(bare, np.uint8(0), shares).astype(np.uint8)
 
 
@@ -95,13 +96,6 @@ def _hide(run: Run, place: Bool, propagates: bool, tick: Callable[[], None]) -> 
     targets = list(run.holes | place)
     found, shares = bring_in(run.pictures, targets, run.height, propagates=propagates, tick=tick)
     return _levels(found), _levels(shares)
-
-
-def _bytes(pictures: Pictures) -> Bytes:
-    """Pictures in 0…255."""
-    if pictures.dtype == np.uint8:
-        return np.asarray(pictures, np.uint8)
-    return np.asarray((pictures.astype(np.float32) / 257).round(), np.uint8)
 
 
 def _trusted(shares: Bytes) -> Bytes:

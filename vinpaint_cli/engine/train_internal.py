@@ -59,9 +59,11 @@ class TrainInternalOptions:
 
 @dataclass(frozen=True, slots=True)
 class TrainInternalReport:
-    """What a fit did; ``psnr`` in dB of the known pixels kept aside, ``smooth`` that of a smooth fill.
+    """What a fit did; ``psnr`` in dB of the pixels kept aside, ``smooth`` that of what the last scale starts from.
 
-    ``finished``: whether it ran to its end. ``seconds``: of fitting alone.
+    ``scales``: sizes of the pictures in units of the clip's; ``used``: for each whether its network gained
+    enough to be used; where none is, holes are filled smoothly. ``finished``: whether it ran to its end.
+    ``seconds``: of fitting alone.
     """
 
     input: str
@@ -73,8 +75,8 @@ class TrainInternalReport:
     psnr: float
     smooth: float
     scales: tuple[float, ...]
+    used: tuple[bool, ...]
     finished: bool
-    reused: bool
     warnings: tuple[str, ...] = ()
 
 
@@ -131,7 +133,8 @@ def fit_for_job(job: Job, plan: Plan, folder: Path, watcher: Watcher) -> Path:
     """
     options = job.options
     told = TrainInternalOptions(options.mask, options.fit, job.placement.device, options.propagate)
-    clip = _Clip(job.path, job.source, plan.scan, plan.segments, job)
+    mark = ClipMark.of(job.path, job.source.info, plan.scan.frames)
+    clip = _Clip(job.path, job.source, plan.scan, plan.segments, job, mark)
     target = folder / f"{job.path.stem}.{clip.key(told)[:8]}{SUFFIX}"
     fitting = _Fitting(clip, target, told, watcher, None)
     if fitting.is_there:
@@ -139,7 +142,7 @@ def fit_for_job(job: Job, plan: Plan, folder: Path, watcher: Watcher) -> Path:
     else:
         watcher.note(f"fitting a network to the clip first, {_length(options.fit)}; it is kept in {target}")
         report = fitting.report()
-        if report.psnr <= report.smooth:
+        if not any(report.used):
             watcher.note("the fit gained too little to be used, so the hole is filled smoothly")
     return target
 
@@ -162,10 +165,7 @@ class _Clip:
     scan: Scan
     segments: Sequence[Segment]
     job: Job | None
-
-    @property
-    def mark(self) -> ClipMark:
-        return ClipMark.of(self.path, self.source.info, self.scan.frames)
+    mark: ClipMark
 
     def key(self, options: TrainInternalOptions) -> str:
         scanned = None if self.job is None else self.scan
@@ -191,14 +191,15 @@ def _open(path: Path, options: TrainInternalOptions, watcher: Watcher) -> _Clip:
             raise UsageError(
                 "the mask is empty, so there is no hole to fit around; leave it out to fit to all"
             )
-        return _Clip(path, job.source, plan.scan, plan.segments, job)
+        mark = ClipMark.of(path, job.source.info, plan.scan.frames)
+        return _Clip(path, job.source, plan.scan, plan.segments, job, mark)
     source = open_source(path)
     info = source.info
     found = scan(source, NoHole(info), 0, watcher)
     whole = Box(0, 0, info.width, info.height)
     shots = [shot for shot in found.shots if len(shot) > 1] or list(found.shots)
     segments = [Segment(n, shot, shot, whole, (info.width, info.height)) for n, shot in enumerate(shots)]
-    return _Clip(path, source, found, segments, None)
+    return _Clip(path, source, found, segments, None, ClipMark.of(path, info, found.frames))
 
 
 def choose_runs(segments: Sequence[Segment], most: int = MOST_PIXELS) -> list[Segment]:
@@ -277,15 +278,15 @@ class _Fitting:
         except Interrupted as exc:
             if fit.fitter is None:
                 raise Interrupted("stopped before there was anything to keep") from exc
-            self._write(fit.fitted(), finished=False)
+            self._write(fit.fitted(), seen, finished=False)
             raise Interrupted(
                 f"stopped; the best weights so far are in {self._target}, and the same command goes on"
             ) from exc
-        report = self._write(found, finished=True, seen=seen)
+        report = self._write(found, seen, finished=True)
         drop_state(self._target)
         return report
 
-    def _write(self, found: Fitted, *, finished: bool, seen: int = 0) -> TrainInternalReport:
+    def _write(self, found: Fitted, seen: int, *, finished: bool) -> TrainInternalReport:
         from vinpaint_cli.weights.state import save_checkpoint
 
         status = found.status
@@ -299,8 +300,8 @@ class _Fitting:
             psnr=round(status.best, 3),
             smooth=round(status.smooth, 3),
             scales=found.pyramid.factors,
+            used=tuple(status.used),
             finished=finished,
-            reused=False,
             warnings=found.notes,
         )
         metadata: dict[str, Any] = {

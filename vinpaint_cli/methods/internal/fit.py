@@ -67,7 +67,8 @@ class Status:
     """How a fit stands; what a person is shown, and what a stopped one goes on from.
 
     ``psnr`` in dB of the hidden pixels that were kept aside: now, at its best, and of the ``smooth`` picture
-    that the network starts from. ``share`` of the whole budget that is over.
+    that the network starts from. ``share`` of the whole budget that is over. ``used``: for each scale that is
+    done, whether its network does anything.
     """
 
     scale: int = 0
@@ -80,6 +81,7 @@ class Status:
     stalled: int = 0
     judged: int = 0
     share: float = 0.0
+    used: list[bool] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -139,7 +141,9 @@ class Fitter:
         nets = self.pyramid.nets
         nets[number].load_state_dict(nets[number - 1].state_dict())
         done = self.status
-        self.status = Status(scale=number, seconds=done.seconds, share=done.share, history=done.history)
+        self.status = Status(
+            scale=number, seconds=done.seconds, share=done.share, used=done.used, history=done.history
+        )
 
     def _fit_scale(self, number: int, watch: Watch, save: Save) -> None:
         sitting = _Sitting(self, number, self._state)
@@ -288,9 +292,11 @@ class _Sitting:
         not belong to it.
         """
         status = self.status
-        if self.best.config.prefill and not status.best >= status.smooth + NEEDED:
+        used = not self.best.config.prefill or status.best >= status.smooth + NEEDED
+        if not used:
             self.best.hush()
             status.best = status.smooth
+        status.used = [*status.used[: status.scale], used]
 
     def _begin_with_less(self) -> None:
         """Where the network the scale begins with does harm, the best is at first one that does nothing."""
