@@ -33,7 +33,7 @@ def check_fit_options(options: FitOptions, fitted: bool, method: str = "internal
     named = [name for name, value in given.items() if value is not None]
     if named and not fitted:
         raise UsageError(
-            f"{' and '.join(named)} say how long a network is fitted to the clip, and method {method!r} fits "
+            f"{' and '.join(named)}: how long a network is fitted to the clip, but method {method!r} fits "
             "none; leave them out, or choose --method internal"
         )
     if len(named) > 1:

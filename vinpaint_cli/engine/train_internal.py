@@ -59,8 +59,9 @@ class TrainInternalOptions:
 
 @dataclass(frozen=True, slots=True)
 class TrainInternalReport:
-    """What a fit did; ``psnr`` in dB of the pixels kept aside, ``smooth`` that of what the last scale starts from.
+    """What a fit did.
 
+    psnr, smooth: in dB of the pixels kept aside, at the last scale: fitted, and of what it starts from.
     ``scales``: sizes of the pictures in units of the clip's; ``used``: for each whether its network gained
     enough to be used; where none is, holes are filled smoothly. ``finished``: whether it ran to its end.
     ``seconds``: of fitting alone.
