@@ -63,8 +63,14 @@ def test_what_stands_in_the_hole_is_never_read(method: CombCNMethod, size: tuple
     assert torch.equal(filled[outside(clip)], clip.frames[outside(clip)])
 
 
-def test_large_pictures_are_worked_on_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    method = CombCNMethod(small.write_weights(tmp_path), size=(32, 24))
+@pytest.mark.parametrize("told", [True, False])
+def test_large_pictures_are_worked_on_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    config = replace(small.CONFIG, size=(432, 240) if told else (32, 24))
+    save_checkpoint(tmp_path / "w.safetensors", small.network(config), {"config": config.to_dict()})
+    method = CombCNMethod(tmp_path / "w.safetensors", size=(32, 24) if told else None)
+    assert method.spec.size == (32, 24)
     sizes = []
     structure = method.network.structure
     monkeypatch.setattr(

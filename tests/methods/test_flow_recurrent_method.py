@@ -167,6 +167,18 @@ def test_runs_begin_one_frame_before_the_first_hole() -> None:
     assert list(runs(range(3), [False] * 3)) == []
 
 
+def test_large_pictures_are_worked_on_small(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = make(size=(32, 24))
+    assert method.spec.size == (32, 24)
+    sizes = []
+    inpaint = method.network.inpaint
+    monkeypatch.setattr(
+        method.network, "inpaint", lambda x, s: sizes.append(tuple(x.shape[-2:])) or inpaint(x, s)
+    )
+    assert method.fill(clip_of(2, 96, 128)).shape == (2, 3, 96, 128)
+    assert set(sizes) == {(24, 32)}
+
+
 @pytest.mark.parametrize("size", [(32, 48), (19, 70)])
 def test_what_stands_in_the_hole_is_never_read(make: Make, size: tuple[int, int]) -> None:
     clip = clip_of(3, *size)

@@ -15,6 +15,7 @@ import torch
 from vinpaint_cli.cli.app import run as command
 from vinpaint_cli.errors import InputError, UsageError
 from vinpaint_cli.methods import load_method
+from vinpaint_cli.nets.flow import estimate_flow
 from vinpaint_cli.train import checkpoint
 from vinpaint_cli.train.config import Optimisation, TrainConfig, read_config
 from vinpaint_cli.train.draw import Draws
@@ -24,6 +25,7 @@ from vinpaint_cli.train.pack import Pack
 from vinpaint_cli.train.presets import PRESETS
 from vinpaint_cli.train.progress import Progress, Run, learning_rate
 from vinpaint_cli.train.recipe import RECIPES, Stage, recipe_of, split
+from vinpaint_cli.train.recipe_flow_recurrent import flow_estimator
 from vinpaint_cli.types import Clip
 from vinpaint_cli.weights.state import load_checkpoint
 
@@ -176,6 +178,30 @@ def test_perceptual_losses_come_with_the_features(pack: Pack) -> None:
     assert set(having[0]) - without[0] == {"features", "style"}
     assert set(having[1]) - without[1] == {"perceptual"}
     assert having[1]["perceptual"] > 0
+
+
+def test_the_error_counts_in_both_stages_when_it_has_a_weight(pack: Pack) -> None:
+    configs = (config_of("flow-recurrent"), replace(config_of("flow-recurrent"), losses={"error": 2.0}))
+    without, having = (recipe_of("flow-recurrent")(config, CPU) for config in configs)
+    batch = Draws([pack], without.config.data, 1)[0]
+    for stage in without.stages:
+        assert "error" not in without.step(batch, 0, stage.name)
+        assert having.step(batch, 0, stage.name)["error"] < 0
+
+
+def test_flow_in_training_is_what_remove_uses_where_opencv_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(3)
+    smooth = torch.nn.functional.interpolate(
+        torch.rand(1, 1, 6, 8, generator=generator), size=(48, 64), mode="bicubic"
+    ).clamp(0, 1)
+    shifted = smooth.roll(2, 3)
+    found = flow_estimator(CPU)(smooth, shifted)
+    assert found.shape == (1, 2, 48, 64)
+    assert found[0, 0, 16:32, 16:48].mean() == pytest.approx(2, abs=0.3)
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    assert flow_estimator(CPU) is estimate_flow
+    monkeypatch.undo()
+    assert flow_estimator(torch.device("meta")) is estimate_flow
 
 
 def test_losses_of_every_stage_are_in_the_log(pack: Pack, tmp_path: Path) -> None:

@@ -3,14 +3,15 @@
 First H_s on frames and H_c on flow; then both are frozen, and H_t and H_f are trained on sequences. As in
 the work it builds on (Lai et al., ECCV 2018), the previous output and the state get no gradient.
 
-Flow comes from :func:`vinpaint_cli.nets.flow.estimate_flow`, which needs torch alone: sequences are cut,
-scaled and moved at random and branch P is the flow of what H_s paints, so no flow packed beforehand fits.
+Flow is estimated as it is needed: sequences are cut, scaled and moved at random and branch P is the flow of
+what H_s paints, so no flow packed beforehand fits. See :func:`flow_estimator`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -43,6 +44,7 @@ class RecurrentLosses:
 
     Second stage, the paper's 10 : 1: ``data`` (L_d), ``short`` (L_s) and ``reverse`` (L_r) against ``flow``
     (L_f), ``perceptual`` (L_p) and ``long`` (L_l). ``features``, ``style`` and ``perceptual`` need vgg16.
+    ``error``, in both: logarithm of the squared error, which is what PSNR measures (not in the paper).
     """
 
     valid: float = 1.0
@@ -56,6 +58,7 @@ class RecurrentLosses:
     flow: float = 1.0
     perceptual: float = 1.0
     long: float = 1.0
+    error: float = 0.0
 
 
 class FlowRecurrentRecipe:
@@ -80,7 +83,7 @@ class FlowRecurrentRecipe:
         self.stages = split(
             both if self.generator.config.recurrent else (Stage(FRAMES),), config.train.stages
         )
-        self.estimate: Estimator = estimate_flow
+        self.estimate = flow_estimator(device)
         self.features = self._features()
         self.notes = () if self.features or not self._perceptual else (NO_FEATURES,)
         if compiled:
@@ -144,6 +147,11 @@ class FlowRecurrentRecipe:
         told = {name: float(loss.detach()) for name, loss in parts.items()}
         return {"loss": float(total.detach()), **told, "norm": norm}
 
+    def _error(self, shown: Tensor, truth: Tensor, shares: Tensor) -> dict[str, Tensor]:
+        if self.weights.error <= 0:
+            return {}
+        return {"error": losses.log_error(shown * 2 - 1, truth * 2 - 1, shares)}
+
     # ------------------------------------------------------------ first stage: each frame alone
 
     def _frame_losses(self, truth: Tensor, found: Tensor, shares: Tensor) -> dict[str, Tensor]:
@@ -155,7 +163,7 @@ class FlowRecurrentRecipe:
             "hole": losses.hole_l1(shown, truth, shares),
             "valid": losses.valid_l1(raw, truth, shares),
             "rough": temporal.roughness(shown, shares),
-        }
+        } | self._error(shown, truth, shares)
         if self.features is not None:
             real = self.features(truth.flatten(0, 1))
             fakes = [self.features(picture.flatten(0, 1)) for picture in (raw, shown)]
@@ -198,6 +206,7 @@ class FlowRecurrentRecipe:
             "long": temporal.long_term(shown, shares, back, ahead),
             "flow": torch.stack([(f - w).abs().mean() for f, w in zip(flows, wanted, strict=True)]).mean(),
         }
+        parts |= self._error(shown, truth, shares)
         if self.features is not None:
             fake, real = (self.features(picture.flatten(0, 1)) for picture in (shown, truth))
             parts["perceptual"] = perceptual(fake, real)
@@ -243,6 +252,19 @@ class FlowRecurrentRecipe:
         alone, _ = judged(truth, found, shares, view.inpainted * 2 - 1)
         numbers, picture = judged(truth, found, shares, outputs * 2 - 1)
         return {**numbers, "alone": alone["psnr"]}, picture
+
+
+def flow_estimator(device: torch.device) -> Estimator:
+    """DIS, as `remove` uses it, on a CPU with OpenCV; else an estimator that needs torch alone.
+
+    The latter takes about fifteen times as long on a CPU, and stays on an accelerator.
+    """
+    if device.type != "cpu" or find_spec("cv2") is None:
+        return estimate_flow
+    from vinpaint_cli.methods.flow_recurrent.method import on_tensors
+    from vinpaint_cli.ops.flow import DisFlow
+
+    return on_tensors(DisFlow())
 
 
 def unit_range(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

@@ -9,6 +9,7 @@ blend. Frames without a hole are looked at, but not filled.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -28,7 +29,8 @@ class CombCNMethod:
 
     weights: a .safetensors file that carries its configuration, or a name of weights.toml.
     device: where the networks run. dtype: ``fp32``, ``bf16`` or ``fp16``.
-    size: ``(width, height)``; of so many pixels at most is the picture the networks are given.
+    size: ``(width, height)``; of so many pixels at most is the picture the networks are given (default:
+    what they were trained for).
 
     Raises WeightsError when the weights are missing, damaged or of another network, UsageError for an
     unknown dtype.
@@ -44,15 +46,15 @@ class CombCNMethod:
     ) -> None:
         self.device = torch.device(device)
         self.dtype = dtype_of(dtype, "CombCN")
-        width, height = size or SPEC.size or (432, 240)
-        self.pixels = width * height
         network = load_network(weights).eval().requires_grad_(False)
+        self.size = size or network.config.size
+        self.pixels = self.size[0] * self.size[1]
         self.network = network.to(self.device, self.dtype)
 
     @property
     def spec(self) -> MethodSpec:
-        """What the method can do."""
-        return SPEC
+        """What the method can do; the size is that of the loaded network."""
+        return replace(SPEC, size=self.size)
 
     def fill(self, clip: Clip) -> Tensor:
         """Float32 ``(T, 3, h, w)`` in [0, 1]: the network's values where ``holes`` > 0, else the clip's.

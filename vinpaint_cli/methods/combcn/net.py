@@ -92,7 +92,8 @@ class CombCNConfig:
     ``width`` and ``volume_width``: channels of the first layer of the CombCN and of the 3DCN, the others
     in proportion. ``parts``: ``both``, or ``volume`` (the 3DCN alone, enlarged) or ``frames`` (the 2-D
     network alone), as the paper compares them. ``prefill``: correct a smooth fill, and see shares instead
-    of a mask; else holes hold the colour ``mean`` (RGB in [0, 1], the training data's).
+    of a mask; else holes hold the colour ``mean`` (RGB in [0, 1], the training data's). ``size``:
+    ``(width, height)``, of so many pixels at most is the picture the networks are given.
     Raises ValueError for anything else.
     """
 
@@ -101,6 +102,7 @@ class CombCNConfig:
     parts: str = "both"
     prefill: bool = False
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    size: tuple[int, int] = (432, 240)
 
     def __post_init__(self) -> None:
         if self.width < 2 or self.width % 2 or self.volume_width < 1:
@@ -109,10 +111,12 @@ class CombCNConfig:
             raise ValueError(f"parts {self.parts!r} are not known; take {', '.join(PARTS)}")
         if len(self.mean) != 3 or not all(0 <= value <= 1 for value in self.mean):
             raise ValueError(f"mean {self.mean} is not a colour in [0, 1]")
+        if len(self.size) != 2 or min(self.size) < 8:
+            raise ValueError(f"size {self.size} is not a width and a height of 8 pixels or more")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for the metadata of a checkpoint."""
-        return asdict(self) | {"mean": list(self.mean)}
+        return asdict(self) | {"mean": list(self.mean), "size": list(self.size)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> CombCNConfig:
@@ -122,8 +126,9 @@ class CombCNConfig:
             raise ValueError(f"not a CombCN configuration: {sorted(unknown)} are unknown")
         try:
             mean = tuple(float(value) for value in values.get("mean", cls().mean))
-            return cls(**{**values, "mean": mean})
-        except TypeError as exc:
+            size = tuple(int(value) for value in values.get("size", cls().size))
+            return cls(**{**values, "mean": mean, "size": size})
+        except (TypeError, ValueError) as exc:
             raise ValueError(f"not a CombCN configuration: {dict(values)}") from exc
 
 

@@ -20,7 +20,8 @@ class FlowRecurrentConfig:
     correct a smooth fill. ``flow``: the robust flow, ``blended`` of both branches, or that of the
     ``inpainted`` frames (branch P) or of the ``corrupted`` ones (branch I) alone. ``align``: the previous
     output is moved along it before it enters H_t. ``residual``: added to the ``previous`` output or to the
-    ``inpainted`` frame. ``recurrent`` False is H_s alone. Raises ValueError for anything else.
+    ``inpainted`` frame. ``recurrent`` False is H_s alone. ``size``: ``(width, height)``, of so many pixels
+    at most is the picture the networks are given. Raises ValueError for anything else.
     """
 
     width: int = 32
@@ -33,6 +34,7 @@ class FlowRecurrentConfig:
     align: bool = False
     residual: str = "previous"
     recurrent: bool = True
+    size: tuple[int, int] = (432, 240)
 
     def __post_init__(self) -> None:
         counts = (self.width, self.blocks, *self.inpainter, *self.completer, *self.blender)
@@ -42,6 +44,8 @@ class FlowRecurrentConfig:
             raise ValueError(f"flow {self.flow!r} is not known; take {', '.join(FLOWS)}")
         if self.residual not in RESIDUALS:
             raise ValueError(f"residual {self.residual!r} is not known; take {', '.join(RESIDUALS)}")
+        if len(self.size) != 2 or min(self.size) < 8:
+            raise ValueError(f"size {self.size} is not a width and a height of 8 pixels or more")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for the metadata of a checkpoint."""
