@@ -176,7 +176,15 @@ def test_the_configuration_survives_its_metadata() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"width": 5}, {"volume_width": 0}, {"parts": "half"}, {"mean": [1, 2, 3]}, {"mean": 3}, {"size": [7, 9]}, {"depth": 4}],
+    [
+        {"width": 5},
+        {"volume_width": 0},
+        {"parts": "half"},
+        {"mean": [1, 2, 3]},
+        {"mean": 3},
+        {"size": [7, 9]},
+        {"depth": 4},
+    ],
 )
 def test_configurations_that_mean_nothing_are_told(values: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"width|parts|mean|size|configuration"):

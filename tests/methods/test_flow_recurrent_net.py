@@ -164,7 +164,15 @@ def test_the_configuration_survives_its_metadata() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"width": 0}, {"blender": [1, 2]}, {"inpainter": []}, {"flow": "raft"}, {"residual": "x"}, {"size": [7, 9]}, {"depth": 1}],
+    [
+        {"width": 0},
+        {"blender": [1, 2]},
+        {"inpainter": []},
+        {"flow": "raft"},
+        {"residual": "x"},
+        {"size": [7, 9]},
+        {"depth": 1},
+    ],
 )
 def test_configurations_that_mean_nothing_are_told(values: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"width|flow|residual|size|configuration"):
