@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from vinpaint_cli.errors import InputError
 from vinpaint_cli.train.camera import Path, put_in_front, random_path, view
 from vinpaint_cli.train.cut import Batch, collate, crop, fit, turned
-from vinpaint_cli.train.holes import draw_holes, draw_kind, outline
+from vinpaint_cli.train.holes import cover_more, draw_holes, draw_kind, outline
 from vinpaint_cli.train.pack import Bytes, Pack, Sample
 
 Steps = npt.NDArray[np.int64]
@@ -44,8 +44,9 @@ class Mix:
     ``size``: ``(width, height)``. ``frames`` and ``frame_weights``: numbers of frames a batch may have and
     how often. ``propagated``, ``shots``, ``photos``: how often each kind of data is drawn, as far as the
     packs hold it. ``attached``: share of the holes in moved photos that move with the photo, so that no
-    frame shows what they hide. ``consecutive``: frames of a clip follow each other always, as networks need
-    that know the order of frames; else half of the time.
+    frame shows what they hide. ``cover``: holes are added to shots and photos until about that share of the
+    picture is hidden, so that a step has more to learn from. ``consecutive``: frames of a clip follow each
+    other always, as networks need that know the order of frames; else half of the time.
     """
 
     size: tuple[int, int] = (432, 240)
@@ -56,6 +57,7 @@ class Mix:
     shots: float = 0.15
     photos: float = 0.30
     attached: float = 0.6
+    cover: float = 0.0
     consecutive: bool = False
 
 
@@ -108,7 +110,7 @@ class Draws(Dataset[Batch]):
         steps = _draw_steps(rng, len(shot.blobs), frames, self.mix.consecutive)
         whole = np.stack([pack.picture(shot.blobs[int(i)]) for i in steps])
         truth = fit(rng, whole, self.mix.size)
-        holes = draw_holes(rng, draw_kind(rng), steps, *truth.shape[1:3])
+        holes = cover_more(rng, None, steps, truth.shape[1:3], self.mix.cover)
         return truth, truth, holes.astype(np.uint8) * 255
 
     def _photo(self, rng: np.random.Generator, frames: int) -> tuple[Bytes, Bytes, Bytes]:
@@ -116,8 +118,7 @@ class Draws(Dataset[Batch]):
         steps = _draw_steps(rng, max(31, frames), frames, self.mix.consecutive)
         attached = rng.random() < self.mix.attached
         truth, holes = moved_photo(rng, photo, other, steps, self.mix.size, attached)
-        if holes is None:
-            holes = draw_holes(rng, draw_kind(rng), steps, *truth.shape[1:3])
+        holes = cover_more(rng, holes, steps, truth.shape[1:3], self.mix.cover)
         return truth, truth, holes.astype(np.uint8) * 255
 
     def _picture(self, rng: np.random.Generator) -> Bytes:

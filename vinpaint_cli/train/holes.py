@@ -12,6 +12,9 @@ Bool = npt.NDArray[np.bool_]
 KINDS = {"still": 0.40, "moving": 0.20, "box": 0.20, "object": 0.20}
 """How often each kind is drawn."""
 
+MOST_HOLES = 4
+"""Most holes that are drawn over one clip to cover more of it."""
+
 WANDERING = 120
 """Longest run of frames for which a wandering blob is drawn frame by frame."""
 
@@ -33,6 +36,25 @@ def draw_holes(rng: np.random.Generator, kind: str, steps: npt.NDArray[np.int64]
     return np.array(
         moving_holes(rng, min(int(past[-1]) + 1, WANDERING), h, w)[np.minimum(past, WANDERING - 1)]
     )
+
+
+def cover_more(
+    rng: np.random.Generator,
+    holes: Bool | None,
+    steps: npt.NDArray[np.int64],
+    size: tuple[int, ...],
+    share: float,
+) -> Bool:
+    """Holes ``(T, h, w)``, None for none yet, and more of any kind until ``share`` of all is hidden.
+
+    At least one and at most `MOST_HOLES` are drawn, so the share may not be reached.
+    """
+    drawn = 0
+    while holes is None or (drawn < MOST_HOLES and holes.mean() < share):
+        more = draw_holes(rng, draw_kind(rng), steps, *size)
+        holes = more if holes is None else holes | more
+        drawn += 1
+    return holes
 
 
 def _box(rng: np.random.Generator, h: int, w: int) -> Bool:

@@ -6,6 +6,9 @@ from typing import Any
 
 Preset = dict[str, Any]
 
+OFTEN_HIDDEN: Preset = {"propagated": 0.4, "shots": 0.15, "photos": 0.45, "cover": 0.3}
+"""A mix in which a step hides as much as it can: for runs that are short of steps, not of data."""
+
 STTN_SMALL: Preset = {
     "network": {
         "channels": 128,
@@ -40,7 +43,13 @@ STTN_TINY: Preset = {
         "patches": [[18, 10], [6, 10], [6, 5], [3, 5]],
         "size": [144, 80],
     },
-    "data": {"batch": 8, "size": [144, 80], "frames": [1, 3, 5], "frame_weights": [0.5, 0.3, 0.2]},
+    "data": {
+        "batch": 8,
+        "size": [144, 80],
+        "frames": [1, 3, 5],
+        "frame_weights": [0.5, 0.3, 0.2],
+        **OFTEN_HIDDEN,
+    },
     "train": {
         **STTN_SMALL["train"],
         "rate": 6e-4,
@@ -63,7 +72,7 @@ COMBCN_SMALL: Preset = {
 
 COMBCN_TINY: Preset = {
     "network": {"width": 24, "volume_width": 8, "prefill": True, "size": [144, 80]},
-    "data": {"size": [144, 80], "batch": 4, "frames": [6], "consecutive": True},
+    "data": {"size": [144, 80], "batch": 4, "frames": [6], "consecutive": True, **OFTEN_HIDDEN},
     "train": {"steps": 60_000, "rate": 6e-4, "warmup": 200, "betas": [0.9, 0.99], "stages": [0.25]},
     "losses": {"volume": 0.5, "frames": 0.5, "error": 0.5},
     "precision": "bf16",
@@ -109,7 +118,7 @@ RECURRENT_TINY: Preset = {
         "completer": [16, 32, 48, 64],
         "size": [144, 80],
     },
-    "data": {"size": [144, 80], "batch": 6, "frames": [4], "consecutive": True},
+    "data": {"size": [144, 80], "batch": 6, "frames": [4], "consecutive": True, **OFTEN_HIDDEN},
     "train": {"steps": 80_000, "rate": 3e-4, "warmup": 200, "betas": [0.9, 0.99], "stages": [0.5]},
     "losses": {"error": 3.0},
     "precision": "bf16",
