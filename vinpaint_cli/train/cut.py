@@ -42,16 +42,24 @@ def collate(clips: Sequence[tuple[Bytes, Bytes, Bytes]]) -> Batch:
 
 
 def crop(
-    rng: np.random.Generator, truth: Bytes, found: Bytes, shares: Bytes, size: tuple[int, int]
+    rng: np.random.Generator,
+    truth: Bytes,
+    found: Bytes,
+    shares: Bytes,
+    size: tuple[int, int],
+    hidden: float = 0.5,
 ) -> tuple[Bytes, Bytes, Bytes]:
-    """Scale down at random and cut to ``size``, so that something is left to fill."""
+    """Scale down at random and cut to ``size``, so that something is left to fill.
+
+    ``hidden``: see :func:`shrink_shares`.
+    """
     width, height = size
     h, w = truth.shape[1:3]
     least = max(width / w, height / h)
     scale = float(np.exp(rng.uniform(np.log(least), 0.0))) if least < 1 else least
     new = max(height, round(h * scale)), max(width, round(w * scale))
     if new != (h, w):
-        truth, found, shares = _scaled(truth, new), _scaled(found, new), shrink_shares(shares, new)
+        truth, found, shares = _scaled(truth, new), _scaled(found, new), shrink_shares(shares, new, hidden)
     spots = [
         (int(rng.integers(new[0] - height + 1)), int(rng.integers(new[1] - width + 1))) for _ in range(4)
     ]
@@ -61,15 +69,16 @@ def crop(
     return truth[part], found[part], shares[part]
 
 
-def shrink_shares(shares: Bytes, size: tuple[int, int]) -> Bytes:
+def shrink_shares(shares: Bytes, size: tuple[int, int], hidden: float = 0.5) -> Bytes:
     """``(T, h, w)`` → another ``(height, width)``; what a hidden pixel contributes to stays hidden.
 
-    As the adapters of networks do it, so that training sees the borders that they make.
+    A pixel is hidden from a share of ``hidden`` (in [0, 1]) on. As the adapters of networks do it, so that training sees the borders that they make.
     """
     mean = _scaled(shares[..., None], size)[..., 0]
-    hidden = torch.from_numpy((shares >= 128).astype(np.float32))[:, None]
-    touched = functional.interpolate(hidden, size=size, mode="bilinear", antialias=True)[:, 0] > 0
-    return np.where(touched.numpy(), np.maximum(mean, 128), mean).astype(np.uint8)
+    least = round(hidden * 255 + 0.5)
+    there = torch.from_numpy((shares >= least).astype(np.float32))[:, None]
+    touched = functional.interpolate(there, size=size, mode="bilinear", antialias=True)[:, 0] > 0
+    return np.where(touched.numpy(), np.maximum(mean, least), mean).astype(np.uint8)
 
 
 def _open(shares: Bytes, spot: tuple[int, int], size: tuple[int, int]) -> int:

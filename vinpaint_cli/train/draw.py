@@ -45,7 +45,8 @@ class Mix:
     how often. ``propagated``, ``shots``, ``photos``: how often each kind of data is drawn, as far as the
     packs hold it. ``attached``: share of the holes in moved photos that move with the photo, so that no
     frame shows what they hide. ``cover``: holes are added to shots and photos until about that share of the
-    picture is hidden, so that a step has more to learn from. ``consecutive``: frames of a clip follow each
+    picture is hidden, so that a step has more to learn from. ``hidden``: share from which on a pixel stays
+    hidden when a sample is scaled down. ``consecutive``: frames of a clip follow each
     other always, as networks need that know the order of frames; else half of the time.
     """
 
@@ -58,6 +59,7 @@ class Mix:
     photos: float = 0.30
     attached: float = 0.6
     cover: float = 0.0
+    hidden: float = 0.5
     consecutive: bool = False
 
 
@@ -102,7 +104,7 @@ class Draws(Dataset[Batch]):
         if self.mix.consecutive:
             start = int(rng.integers(len(sample.truth) - frames + 1))
             chosen = np.arange(start, start + frames)
-        return crop(rng, *pack.sample(sample, [int(i) for i in chosen]), self.mix.size)
+        return crop(rng, *pack.sample(sample, [int(i) for i in chosen]), self.mix.size, self.mix.hidden)
 
     def _shot(self, rng: np.random.Generator, frames: int) -> tuple[Bytes, Bytes, Bytes]:
         weights = np.array([STILL_WEIGHT if shot.still else 1.0 for _, shot in self._shots])
@@ -135,7 +137,13 @@ def held_out(name: str) -> bool:
 
 
 def validation(
-    packs: Sequence[Pack], size: tuple[int, int], frames: int, most: int = 24, *, consecutive: bool = False
+    packs: Sequence[Pack],
+    size: tuple[int, int],
+    frames: int,
+    most: int = 24,
+    *,
+    consecutive: bool = False,
+    hidden: float = 0.5,
 ) -> list[Batch]:
     """Fixed batches of one clip each, of held-out names: propagated samples first, then photos.
 
@@ -146,7 +154,7 @@ def validation(
     clips: list[tuple[Bytes, Bytes, Bytes]] = []
     found = [(p, x) for p in packs for x in p.index.samples if held_out(x.name) and len(x.truth) >= frames]
     for pack, sample in ((p, x) for p, x in found if _usable(x, consecutive)):
-        clip = crop(rng, *pack.sample(sample, range(frames)), size)
+        clip = crop(rng, *pack.sample(sample, range(frames)), size, hidden)
         if len(clips) < most * 2 // 3 and (clip[2] > 25).mean() > LEAST_HOLE:
             clips.append(clip)
     photos = [(p, x) for p in packs for x in p.index.photos if held_out(x.name) and x.group != FLOWERS]

@@ -56,7 +56,9 @@ class _Session:
         self.settings = recipe.config.train
         self.draws = Draws(packs, recipe.config.data, recipe.config.seed)
         mix = recipe.config.data
-        self.checks = validation(packs, mix.size, max(mix.frames), consecutive=mix.consecutive)
+        self.checks = validation(
+            packs, mix.size, max(mix.frames), consecutive=mix.consecutive, hidden=mix.hidden
+        )
         self.sources = credits_of(packs)
         self.log = Table(run.out / LOG, progress.step)
         self.judged = Table(run.out / VALIDATION, progress.step)

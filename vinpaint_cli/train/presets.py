@@ -6,8 +6,8 @@ from typing import Any
 
 Preset = dict[str, Any]
 
-OFTEN_HIDDEN: Preset = {"propagated": 0.4, "shots": 0.15, "photos": 0.45, "cover": 0.3}
-"""A mix in which a step hides as much as it can: for runs that are short of steps, not of data."""
+SHORT_OF_STEPS: Preset = {"propagated": 0.7, "shots": 0.08, "photos": 0.22, "cover": 0.3, "hidden": 0.97}
+"""A mix for networks that judge what propagation found, in which a step hides as much as it can."""
 
 STTN_SMALL: Preset = {
     "network": {
@@ -41,6 +41,7 @@ STTN_TINY: Preset = {
         "channels": 96,
         "blocks": 4,
         "patches": [[18, 10], [6, 10], [6, 5], [3, 5]],
+        "judges": True,
         "size": [144, 80],
     },
     "data": {
@@ -48,7 +49,7 @@ STTN_TINY: Preset = {
         "size": [144, 80],
         "frames": [1, 3, 5],
         "frame_weights": [0.5, 0.3, 0.2],
-        **OFTEN_HIDDEN,
+        **SHORT_OF_STEPS,
     },
     "train": {
         **STTN_SMALL["train"],
@@ -72,7 +73,7 @@ COMBCN_SMALL: Preset = {
 
 COMBCN_TINY: Preset = {
     "network": {"width": 24, "volume_width": 8, "prefill": True, "size": [144, 80]},
-    "data": {"size": [144, 80], "batch": 4, "frames": [6], "consecutive": True, **OFTEN_HIDDEN},
+    "data": {"size": [144, 80], "batch": 4, "frames": [6], "consecutive": True, **SHORT_OF_STEPS},
     "train": {"steps": 60_000, "rate": 6e-4, "warmup": 200, "betas": [0.9, 0.99], "stages": [0.25]},
     "losses": {"volume": 0.5, "frames": 0.5, "error": 0.5},
     "precision": "bf16",
@@ -118,7 +119,7 @@ RECURRENT_TINY: Preset = {
         "completer": [16, 32, 48, 64],
         "size": [144, 80],
     },
-    "data": {"size": [144, 80], "batch": 6, "frames": [4], "consecutive": True, **OFTEN_HIDDEN},
+    "data": {"size": [144, 80], "batch": 6, "frames": [4], "consecutive": True, **SHORT_OF_STEPS},
     "train": {"steps": 80_000, "rate": 3e-4, "warmup": 200, "betas": [0.9, 0.99], "stages": [0.5]},
     "losses": {"error": 3.0},
     "precision": "bf16",

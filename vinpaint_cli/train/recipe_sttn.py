@@ -17,7 +17,7 @@ from vinpaint_cli.train import losses
 from vinpaint_cli.train.config import TrainConfig
 from vinpaint_cli.train.cut import Batch
 from vinpaint_cli.train.recipe import Stage
-from vinpaint_cli.train.steps import Numbers, autocast, judged, move, unpack
+from vinpaint_cli.train.steps import Numbers, autocast, judged, move, shown_of, unpack
 
 
 class STTNRecipe:
@@ -80,7 +80,7 @@ class STTNRecipe:
         with self._precision():
             predicted = self._fill(self.generator, found, shares)
         predicted = predicted.float()
-        shown = losses.composite(found, predicted, shares)
+        shown = shown_of(found, predicted, shares, self.generator.config.judges)
         adversarial = self.discriminator is not None and number >= self.config.train.adversarial_from
         numbers: Numbers = {}
         if adversarial:
@@ -126,6 +126,8 @@ class STTNRecipe:
 
     def _forward(self, network: STTN, found: Tensor, shares: Tensor) -> Tensor:
         """The network's own picture ``(B, T, 3, h, w)`` in [-1, 1]; hidden pixels are taken away first."""
+        if network.config.judges:
+            return network(found, shares)  # type: ignore[no-any-return]  # as below
         masked = torch.where(shares >= HIDDEN, 0.0, found)
         hidden = shares if network.config.prefill else (shares >= HIDDEN).float()
         return network(masked, hidden)  # type: ignore[no-any-return]  # nn.Module.__call__ is typed Any
@@ -137,4 +139,4 @@ class STTNRecipe:
         truth, found, shares = unpack(batch)
         with self._precision():
             predicted = self._forward(network, found, shares).float()
-        return judged(truth, found, shares, predicted)
+        return judged(truth, found, shares, predicted, network.config.judges)

@@ -41,18 +41,27 @@ def move(
     return float(norm)
 
 
+def shown_of(found: Tensor, predicted: Tensor, shares: Tensor, judges: bool) -> Tensor:
+    """What is shown in the end: the prediction mixed in by its share, or all of it where it judges."""
+    if judges:
+        return torch.where(shares > 0, predicted, found)
+    return losses.composite(found, predicted, shares)
+
+
 def start_of(found: Tensor, shares: Tensor) -> Tensor:
     """The smooth fill a network has to beat, ``(B, T, 3, h, w)``."""
     return smooth_start(found.flatten(0, 1), shares.flatten(0, 1)).view_as(found)
 
 
-def judged(truth: Tensor, found: Tensor, shares: Tensor, predicted: Tensor) -> tuple[Numbers, Tensor]:
+def judged(
+    truth: Tensor, found: Tensor, shares: Tensor, predicted: Tensor, judges: bool = False
+) -> tuple[Numbers, Tensor]:
     """PSNR of the hole in dB (``psnr``), that of the start (``start``: a smooth fill), and a picture.
 
-    Tensors ``(B, T, C, h, w)`` in [-1, 1]. The picture ``(3, B·h, 4·w)`` in [0, 1] shows the middle frame of
+    Tensors ``(B, T, C, h, w)`` in [-1, 1]. ``judges``: the prediction is not mixed in by shares. The picture ``(3, B·h, 4·w)`` in [0, 1] shows the middle frame of
     each clip: what was known, start, result, truth.
     """
-    shown = losses.composite(found, predicted, shares)
+    shown = shown_of(found, predicted, shares, judges)
     start = losses.composite(found, start_of(found, shares), shares)
     middle = truth.shape[1] // 2
     known = seen(found, shares, -1.0)

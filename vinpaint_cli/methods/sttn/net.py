@@ -10,7 +10,8 @@ so; ``mask_attention`` adds the exclusion for networks trained with it.
 
 Two more options serve networks of a small budget, and change names and shapes: ``reduction`` 8 lets the
 transformer work on an eighth of the frame instead of a quarter, and ``prefill`` makes the network correct
-a smooth fill instead of painting on grey (:meth:`STTN.prepare`, :class:`DetailDecoder`).
+a smooth fill instead of painting on grey (:meth:`STTN.prepare`, :class:`DetailDecoder`). With ``judges`` it
+also sees what propagation half found and decides how far to believe it (:mod:`vinpaint_cli.nets.evidence`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vinpaint_cli.nets.blocks import UpConv, leaky
+from vinpaint_cli.nets.evidence import CHANNELS, MAPS, gather, judge
 from vinpaint_cli.nets.holes import HIDDEN
 from vinpaint_cli.nets.smooth import smooth_fill
 
@@ -44,7 +46,7 @@ class STTNConfig:
     ``(width, height)`` per head in feature pixels (frame pixels divided by ``reduction``, 4 or 8);
     ``size`` is the ``(width, height)`` of the frames the network was trained on. ``mask_attention``
     excludes hole patches as keys; ``prefill`` makes the network see the hole's share and correct a smooth
-    fill. Raises ValueError for sizes that do not divide.
+    fill, ``judges`` besides what propagation found in it. Raises ValueError for sizes that do not divide.
     """
 
     channels: int = 256
@@ -54,12 +56,15 @@ class STTNConfig:
     mask_attention: bool = False
     reduction: int = 4
     prefill: bool = False
+    judges: bool = False
 
     def __post_init__(self) -> None:
         if self.reduction not in (4, 8):
             raise ValueError(f"STTN's features are 1/4 or 1/8 of the frame, not 1/{self.reduction}")
         if self.reduction == 8 and not self.prefill:
             raise ValueError("reduction 8 loses detail that only a network with prefill gets back")
+        if self.judges and not self.prefill:
+            raise ValueError("a network that judges needs prefill too")
         if self.blocks < 1 or not self.patches or self.channels < 4:
             raise ValueError(f"STTN needs a block, a patch size and 4 channels, not {self}")
         if self.channels % 4 or self.channels % len(self.patches):
@@ -86,6 +91,7 @@ class STTNConfig:
             "mask_attention": self.mask_attention,
             "reduction": self.reduction,
             "prefill": self.prefill,
+            "judges": self.judges,
         }
 
     @classmethod
@@ -101,6 +107,7 @@ class STTNConfig:
                 mask_attention=bool(values.get("mask_attention", False)),
                 reduction=int(values.get("reduction", default.reduction)),
                 prefill=bool(values.get("prefill", False)),
+                judges=bool(values.get("judges", False)),
             )
         except (TypeError, KeyError, IndexError) as exc:
             raise ValueError(f"not an STTN configuration: {dict(values)}") from exc
@@ -215,15 +222,18 @@ class STTN(nn.Module):
 
         frames: ``(N, 3, H, W)`` in [-1, 1], of no influence where hidden; shares: ``(N, 1, H, W)`` in
         [0, 1], how much of a pixel is still to be filled (0.5 or more: hidden). Returns ``(N, 3, H, W)``,
-        or with ``prefill`` ``(N, 4, H, W)``, the shares being the fourth channel.
+        or with ``prefill`` ``(N, 4, H, W)``, the shares being the fourth channel, or with ``judges`` the
+        evidence ``(N, 7, H, W)``, for which pixels are hidden from a share of 0.97 on.
         """
+        if self.config.judges:
+            return gather(frames, shares)
         frames = torch.where(shares >= HIDDEN, 0.0, frames)
         if not self.config.prefill:
             return frames
         return torch.cat([smooth_fill(frames, (1 - 2 * shares).clamp_min(0)), shares], 1)
 
     def encode(self, prepared: Tensor) -> Tensor:
-        """Result of :meth:`prepare` ``(N, 3 or 4, H, W)`` → features ``(N, C, H/reduction, W/reduction)``."""
+        """Result of :meth:`prepare` ``(N, 3, 4 or 7, H, W)`` → features ``(N, C, H/reduction, W/reduction)``."""
         return self.encoder(prepared)  # type: ignore[no-any-return]  # nn.Module.__call__ is typed Any
 
     def infill(self, features: Tensor, holes: Tensor | None = None, keep: int | None = None) -> Tensor:
@@ -247,7 +257,8 @@ class STTN(nn.Module):
         """Features ``(N, C, h, w)`` → frames ``(N, 3, H, W)`` in [-1, 1].
 
         With ``prefill`` the :meth:`prepare`-d frames are needed too, and the result is the correction to
-        be added to their smooth fill.
+        be added to their smooth fill, or with ``judges`` the maps ``(N, 4, H, W)`` of
+        :func:`vinpaint_cli.nets.evidence.judge`.
         """
         if not self.config.prefill:
             return torch.tanh(self.decoder(features))
@@ -259,6 +270,8 @@ class STTN(nn.Module):
 
     def forward(self, masked_frames: Tensor, holes: Tensor | None = None) -> Tensor:
         """Frames ``(B, T, 3, H, W)`` in [-1, 1] with 0 in the hole → filled frames of the same shape.
+
+        With ``judges`` what propagation found stays in the hole.
 
         holes: ``(B, T, 1, H, W)``, 1 = fill; without influence unless built with ``mask_attention`` or
         ``prefill``, which needs them and takes shares. H and W must split into whole patches
@@ -275,7 +288,9 @@ class STTN(nn.Module):
         features = self.encode(prepared)
         features = self.infill(features.view(batch, frames, *features.shape[1:]), holes)
         decoded = self.decode(features.flatten(0, 1), prepared)
-        if self.config.prefill:
+        if self.config.judges:
+            decoded = judge(prepared, decoded)
+        elif self.config.prefill:
             decoded = prepared[:, :3] + decoded
         return decoded.view(batch, frames, 3, height, width)
 
@@ -298,7 +313,7 @@ class DetailDecoder(nn.Module):
         self.up_half = UpConv(width, c // 4)
         self.mix_half = nn.Conv2d(c // 2, c // 4, 3, padding=1)
         self.up_full = UpConv(c // 4, c // 8)
-        self.out = nn.Conv2d(c // 8 + 4, 3, 3, padding=1)
+        self.out = nn.Conv2d(c // 8 + _inputs(config), MAPS if config.judges else 3, 3, padding=1)
         self.activate = leaky()
 
     def forward(self, x: Tensor, prepared: Tensor, half: Tensor, quarter: Tensor | None) -> Tensor:
@@ -312,10 +327,17 @@ class DetailDecoder(nn.Module):
         return self.out(torch.cat([x, prepared.to(x.dtype)], 1))  # type: ignore[no-any-return]  # as above
 
 
+def _inputs(config: STTNConfig) -> int:
+    """Channels of what the network sees of a frame."""
+    if config.judges:
+        return CHANNELS
+    return 4 if config.prefill else 3
+
+
 def _encoder(config: STTNConfig) -> nn.Sequential:
     c = config.channels
     layers: list[nn.Module] = [
-        nn.Conv2d(4 if config.prefill else 3, c // 4, 3, stride=2, padding=1),
+        nn.Conv2d(_inputs(config), c // 4, 3, stride=2, padding=1),
         leaky(),
         nn.Conv2d(c // 4, c // 4, 3, padding=1),
         leaky(),
