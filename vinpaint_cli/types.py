@@ -202,8 +202,9 @@ class Clip:
 
     frames: float32 ``(T, 3, h, w)`` RGB in [0, 1]; where a hole is 1 the values are arbitrary.
     holes: float32 ``(T, 1, h, w)``, 1 = fill, 0 = keep. Between them stands the share of a pixel that is
-    still to be filled after propagation: the caller mixes ``frames·(1 − holes) + fill·holes``. A method
-    treats a pixel as hidden where the share is 0.5 or more, and may look at the others.
+    still to be filled after propagation: the caller mixes ``frames·(1 − holes) + fill·holes``, unless the
+    method decides itself (``MethodSpec.mixes``). A method that mixes treats a pixel as hidden where the
+    share is 0.5 or more, and may look at the others.
     indices: frame numbers in the source, length T.
     """
 
@@ -237,7 +238,8 @@ class MethodSpec:
     ``reference_stride`` the spacing of reference frames (0 = none). ``bytes_per_pixel`` estimates peak
     memory per pixel of one window at float32. ``weights`` names the default entry of weights.toml; it is
     empty when the method has a network but no default, None when it has no network. ``fitted``: its
-    network is fitted to each clip before it is used, unless weights are given.
+    network is fitted to each clip before it is used, unless weights are given. ``mixes``: its fill is mixed
+    in by the share that is left of each pixel; else it stands wherever there is a hole.
     """
 
     name: str
@@ -253,6 +255,7 @@ class MethodSpec:
     bytes_per_pixel: float
     weights: str | None = None
     fitted: bool = False
+    mixes: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ def bring_in(
 
 
 def complete(method: Method, frames: Array, shares: Array, indices: Sequence[int]) -> None:
-    """Let the method fill what is left, mixed in by its share; changes ``frames`` in place.
+    """Let the method fill what is left, mixed in by its share unless it decides; changes ``frames`` in place.
 
     frames and shares as `bring_in` returns them; indices: the T frame numbers in the source.
     """
@@ -152,7 +152,8 @@ def complete(method: Method, frames: Array, shares: Array, indices: Sequence[int
     )
     filled = method.fill(clip).permute(0, 2, 3, 1).cpu().numpy()
     for frame, share, completion in zip(frames, shares, filled, strict=True):
-        frame += share[..., None] * (completion - frame)
+        weight = share if method.spec.mixes else (share > 0).astype(np.float32)
+        frame += weight[..., None] * (completion - frame)
 
 
 def _patch(index: int, roi: Box, box: Box, frame: Array, alpha: Plane, dtype: np.dtype[Any]) -> Patch:

@@ -52,6 +52,6 @@ def judge(evidence: Tensor, maps: Tensor) -> Tensor:
 
     Where nothing is to be filled it is what was there, whatever the maps say.
     """
-    mixture, shares, difference = evidence.split((3, 1, 3), 1)
+    mixture, shares, difference = evidence[:, :3], evidence[:, 3:4], evidence[:, 4:]
     say = (shares / OPEN).clamp_max(1.0)
     return mixture + say * (maps[:, :3] + maps[:, 3:] * difference)

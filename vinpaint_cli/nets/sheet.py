@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vinpaint_cli.nets.evidence import gather, judge
 from vinpaint_cli.nets.holes import HIDDEN, seen, smooth_start
 from vinpaint_cli.types import Clip
 
@@ -70,19 +71,20 @@ class Sheet:
         columns = mirror(inner[1], origin[1], size[0]).to(device)
         return cls(clip, inner, origin, rows, columns)
 
-    def shrink(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def shrink(self, indices: Sequence[int], hidden: float = HIDDEN) -> tuple[Tensor, Tensor]:
         """Frames ``(N, 3, H, W)`` in [0, 1], grey where hidden, and shares ``(N, 1, H, W)`` in [0, 1].
 
-        A pixel that any hidden pixel contributes to is hidden, so nothing of the hole leaks out.
+        A pixel that any hidden pixel contributes to is hidden, so nothing of the hole leaks out. Hidden are
+        pixels of a share of ``hidden`` or more.
         """
         shares = self.clip.holes[list(indices)].float()
-        hole = shares.ge(HIDDEN)
+        hole = shares.ge(hidden)
         frames = torch.where(hole, GREY, self.clip.frames[list(indices)].float())
         small_hole = resize(hole.float(), self.inner, "bilinear").gt(0)
         small = torch.where(small_hole, GREY, resize(frames, self.inner, "bilinear"))
         small_shares = resize(shares, self.inner, "bilinear").clamp(0.0, 1.0)
         return self._spread(small), self._spread(
-            torch.where(small_hole, small_shares.clamp_min(HIDDEN), small_shares)
+            torch.where(small_hole, small_shares.clamp_min(hidden), small_shares)
         )
 
     def holes(self, indices: Sequence[int]) -> Tensor:
@@ -106,6 +108,16 @@ class Sheet:
         frame = seen(self.clip.frames[index][None].float(), share, GREY)
         fill = smooth_start(frame * 2 - 1, share)[0]
         return ((fill + 1) / 2 + self._back(correction[None])).clamp(0.0, 1.0)
+
+    def judge(self, index: int, maps: Tensor) -> Tensor:
+        """A network's maps ``(4, H, W)`` applied to what was found in frame ``index``.
+
+        Returns ``(3, h, w)`` in [0, 1]. The colour to be added is in units of [0, 1]; see
+        :mod:`vinpaint_cli.nets.evidence`.
+        """
+        frames = self.clip.frames[index][None].float()
+        evidence = gather(frames, self.clip.holes[index][None].float())
+        return judge(evidence, self._back(maps[None])[None])[0].clamp(0.0, 1.0)
 
     def restore(self, index: int, picture: Tensor) -> Tensor:
         """Network picture ``(3, H, W)`` of frame ``index`` → ``(3, h, w)`` in [0, 1], the clip's size.

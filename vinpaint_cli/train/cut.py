@@ -72,7 +72,8 @@ def crop(
 def shrink_shares(shares: Bytes, size: tuple[int, int], hidden: float = 0.5) -> Bytes:
     """``(T, h, w)`` → another ``(height, width)``; what a hidden pixel contributes to stays hidden.
 
-    A pixel is hidden from a share of ``hidden`` (in [0, 1]) on. As the adapters of networks do it, so that training sees the borders that they make.
+    A pixel is hidden from a share of ``hidden`` (in [0, 1]) on. As the adapters of networks do it, so that
+    training sees the borders that they make.
     """
     mean = _scaled(shares[..., None], size)[..., 0]
     least = round(hidden * 255 + 0.5)

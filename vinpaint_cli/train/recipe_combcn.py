@@ -16,7 +16,7 @@ from vinpaint_cli.train import losses
 from vinpaint_cli.train.config import TrainConfig, weights_of
 from vinpaint_cli.train.cut import Batch
 from vinpaint_cli.train.recipe import Stage, split
-from vinpaint_cli.train.steps import Numbers, autocast, judged, move, unpack
+from vinpaint_cli.train.steps import Numbers, autocast, judged, move, shown_of, unpack
 
 VOLUME, JOINT = "volume", "joint"
 MULTIPLE = 8
@@ -104,7 +104,7 @@ class CombCNRecipe:
     def _joint(self, truth: Tensor, found: Tensor, shares: Tensor) -> dict[str, Tensor]:
         with autocast(self.config, self.device):
             filled, structure = self._fill(found, shares)
-        shown = losses.composite(found, filled.float(), shares)
+        shown = shown_of(found, filled.float(), shares, self.generator.config.judges)
         parts = {"frames": losses.hole_l1(shown, truth, shares)}
         if structure is not None:
             parts["volume"] = losses.hole_l1(structure.float(), *half_size(truth, shares))
@@ -118,7 +118,8 @@ class CombCNRecipe:
         truth, found, shares = unpack(batch)
         with autocast(self.config, self.device):
             filled, structure = network(found, shares)
-        numbers, picture = judged(truth, found, shares, filled.float())
+        judges = self.generator.config.judges
+        numbers, picture = judged(truth, found, shares, filled.float(), judges)
         if structure is not None:
             numbers["volume"] = float(losses.psnr(structure.float(), *half_size(truth, shares)).mean())
         return numbers, picture

@@ -58,8 +58,8 @@ def judged(
 ) -> tuple[Numbers, Tensor]:
     """PSNR of the hole in dB (``psnr``), that of the start (``start``: a smooth fill), and a picture.
 
-    Tensors ``(B, T, C, h, w)`` in [-1, 1]. ``judges``: the prediction is not mixed in by shares. The picture ``(3, B·h, 4·w)`` in [0, 1] shows the middle frame of
-    each clip: what was known, start, result, truth.
+    Tensors ``(B, T, C, h, w)`` in [-1, 1]. ``judges``: the prediction is not mixed in by shares. The picture
+    ``(3, B·h, 4·w)`` in [0, 1] shows the middle frame of each clip: what was known, start, result, truth.
     """
     shown = shown_of(found, predicted, shares, judges)
     start = losses.composite(found, start_of(found, shares), shares)

@@ -19,6 +19,8 @@ from vinpaint_cli.errors import UsageError
 from vinpaint_cli.methods.combcn.net import CombCN, CombCNConfig
 from vinpaint_cli.methods.combcn.spec import SPEC
 from vinpaint_cli.methods.loading import dtype_of, rebuild
+from vinpaint_cli.nets.evidence import NOTHING
+from vinpaint_cli.nets.holes import HIDDEN
 from vinpaint_cli.nets.sheet import Sheet, chunks
 from vinpaint_cli.plan.windows import plan_windows
 from vinpaint_cli.types import Clip, MethodSpec, Window
@@ -53,25 +55,26 @@ class CombCNMethod:
 
     @property
     def spec(self) -> MethodSpec:
-        """What the method can do; the size is that of the loaded network."""
-        return replace(SPEC, size=self.size)
+        """What the method can do; size and who mixes are the loaded network's."""
+        return replace(SPEC, size=self.size, mixes=not self.network.config.judges)
 
     def fill(self, clip: Clip) -> Tensor:
         """Float32 ``(T, 3, h, w)`` in [0, 1]: the network's values where ``holes`` > 0, else the clip's.
 
-        Values of hidden pixels (share 0.5 or more) are not read. Raises UsageError when float16 overflows.
+        Values of hidden pixels (share 0.5 or more; 0.97 for networks that judge) are not read. Raises
+        UsageError when float16 overflows.
         """
         result = clip.frames.to(torch.float32, copy=True)
         holes = (clip.holes.flatten(1) > 0).any(dim=1).tolist()
         with torch.no_grad():
             sheet = Sheet.within(clip, self.pixels, SPEC.multiple)
             for index, small in self._filled(sheet, holes):
-                picture = sheet.restore(index, small)
+                picture = (sheet.judge if self.network.config.judges else sheet.restore)(index, small)
                 result[index] = torch.where(clip.holes[index] > 0, picture, result[index])
         return result
 
     def _filled(self, sheet: Sheet, holes: Sequence[bool]) -> Iterator[tuple[int, Tensor]]:
-        """Each frame with a hole: ``(index, (3, H, W))``, in [0, 1] but for overshoots."""
+        """Each frame with a hole: ``(index, (3, H, W))`` in [0, 1] but for overshoots, or maps."""
         if self.network.config.parts == "frames":
             for index in (i for i, hole in enumerate(holes) if hole):
                 yield index, self._detail(sheet, index, None)
@@ -90,20 +93,23 @@ class CombCNMethod:
                 yield index, self._detail(sheet, index, sums.pop(index))
 
     def _prepared(self, sheet: Sheet, indices: Sequence[int]) -> Tensor:
-        """What the networks see of some frames, ``(N, 4, H, W)``."""
-        frames, shares = (part.to(self.device) for part in sheet.shrink(indices))
+        """What the networks see of some frames, ``(N, 4 or 7, H, W)``."""
+        hidden = NOTHING if self.network.config.judges else HIDDEN
+        frames, shares = (part.to(self.device) for part in sheet.shrink(indices, hidden))
         return self.network.prepare(frames * 2 - 1, shares).to(self.dtype)
 
     def _detail(self, sheet: Sheet, index: int, structure: Tensor | None) -> Tensor:
-        """The 2-D network's picture of a frame ``(3, H, W)``, on the clip's device."""
+        """The 2-D network's picture of a frame ``(3, H, W)`` or maps ``(4, H, W)``, on the clip's device."""
         # A third faster than the default layout on a CPU; convolutions hand it on to their results.
         prepared = self._prepared(sheet, [index]).to(memory_format=torch.channels_last)
         guidance = None if structure is None else structure[None].to(self.dtype)
         picture = self.network.detail(prepared, guidance)[0].float()
-        if self.network.config.prefill:
+        if self.network.config.prefill and not self.network.config.judges:
             picture = prepared[0, :3].float() + picture
         if not picture.isfinite().all():
             raise UsageError(f"these weights overflow in {self.dtype}; use --precision bf16 or fp32")
+        if self.network.config.judges:
+            return torch.cat([picture[:3] / 2, picture[3:]]).to(sheet.clip.frames.device)
         return ((picture + 1) / 2).to(sheet.clip.frames.device)
 
 

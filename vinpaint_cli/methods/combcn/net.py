@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vinpaint_cli.nets.blocks import Normalised, silence
+from vinpaint_cli.nets.evidence import CHANNELS, MAPS, gather, judge
 from vinpaint_cli.nets.holes import HIDDEN, composite, smooth_start
 
 PARTS = ("both", "volume", "frames")
@@ -93,8 +94,9 @@ class CombCNConfig:
     in proportion. ``parts``: ``both``, or ``volume`` (the 3DCN alone, enlarged) or ``frames`` (the 2-D
     network alone), as the paper compares them. ``prefill``: correct a smooth fill, and see shares instead
     of a mask; else holes hold the colour ``mean`` (RGB in [0, 1], the training data's). ``size``:
-    ``(width, height)``, of so many pixels at most is the picture the networks are given.
-    Raises ValueError for anything else.
+    ``(width, height)``, of so many pixels at most is the picture the networks are given. ``judges`` (with
+    ``prefill``): see what propagation found too, and decide how far to believe it
+    (:mod:`vinpaint_cli.nets.evidence`). Raises ValueError for anything else.
     """
 
     width: int = 64
@@ -103,12 +105,15 @@ class CombCNConfig:
     prefill: bool = False
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     size: tuple[int, int] = (432, 240)
+    judges: bool = False
 
     def __post_init__(self) -> None:
         if self.width < 2 or self.width % 2 or self.volume_width < 1:
             raise ValueError(f"widths {self.width} (even) and {self.volume_width} must be positive")
         if self.parts not in PARTS:
             raise ValueError(f"parts {self.parts!r} are not known; take {', '.join(PARTS)}")
+        if self.judges and not self.prefill:
+            raise ValueError(f"parts that judge need prefill too: {self}")
         if len(self.mean) != 3 or not all(0 <= value <= 1 for value in self.mean):
             raise ValueError(f"mean {self.mean} is not a colour in [0, 1]")
         if len(self.size) != 2 or min(self.size) < 8:
@@ -133,11 +138,11 @@ class CombCNConfig:
 
 
 class VolumeNet(nn.Module):
-    """The 3DCN. ``width``: channels of its first layer, 16 in the paper."""
+    """The 3DCN. ``width``: channels of its first layer, 16 in the paper; ``ends``: of input and output."""
 
-    def __init__(self, width: int = 16) -> None:
+    def __init__(self, width: int = 16, ends: tuple[int, int] = (4, 3)) -> None:
         super().__init__()
-        channels = _channels(VOLUME, width)
+        channels = _channels(VOLUME, width, ends)
         convs = [_volume_conv(*row) for row in _rows(VOLUME, channels, VOLUME_JOINS)]
         self.layers = nn.ModuleList(Normalised(conv, nn.BatchNorm3d) for conv in convs[:-1])
         self.last = convs[-1]
@@ -158,11 +163,11 @@ class VolumeNet(nn.Module):
 
 
 class FrameNet(nn.Module):
-    """The CombCN's 2-D network. ``width``: channels of its first layer, 64 in the paper."""
+    """The CombCN's 2-D network. ``width``: channels of its first layer, 64 in the paper; ``ends`` too."""
 
-    def __init__(self, width: int = 64, guided: bool = True) -> None:
+    def __init__(self, width: int = 64, guided: bool = True, ends: tuple[int, int] = (4, 3)) -> None:
         super().__init__()
-        channels = _channels(FRAMES, width)
+        channels = _channels(FRAMES, width, ends)
         convs = [_frame_conv(*row) for row in _rows(FRAMES, channels, FRAME_JOINS)]
         self.layers = nn.ModuleList(Normalised(conv, nn.BatchNorm2d) for conv in convs[:-1])
         self.last = convs[-1]
@@ -193,8 +198,9 @@ class CombCN(nn.Module):
         super().__init__()
         self.config = config or CombCNConfig()
         parts = self.config.parts
-        self.volume = VolumeNet(self.config.volume_width) if parts != "frames" else None
-        self.frames = FrameNet(self.config.width, parts == "both") if parts != "volume" else None
+        ends = (CHANNELS, MAPS) if self.config.judges else (4, 3)
+        self.volume = VolumeNet(self.config.volume_width, ends) if parts != "frames" else None
+        self.frames = FrameNet(self.config.width, parts == "both", ends) if parts != "volume" else None
         if self.config.prefill:
             for network in (self.volume, self.frames):
                 if network is not None:
@@ -203,8 +209,12 @@ class CombCN(nn.Module):
     def prepare(self, frames: Tensor, shares: Tensor) -> Tensor:
         """What the networks see ``(N, 4, H, W)``: RGB in [-1, 1] without holes, and where they were.
 
+        With ``judges`` it is the evidence ``(N, 7, H, W)``.
+
         frames: ``(N, 3, H, W)`` in [-1, 1], hidden pixels are not read; shares: ``(N, 1, H, W)`` in [0, 1].
         """
+        if self.config.judges:
+            return gather(frames, shares)
         if self.config.prefill:
             return torch.cat([smooth_start(frames, shares), shares], 1)
         hidden = shares >= HIDDEN
@@ -212,7 +222,7 @@ class CombCN(nn.Module):
         return torch.cat([torch.where(hidden, mean, frames), hidden.to(frames.dtype)], 1)
 
     def structure(self, prepared: Tensor) -> Tensor:
-        """The 3DCN's pictures of a window: prepared ``(B, T, 4, H, W)`` → ``(B, T, 3, H/2, W/2)``.
+        """The 3DCN's pictures of a window: prepared ``(B, T, 4 or 7, H, W)`` → ``(B, T, 3, H/2, W/2)``.
 
         In [-1, 1], not clipped; known pixels are put back.
         """
@@ -220,16 +230,19 @@ class CombCN(nn.Module):
             raise ValueError("this CombCN was built without its 3-D network")
         half = _halved(prepared)
         filled = self.volume(half.transpose(1, 2)).transpose(1, 2)
+        if self.config.judges:
+            return judge(half.flatten(0, 1), filled.flatten(0, 1)).view(*half.shape[:2], 3, *half.shape[3:])
         frames, shares = half[:, :, :3], half[:, :, 3:]
         if self.config.prefill:
             filled = frames + filled
         return composite(frames, filled, shares)
 
     def detail(self, prepared: Tensor, structure: Tensor | None) -> Tensor:
-        """The 2-D network's pictures: prepared ``(N, 4, H, W)``, structure ``(N, 3, H/2, W/2)``.
+        """The 2-D network's pictures: prepared ``(N, 4 or 7, H, W)``, structure ``(N, 3, H/2, W/2)``.
 
         Result ``(N, 3, H, W)`` in [-1, 1], not clipped; with ``prefill`` it is a correction, to be added
-        to the smooth fill. Without its 2-D network the structure is enlarged.
+        to the smooth fill, with ``judges`` maps ``(N, 4, H, W)``. Without its 2-D network the structure is
+        enlarged.
         """
         if self.frames is not None:
             return self.frames(prepared, structure)  # type: ignore[no-any-return]  # as above
@@ -237,7 +250,14 @@ class CombCN(nn.Module):
             raise ValueError("the 3-D network alone needs its own result to enlarge")
         size = prepared.shape[-2:]
         large = functional.interpolate(structure, size=size, mode="bilinear", align_corners=False)
-        return large - prepared[:, :3] if self.config.prefill else large
+        if not self.config.prefill:
+            return large
+        correction = large - prepared[:, :3]
+        return (
+            torch.cat([correction, torch.zeros_like(correction[:, :1])], 1)
+            if self.config.judges
+            else correction
+        )
 
     def forward(self, frames: Tensor, shares: Tensor) -> tuple[Tensor, Tensor | None]:
         """Frames ``(B, T, 3, H, W)`` in [-1, 1] and shares ``(B, T, 1, H, W)``, both multiples of 8.
@@ -249,7 +269,9 @@ class CombCN(nn.Module):
         if self.volume is not None:
             structure = self.structure(prepared.view(*frames.shape[:2], *prepared.shape[1:]))
         filled = self.detail(prepared, None if structure is None else structure.flatten(0, 1))
-        if self.config.prefill:
+        if self.config.judges:
+            filled = judge(prepared, filled)
+        elif self.config.prefill:
             filled = prepared[:, :3] + filled
         return filled.view_as(frames), structure
 
@@ -260,7 +282,11 @@ def half_size(frames: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _halved(prepared: Tensor) -> Tensor:
-    return torch.cat(half_size(prepared[:, :, :3], prepared[:, :, 3:]), 2)
+    frames, shares = half_size(prepared[:, :, :3], prepared[:, :, 3:4])
+    found = prepared[:, :, 4:]
+    return torch.cat(
+        [frames, shares, *([_pooled(found, functional.avg_pool2d)] if found.shape[2] else [])], 2
+    )
 
 
 def _pooled(x: Tensor, pool: Any) -> Tensor:
@@ -268,10 +294,10 @@ def _pooled(x: Tensor, pool: Any) -> Tensor:
     return y.view(*x.shape[:2], *y.shape[1:])
 
 
-def _channels(table: tuple[Layer, ...], width: int) -> list[int]:
+def _channels(table: tuple[Layer, ...], width: int, ends: tuple[int, int]) -> list[int]:
     """Channels of the input and of each layer's output, in proportion to the first layer's."""
     scaled = [layer.channels * width // table[0].channels for layer in table[:-1]]
-    return [4, *scaled, table[-1].channels]
+    return [ends[0], *scaled, ends[1]]
 
 
 def _rows(

@@ -5,12 +5,13 @@ network's picture is filled with its mirror image (hole and all). Windows follow
 procedure; their overlaps are blended by the planner's weights. Only what a later window needs is kept.
 
 A network built with ``prefill`` gives corrections of a smooth fill: they are enlarged, and added to a
-smooth fill of the clip at its own size, so that the hole's border stays as sharp as the clip.
+smooth fill of the clip at its own size, so that the hole's border stays as sharp as the clip. One that
+``judges`` gives maps, which are applied to what propagation found at the clip's own size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from vinpaint_cli.errors import UsageError, WeightsError
 from vinpaint_cli.methods.loading import dtype_of
 from vinpaint_cli.methods.sttn.net import STTN, STTNConfig
 from vinpaint_cli.methods.sttn.spec import SPEC
+from vinpaint_cli.nets.evidence import NOTHING
 from vinpaint_cli.nets.holes import HIDDEN
 from vinpaint_cli.nets.sheet import Sheet, chunks
 from vinpaint_cli.plan.windows import plan_windows
@@ -61,15 +63,15 @@ class STTNMethod:
 
     @property
     def spec(self) -> MethodSpec:
-        """What the method can do; the size is that of the loaded network."""
-        return replace(SPEC, size=self.network.config.size)
+        """What the method can do; size and who mixes are the loaded network's."""
+        return replace(SPEC, size=self.network.config.size, mixes=not self.network.config.judges)
 
     def fill(self, clip: Clip) -> Tensor:
         """Float32 ``(T, 3, h, w)`` in [0, 1]: the network's values where ``holes`` > 0, else the clip's.
 
-        Values of hidden pixels (share 0.5 or more) are not read. Frames without any (with ``prefill``:
-        without a hole) cost nothing unless a window that fills another frame looks at them. Raises
-        UsageError when float16 overflows.
+        Values of hidden pixels (share 0.5 or more; 0.97 for a network that judges) are not read. Frames
+        without any (with ``prefill``: without a hole) cost nothing unless a window that fills another frame
+        looks at them. Raises UsageError when float16 overflows.
         """
         result = clip.frames.to(torch.float32, copy=True)
         prefill = self.network.config.prefill
@@ -78,10 +80,17 @@ class STTNMethod:
         windows = [w for w in self._windows(len(holes)) if any(holes[i] for i in w.frames)]
         with torch.no_grad():
             sheet = Sheet.fitted(clip, self.network.config.size)
+            lay = self._layer(sheet)
             for index, small in self._filled(sheet, windows, holes):
-                picture = sheet.correct(index, small) if prefill else sheet.enlarge(index, small)
+                picture = lay(index, small)
                 result[index] = torch.where(clip.holes[index] > 0, picture, result[index])
         return result
+
+    def _layer(self, sheet: Sheet) -> Callable[[int, Tensor], Tensor]:
+        """What makes a picture of the clip's size of what the network gives."""
+        if self.network.config.judges:
+            return sheet.judge
+        return sheet.correct if self.network.config.prefill else sheet.enlarge
 
     def _windows(self, frames: int) -> tuple[Window, ...]:
         return plan_windows(
@@ -97,7 +106,7 @@ class STTNMethod:
     ) -> Iterator[tuple[int, Tensor]]:
         """Each frame with a hole, once complete: ``(index, (3, H, W) at network size)``.
 
-        Pictures in [0, 1], or with ``prefill`` corrections in units of that range.
+        Pictures in [0, 1], or with ``prefill`` corrections in units of that range, or maps.
         """
         last = {i: n for n, window in enumerate(windows) for i in (*window.frames, *window.references)}
         seen: dict[int, _Seen] = {}
@@ -123,8 +132,9 @@ class STTNMethod:
                 seen[index] = _Seen(features.clone(), kept)
 
     def _prepared(self, sheet: Sheet, indices: Sequence[int]) -> Tensor:
-        """What the network encodes of some frames, ``(N, 3 or 4, H, W)``."""
-        frames, shares = (part.to(self.device) for part in sheet.shrink(indices))
+        """What the network encodes of some frames, ``(N, 3, 4 or 7, H, W)``."""
+        hidden = NOTHING if self.network.config.judges else HIDDEN
+        frames, shares = (part.to(self.device) for part in sheet.shrink(indices, hidden))
         prepared = self.network.prepare(frames * 2 - 1, shares)
         return prepared.to(self.dtype).to(memory_format=torch.channels_last)
 
@@ -147,8 +157,13 @@ class STTNMethod:
             self._check_finite(decoded)
             for place, picture in zip(some, decoded, strict=True):
                 index = wanted[place]
-                picture = picture / 2 if prefill else (picture + 1) / 2
-                yield index, picture * window.weights[index - window.frames.start]
+                yield index, self._in_unit_range(picture) * window.weights[index - window.frames.start]
+
+    def _in_unit_range(self, decoded: Tensor) -> Tensor:
+        """What the network gives, in units of [0, 1]; how much more to believe has no unit."""
+        if not self.network.config.prefill:
+            return (decoded + 1) / 2
+        return torch.cat([decoded[:3] / 2, decoded[3:]])
 
     def _check_finite(self, decoded: Tensor) -> None:
         if not decoded.isfinite().all():

@@ -233,7 +233,7 @@ class STTN(nn.Module):
         return torch.cat([smooth_fill(frames, (1 - 2 * shares).clamp_min(0)), shares], 1)
 
     def encode(self, prepared: Tensor) -> Tensor:
-        """Result of :meth:`prepare` ``(N, 3, 4 or 7, H, W)`` → features ``(N, C, H/reduction, W/reduction)``."""
+        """Result of :meth:`prepare` → features ``(N, C, H/reduction, W/reduction)``."""
         return self.encoder(prepared)  # type: ignore[no-any-return]  # nn.Module.__call__ is typed Any
 
     def infill(self, features: Tensor, holes: Tensor | None = None, keep: int | None = None) -> Tensor:
