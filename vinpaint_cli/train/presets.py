@@ -72,7 +72,7 @@ COMBCN_SMALL: Preset = {
 """Half as wide as the paper's, on a smooth fill; small enough to travel in the package."""
 
 COMBCN_TINY: Preset = {
-    "network": {"width": 24, "volume_width": 8, "prefill": True, "judges": True, "size": [144, 80]},
+    "network": {"width": 16, "volume_width": 8, "prefill": True, "judges": True, "size": [144, 80]},
     "data": {"size": [144, 80], "batch": 4, "frames": [6], "consecutive": True, **SHORT_OF_STEPS},
     "train": {"steps": 60_000, "rate": 6e-4, "warmup": 200, "betas": [0.9, 0.99], "stages": [0.25]},
     "losses": {"volume": 0.5, "frames": 0.5, "error": 0.5},
