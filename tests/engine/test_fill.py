@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +29,13 @@ ROI = Box(8, 8, 56, 40)
 class Paints:
     """A method that fills with one value."""
 
-    def __init__(self, value: float) -> None:
-        self.value = value
+    def __init__(self, value: float, mixes: bool = True) -> None:
+        self.value, self.mixes = value, mixes
         self.seen: list[tuple[int, ...]] = []
 
     @property
     def spec(self) -> MethodSpec:
-        return SPEC
+        return replace(SPEC, mixes=self.mixes)
 
     def fill(self, clip: Clip) -> torch.Tensor:
         self.seen.append(clip.indices)
@@ -58,6 +59,15 @@ def test_a_pixel_is_mixed_by_its_share() -> None:
     assert frames[0, 0, 0, 0] == pytest.approx(0.2)
     assert frames[0, 1, 1, 0] == pytest.approx(0.7 * 0.2 + 0.3 * 0.7)
     assert frames[0, 2, 2, 0] == pytest.approx(0.7)
+
+
+def test_what_does_not_mix_stands_wherever_there_is_a_hole() -> None:
+    frames = np.full((1, 4, 4, 3), 0.2, np.float32)
+    shares = np.zeros((1, 4, 4), np.float32)
+    shares[0, 1, 1] = 0.3
+    complete(Paints(0.7, mixes=False), frames, shares, [0])
+    assert frames[0, 0, 0, 0] == pytest.approx(0.2)
+    assert frames[0, 1, 1, 0] == pytest.approx(0.7)
 
 
 def test_patches_are_those_of_the_core_and_its_joins(clip: Callable[..., Path]) -> None:

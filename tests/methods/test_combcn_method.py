@@ -82,12 +82,15 @@ def test_large_pictures_are_worked_on_small(
 
 
 @pytest.mark.parametrize("parts", ["both", "volume", "frames"])
-@pytest.mark.parametrize("prefill", [False, True])
-def test_every_variant_fills(tmp_path: Path, parts: str, prefill: bool) -> None:
-    config = replace(small.CONFIG, parts=parts, prefill=prefill)
+@pytest.mark.parametrize(("prefill", "judges"), [(False, False), (True, False), (True, True)])
+def test_every_variant_fills(tmp_path: Path, parts: str, prefill: bool, judges: bool) -> None:
+    config = replace(small.CONFIG, parts=parts, prefill=prefill, judges=judges)
     save_checkpoint(tmp_path / "w.safetensors", small.network(config), {"config": config.to_dict()})
     method = CombCNMethod(tmp_path / "w.safetensors")
     clip = clip_of(3, 32, 48)
+    assert method.spec.mixes is not judges
+    if judges:
+        clip.holes.mul_(torch.rand(clip.holes.shape, generator=torch.Generator().manual_seed(1)))
     with torch.no_grad():
         expected, _ = method.network(clip.frames[None] * 2 - 1, clip.holes[None])
     expected = torch.where(clip.holes > 0, ((expected[0] + 1) / 2).clamp(0, 1), clip.frames)

@@ -14,6 +14,7 @@ from torch import Tensor
 from vinpaint_cli.errors import UsageError, WeightsError
 from vinpaint_cli.methods.flow_recurrent.method import FlowRecurrentMethod, on_tensors, runs
 from vinpaint_cli.methods.flow_recurrent.stream import Stream, View, lost_flow, robust_flow
+from vinpaint_cli.nets.evidence import gather, judge
 from vinpaint_cli.types import Clip
 from vinpaint_cli.weights.state import save_checkpoint
 
@@ -177,6 +178,23 @@ def test_large_pictures_are_worked_on_small(make: Make, monkeypatch: pytest.Monk
     )
     assert method.fill(clip_of(2, 96, 128)).shape == (2, 3, 96, 128)
     assert set(sizes) == {(24, 32)}
+
+
+def test_networks_that_judge_give_the_maps_of_what_they_show(make: Make) -> None:
+    method = make(prefill=True, residual="inpainted", judges=True)
+    clip = clip_of(4, 32, 48)
+    clip.holes.mul_(torch.rand(clip.holes.shape, generator=torch.Generator().manual_seed(1)))
+    method.stream.reset()
+    for t in range(4):
+        frames, shares = clip.frames[t : t + 1], clip.holes[t : t + 1]
+        shown = method.stream.push(frames, shares)
+        assert method.stream.maps is not None
+        again = judge(gather(frames, shares), method.stream.maps)
+        assert torch.allclose(again, shown, atol=1e-4)
+        assert (method.stream.maps[:, 3].abs().max() > 0) == (t > 0)
+    filled = method.fill(clip)
+    expected = torch.where(clip.holes[3:] > 0, shown.clamp(0, 1), clip.frames[3:])
+    assert torch.allclose(filled[3:], expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(32, 48), (19, 70)])

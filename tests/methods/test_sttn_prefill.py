@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,37 @@ def test_gradients_reach_every_parameter() -> None:
     net(clip.frames[None], clip.holes[None]).square().mean().backward()
     silent = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert [n for n in silent if not n.endswith("key_embedding.bias")] == []
+
+
+JUDGE = replace(CONFIG, judges=True)
+
+
+def test_one_that_judges_is_the_networks_forward_and_mixes_itself(tmp_path: Path) -> None:
+    clip = clip_of(4, 32, 48)
+    net = network(JUDGE)
+    expected = (net(clip.frames[None] * 2 - 1, clip.holes[None])[0] + 1) / 2
+    judging = method(tmp_path, net)
+    assert not judging.spec.mixes
+    filled = judging.fill(clip)
+    assert torch.allclose(filled, torch.where(clip.holes > 0, expected.clamp(0, 1), clip.frames), atol=1e-5)
+    assert method(tmp_path, network()).spec.mixes
+
+
+def test_one_that_judges_sees_what_was_half_found_but_not_what_was_not(tmp_path: Path) -> None:
+    clip = clip_of(3, 50, 70)
+    judging = method(tmp_path, network(JUDGE))
+    filled = judging.fill(clip)
+    hidden = clip.holes >= 0.97
+    hidden[:, :, 20, 20] = True
+    holes = torch.where(hidden, 1.0, clip.holes)
+    whole = Clip(clip.frames, holes, clip.indices)
+    spoilt = Clip(torch.where(hidden, torch.nan, clip.frames), holes, clip.indices)
+    assert torch.equal(judging.fill(spoilt), judging.fill(whole))
+    half = (clip.holes > 0.5) & (clip.holes < 0.97)
+    other = Clip(torch.where(half, 1 - clip.frames, clip.frames), clip.holes, clip.indices)
+    assert (judging.fill(other) - filled)[half.expand_as(filled)].abs().mean() > 0.02
+
+
+def test_judging_needs_a_fill_to_start_from() -> None:
+    with pytest.raises(ValueError, match="needs prefill"):
+        STTNConfig(judges=True)

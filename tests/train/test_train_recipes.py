@@ -30,6 +30,7 @@ from vinpaint_cli.types import Clip
 from vinpaint_cli.weights.state import load_checkpoint
 
 NEW = ("combcn", "flow-recurrent")
+BOTH_WAYS = [*NEW, "combcn judges", "flow-recurrent judges"]
 CPU = torch.device("cpu")
 NETWORKS: dict[str, dict[str, Any]] = {
     "combcn": {"width": 4, "volume_width": 2, "prefill": True},
@@ -53,6 +54,10 @@ def empty_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def config_of(method: str, steps: int = 10, **network: Any) -> TrainConfig:
+    """``method`` may have `` judges`` after it."""
+    method, _, judges = method.partition(" ")
+    if judges:
+        network |= {"judges": True} | ({"residual": "inpainted"} if method == "flow-recurrent" else {})
     return TrainConfig.from_dict(
         {
             "network": NETWORKS[method] | network,
@@ -123,10 +128,10 @@ def test_a_stage_moves_its_own_networks(
     assert [moved_by(stage.name) for stage in recipe.stages] == [first, second]
 
 
-@pytest.mark.parametrize("method", NEW)
+@pytest.mark.parametrize("method", BOTH_WAYS)
 def test_one_batch_can_be_learnt_by_heart(method: str, pack: Pack) -> None:
     torch.manual_seed(0)
-    recipe = recipe_of(method)(config_of(method), CPU)
+    recipe = recipe_of(method.split()[0])(config_of(method), CPU)
     batch = Draws([pack], recipe.config.data, 1)[3]
     for stage in recipe.stages:
         numbers = [recipe.step(batch, number, stage.name) for number in range(15)]
@@ -137,14 +142,15 @@ def test_one_batch_can_be_learnt_by_heart(method: str, pack: Pack) -> None:
     assert picture.shape == (3, 2 * 32, 4 * 48)
 
 
-@pytest.mark.parametrize("method", NEW)
-def test_what_is_exported_fills_as_what_was_trained(method: str, pack: Pack, tmp_path: Path) -> None:
-    sit(config_of(method, 4), method, pack, tmp_path / "run")
+@pytest.mark.parametrize("named", BOTH_WAYS)
+def test_what_is_exported_fills_as_what_was_trained(named: str, pack: Pack, tmp_path: Path) -> None:
+    method = named.split()[0]
+    sit(config_of(named, 4), method, pack, tmp_path / "run")
     state = checkpoint.read(tmp_path / "run")
     path = export(tmp_path / "run", tmp_path / "w.safetensors", "Apache-2.0")
     told = load_checkpoint(path)
     assert all(t.dtype == torch.float16 for t in told.tensors.values() if t.is_floating_point())
-    assert TrainConfig.from_dict(told.metadata["training"]) == config_of(method, 4)
+    assert TrainConfig.from_dict(told.metadata["training"]) == config_of(named, 4)
     method_of_file = load_method(method, weights=path)
     network = recipe_of(method).build(state["network"])
     network.load_state_dict(state["ema"])
@@ -152,6 +158,7 @@ def test_what_is_exported_fills_as_what_was_trained(method: str, pack: Pack, tmp
     assert same(dict(method_of_file.network.state_dict()), rounded)
     clip = Clip(torch.rand(3, 3, 32, 48), torch.zeros(3, 1, 32, 48), (0, 1, 2))
     clip.holes[..., 8:20, 8:20] = 1
+    assert method_of_file.spec.mixes is (named == method)
     filled = method_of_file.fill(clip)
     method_of_file.network.load_state_dict(network.state_dict())
     assert float((method_of_file.fill(clip) - filled).abs().max()) < 0.01

@@ -114,6 +114,7 @@ the residual is added to what H_s made of the frame, from which an untrained net
 RECURRENT_TINY: Preset = {
     "network": {
         **RECURRENT_SMALL["network"],
+        "judges": True,
         "width": 16,
         "inpainter": [32, 64, 96, 128],
         "completer": [16, 32, 48, 64],

@@ -29,7 +29,7 @@ from vinpaint_cli.train.config import TrainConfig, weights_of
 from vinpaint_cli.train.cut import Batch
 from vinpaint_cli.train.perceptual import Features, open_features, perceptual, style
 from vinpaint_cli.train.recipe import Stage, split
-from vinpaint_cli.train.steps import Numbers, autocast, judged, move, unpack
+from vinpaint_cli.train.steps import Numbers, autocast, judged, move, shown_of, unpack
 
 FRAMES, SEQUENCES = "frames", "sequences"
 MULTIPLE = 8
@@ -156,9 +156,10 @@ class FlowRecurrentRecipe:
 
     def _frame_losses(self, truth: Tensor, found: Tensor, shares: Tensor) -> dict[str, Tensor]:
         with autocast(self.config, self.device):
-            raw = self.generator.inpainter(found.flatten(0, 1), shares.flatten(0, 1))
-        raw = raw.float().view_as(truth)
-        shown = losses.composite(found, raw, shares)
+            pictures = self.generator.propose(found.flatten(0, 1), shares.flatten(0, 1))
+        inpainted, raw = (picture.view_as(truth) for picture in pictures)
+        judges = self.generator.config.judges
+        shown = shown_of(found, inpainted if judges else raw, shares, judges)
         parts = {
             "hole": losses.hole_l1(shown, truth, shares),
             "valid": losses.valid_l1(raw, truth, shares),
@@ -198,7 +199,7 @@ class FlowRecurrentRecipe:
             wanted.append(self.estimate(luma(c.frames), luma(d.frames)))
         back, ahead = (flow.view(len(truth), -1, *flow.shape[1:]) for flow in flows)
         outputs = self._unroll(self.generator, view, back)
-        shown = losses.composite(found, outputs, shares)
+        shown = shown_of(found, outputs, shares, self.generator.config.judges)
         parts = {
             "data": losses.hole_l1(shown, truth, shares),
             "short": temporal.short_term(shown, shares, back),
@@ -249,8 +250,9 @@ class FlowRecurrentRecipe:
                     back = robust_flow(network, here, there, self.estimate)
             outputs = self._unroll(network, view, back.view(len(truth), -1, *back.shape[1:]))
         truth, found = truth * 2 - 1, found * 2 - 1
-        alone, _ = judged(truth, found, shares, view.inpainted * 2 - 1)
-        numbers, picture = judged(truth, found, shares, outputs * 2 - 1)
+        judges = network.config.judges
+        alone, _ = judged(truth, found, shares, view.inpainted * 2 - 1, judges)
+        numbers, picture = judged(truth, found, shares, outputs * 2 - 1, judges)
         return {**numbers, "alone": alone["psnr"]}, picture
 
 

@@ -21,7 +21,9 @@ class FlowRecurrentConfig:
     ``inpainted`` frames (branch P) or of the ``corrupted`` ones (branch I) alone. ``align``: the previous
     output is moved along it before it enters H_t. ``residual``: added to the ``previous`` output or to the
     ``inpainted`` frame. ``recurrent`` False is H_s alone. ``size``: ``(width, height)``, of so many pixels
-    at most is the picture the networks are given. Raises ValueError for anything else.
+    at most is the picture the networks are given. ``judges`` (with ``prefill`` and residuals on the
+    ``inpainted`` frame): H_t sees what propagation found too, and decides how far to believe it
+    (:mod:`vinpaint_cli.nets.evidence`). Raises ValueError for anything else.
     """
 
     width: int = 32
@@ -35,6 +37,7 @@ class FlowRecurrentConfig:
     residual: str = "previous"
     recurrent: bool = True
     size: tuple[int, int] = (432, 240)
+    judges: bool = False
 
     def __post_init__(self) -> None:
         counts = (self.width, self.blocks, *self.inpainter, *self.completer, *self.blender)
@@ -44,6 +47,8 @@ class FlowRecurrentConfig:
             raise ValueError(f"flow {self.flow!r} is not known; take {', '.join(FLOWS)}")
         if self.residual not in RESIDUALS:
             raise ValueError(f"residual {self.residual!r} is not known; take {', '.join(RESIDUALS)}")
+        if self.judges and not (self.prefill and self.residual == "inpainted"):
+            raise ValueError("a network that judges needs prefill, and the residual on the inpainted frame")
         if len(self.size) != 2 or min(self.size) < 8:
             raise ValueError(f"size {self.size} is not a width and a height of 8 pixels or more")
 

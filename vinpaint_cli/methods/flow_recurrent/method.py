@@ -24,6 +24,8 @@ from vinpaint_cli.methods.flow_recurrent.net import FlowRecurrent
 from vinpaint_cli.methods.flow_recurrent.spec import SPEC
 from vinpaint_cli.methods.flow_recurrent.stream import Estimator, Stream
 from vinpaint_cli.methods.loading import dtype_of, rebuild
+from vinpaint_cli.nets.evidence import NOTHING
+from vinpaint_cli.nets.holes import HIDDEN
 from vinpaint_cli.nets.sheet import Sheet
 from vinpaint_cli.ops.flow import DisFlow, FlowEstimator
 from vinpaint_cli.types import Clip, MethodSpec
@@ -61,35 +63,37 @@ class FlowRecurrentMethod:
 
     @property
     def spec(self) -> MethodSpec:
-        """What the method can do; the size is that of the loaded network."""
-        return replace(SPEC, size=self.size)
+        """What the method can do; size and who mixes are the loaded network's."""
+        return replace(SPEC, size=self.size, mixes=not self.network.config.judges)
 
     def fill(self, clip: Clip) -> Tensor:
         """Float32 ``(T, 3, h, w)`` in [0, 1]: the network's values where ``holes`` > 0, else the clip's.
 
-        Values of hidden pixels (share 0.5 or more) are not read. Frames before the first and after the
-        last that has a hole cost nothing. Raises UsageError when float16 overflows.
+        Values of hidden pixels (share 0.5 or more; 0.97 for networks that judge) are not read. Frames before
+        the first and after the last that has a hole cost nothing. Raises UsageError when float16 overflows.
         """
         result = clip.frames.to(torch.float32, copy=True)
         holes = (clip.holes.flatten(1) > 0).any(dim=1).tolist()
         with torch.no_grad():
             sheet = Sheet.within(clip, self.pixels, SPEC.multiple)
             for index, small in self._filled(sheet, holes):
-                picture = sheet.restore(index, small)
+                picture = (sheet.judge if self.network.config.judges else sheet.restore)(index, small)
                 result[index] = torch.where(clip.holes[index] > 0, picture, result[index])
         self.stream.reset()
         return result
 
     def _filled(self, sheet: Sheet, holes: Sequence[bool]) -> Iterator[tuple[int, Tensor]]:
-        """Each frame with a hole: ``(index, (3, H, W))``, in [0, 1] but for overshoots."""
+        """Each frame with a hole: ``(index, (3, H, W))`` in [0, 1] but for overshoots, or maps."""
+        hidden = NOTHING if self.network.config.judges else HIDDEN
         for run in runs(sheet.clip.indices, holes):
             self.stream.reset()
             for index in run:
-                frames, shares = (part.to(self.device) for part in sheet.shrink([index]))
+                frames, shares = (part.to(self.device) for part in sheet.shrink([index], hidden))
                 picture = self.stream.push(frames, shares)[0]
                 if not picture.isfinite().all():
                     raise UsageError(f"these weights overflow in {self.dtype}; use --precision bf16 or fp32")
                 if holes[index]:
+                    picture = picture if self.stream.maps is None else self.stream.maps[0]
                     yield index, picture.to(sheet.clip.frames.device)
 
 

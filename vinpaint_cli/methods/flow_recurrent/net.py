@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from vinpaint_cli.methods.flow_recurrent.config import FlowRecurrentConfig
 from vinpaint_cli.nets.blocks import leaky, silence
+from vinpaint_cli.nets.evidence import CHANNELS, MAPS, gather, judge
 from vinpaint_cli.nets.flow import lands_inside, warp
 from vinpaint_cli.nets.holes import HIDDEN, composite, smooth_start
 from vinpaint_cli.nets.partial import PartialUNet
@@ -99,14 +100,14 @@ class TemporalRecurrent(nn.Module):
     """H_t: two streams, residual blocks and a ConvLSTM at a quarter of the size, and back.
 
     As in Lai et al. (ECCV 2018), but half as wide and without skips: with the default arguments exactly
-    the paper's 2 947 011 weights.
+    the paper's 2 947 011 weights. ``extra`` channels may come with P_t, and ``given`` leave.
     """
 
-    def __init__(self, width: int = 32, blocks: int = 5) -> None:
+    def __init__(self, width: int = 32, blocks: int = 5, extra: int = 0, given: int = 3) -> None:
         super().__init__()
         wide = 4 * width
         self.before = _stream(width)
-        self.inpainted = _stream(width)
+        self.inpainted = _stream(width, 3 + extra)
         self.merge = nn.Sequential(_conv(wide, wide, 3, 2), leaky())
         self.blocks = nn.ModuleList(_residual(wide) for _ in range(blocks))
         self.memory = ConvLSTM(wide, wide)
@@ -118,10 +119,13 @@ class TemporalRecurrent(nn.Module):
             _conv(2 * width, width, 3),
             leaky(),
         )
-        self.last = _conv(width, 3, 7)
+        self.last = _conv(width, given, 7)
 
     def forward(self, before: Tensor, inpainted: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """O_{t−1} and P_t ``(N, 3, h, w)``, multiples of 4 from 8 on → residual in [−1, 1] and the state."""
+        """O_{t−1} and P_t ``(N, 3, h, w)``, multiples of 4 from 8 on → residual in [−1, 1] and the state.
+
+        P_t has its extra channels with it.
+        """
         x = self.merge(torch.cat([self.before(before), self.inpainted(inpainted)], 1))
         for block in self.blocks:
             x = x + block(x)
@@ -138,14 +142,24 @@ class FlowRecurrent(nn.Module):
         self.inpainter = FrameInpainter(self.config.inpainter, self.config.prefill)
         self.completer = FlowCompleter(self.config.completer, self.config.prefill)
         self.blender = FlowBlender(self.config.blender)
-        self.temporal = TemporalRecurrent(self.config.width, self.config.blocks)
+        ends = (CHANNELS - 3, MAPS) if self.config.judges else (0, 3)
+        self.temporal = TemporalRecurrent(self.config.width, self.config.blocks, *ends)
         if self.config.prefill:
             silence(self.temporal.last)
 
     def inpaint(self, frames: Tensor, shares: Tensor) -> Tensor:
         """P: frames ``(N, 3, h, w)`` and shares ``(N, 1, h, w)``, each alone; float32."""
-        filled: Tensor = self.inpainter(*self._cast(frames, shares))
-        return composite(frames, filled.float(), shares)
+        return self.propose(frames, shares)[0]
+
+    def propose(self, frames: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+        """P, and H_s's own picture, which is not mixed with anything; float32 ``(N, 3, h, w)`` each."""
+        if not self.config.judges:
+            filled = self.inpainter(*self._cast(frames, shares)).float()
+            return composite(frames, filled, shares), filled
+        mixture = gather(frames, shares)[:, :3]
+        known = (shares < HIDDEN).to(frames.dtype)
+        correction = self.inpainter.net(*self._cast(frames, known)).float()
+        return mixture + shares * correction, mixture + correction
 
     def robust(self, inpainted: Tensor, corrupted: Tensor, lost: Tensor) -> Tensor:
         """Robust flow (Eq. 1) from that of the frames as inpainted and as they are, ``(N, 2, h, w)`` each.
@@ -169,9 +183,22 @@ class FlowRecurrent(nn.Module):
 
         Known pixels are put back into O_t; it is not clipped.
         """
+        if self.config.judges:
+            output, _, state = self.judge(before, frames, shares, inpainted, state)
+            return output, state
         residual, state = self.temporal(*self._cast(before, inpainted), state)
         base = before if self.config.residual == "previous" else inpainted
         return composite(frames, base + residual.float(), shares), state
+
+    def judge(
+        self, before: Tensor, frames: Tensor, shares: Tensor, inpainted: Tensor, state: State | None
+    ) -> tuple[Tensor, Tensor, State]:
+        """The same for networks that judge; between output and state stand H_t's maps ``(N, 4, h, w)``."""
+        evidence = gather(frames, shares)
+        evidence[:, :3] = inpainted
+        maps, state = self.temporal(*self._cast(before, evidence), state)
+        maps = maps.float()
+        return judge(evidence, maps), maps, state
 
     def _cast(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         dtype = next(self.parameters()).dtype
@@ -203,8 +230,8 @@ def _conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> 
     return nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, padding_mode="reflect")
 
 
-def _stream(width: int) -> nn.Sequential:
-    return nn.Sequential(_conv(3, width, 7), leaky(), _conv(width, 2 * width, 3, 2), leaky())
+def _stream(width: int, seen: int = 3) -> nn.Sequential:
+    return nn.Sequential(_conv(seen, width, 7), leaky(), _conv(width, 2 * width, 3, 2), leaky())
 
 
 def _residual(channels: int) -> nn.Sequential:

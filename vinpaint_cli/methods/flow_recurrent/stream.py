@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from vinpaint_cli.methods.flow_recurrent.net import FlowRecurrent, moved
+from vinpaint_cli.nets.evidence import MAPS, OPEN, gather
 from vinpaint_cli.nets.flow import grow, luma, warp
 from vinpaint_cli.nets.holes import HIDDEN, smooth_start
 from vinpaint_cli.nets.recurrent import State
@@ -57,7 +59,11 @@ def lost_flow(here: Tensor, there: Tensor, flow: Tensor) -> Tensor:
 
 
 class Stream:
-    """A clip without a cut, frame by frame; its memory is one frame and the state of the ConvLSTM."""
+    """A clip without a cut, frame by frame; its memory is one frame and the state of the ConvLSTM.
+
+    ``maps`` ``(1, 4, h, w)``, of networks that judge: what they did to the evidence of the last frame
+    (:func:`vinpaint_cli.nets.evidence.judge`).
+    """
 
     def __init__(self, network: FlowRecurrent, estimate: Estimator) -> None:
         self.network, self.estimate = network, estimate
@@ -65,6 +71,7 @@ class Stream:
 
     def reset(self) -> None:
         """Forget what came before, as at a cut."""
+        self.maps: Tensor | None = None
         self._last: tuple[View, Tensor] | None = None
         self._state: State | None = None
 
@@ -75,11 +82,25 @@ class Stream:
         """
         view = View(frames, shares, self.network.inpaint(frames, shares))
         output = view.inpainted
+        self.maps = _maps_of(view) if self.network.config.judges else None
         if self._last is not None and self.network.config.recurrent:
             there, before = self._last
             if self.network.config.align:
                 flow = robust_flow(self.network, view, there, self.estimate)
                 before = moved(before, view.inpainted, flow)
-            output, self._state = self.network.advance(before, frames, shares, view.inpainted, self._state)
+            known = before, frames, shares, view.inpainted, self._state
+            if self.maps is not None:
+                output, maps, self._state = self.network.judge(*known)
+                self.maps = self.maps + maps
+            else:
+                output, self._state = self.network.advance(*known)
         self._last = view, output
         return output
+
+
+def _maps_of(view: View) -> Tensor:
+    """Maps ``(N, 4, h, w)`` that make of the evidence what H_s made of the frame."""
+    say = (view.shares / OPEN).clamp_max(1.0)
+    added = (view.inpainted - gather(view.frames, view.shares)[:, :3]) / say.clamp_min(1e-6)
+    nothing = added.new_zeros(len(added), MAPS - 3, *added.shape[-2:])
+    return torch.cat([torch.where(say > 0, added, 0.0), nothing], 1)

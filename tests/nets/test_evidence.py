@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vinpaint_cli.nets.evidence import CHANNELS, MAPS, NOTHING, OPEN, gather, judge
+from vinpaint_cli.nets.smooth import smooth_fill
+
+
+def scene() -> tuple[Tensor, Tensor]:
+    """A picture whose upper part of the hole was found well, the middle half, the lower not at all."""
+    generator = torch.Generator().manual_seed(5)
+    frames = torch.rand(1, 3, 32, 48, generator=generator)
+    shares = torch.zeros(1, 1, 32, 48)
+    for rows, share in ((slice(8, 12), 0.03), (slice(12, 18), 0.6), (slice(18, 24), 1.0)):
+        shares[..., rows, 16:32] = share
+    return frames, shares
+
+
+def test_what_is_known_stays_whatever_the_maps_say() -> None:
+    frames, shares = scene()
+    evidence = gather(frames, shares)
+    assert evidence.shape == (1, CHANNELS, 32, 48)
+    loud = judge(evidence, torch.full((1, MAPS, 32, 48), 9.0))
+    known = (shares == 0).expand_as(frames)
+    assert torch.equal(loud[known], frames[known])
+    assert (loud - frames).abs()[~known].min() > 0.1
+
+
+def test_nothing_is_read_where_nothing_was_found() -> None:
+    frames, shares = scene()
+    spoilt = torch.where(shares >= NOTHING, torch.nan, frames)
+    assert torch.equal(gather(spoilt, shares), gather(frames, shares))
+
+
+def test_without_maps_the_share_mixes() -> None:
+    frames, shares = scene()
+    mixture = judge(gather(frames, shares), torch.zeros(1, MAPS, 32, 48))
+    half = gather(frames, shares)[..., 12:18, 16:32]
+    fill = (mixture[..., 12:18, 16:32] - 0.4 * frames[..., 12:18, 16:32]) / 0.6
+    assert fill.std() < 0.5 * frames[..., 12:18, 16:32].std()
+    assert torch.equal(half[:, 3:4], shares[..., 12:18, 16:32])
+
+
+def test_what_was_found_can_be_taken_and_left() -> None:
+    frames, shares = scene()
+    evidence = gather(frames, shares)
+    alone = smooth_fill(frames, (1 - shares / 0.05).clamp_min(0))
+    part = slice(12, 18), slice(16, 32)
+    believed = torch.zeros(1, MAPS, 32, 48)
+    believed[:, 3] = 1.0
+    more, less = judge(evidence, believed), judge(evidence, -believed)
+    step = (frames - alone)[..., *part]
+    assert torch.allclose((more - less)[..., *part], 2 * step, atol=1e-5)
+    assert torch.equal(more[..., 18:24, 16:32], less[..., 18:24, 16:32])
+
+
+def test_the_say_grows_with_the_share() -> None:
+    frames, shares = scene()
+    maps = torch.zeros(1, MAPS, 32, 48)
+    maps[:, :3] = 1.0
+    added = judge(gather(frames, shares), maps) - judge(gather(frames, shares), torch.zeros_like(maps))
+    assert torch.allclose(added[..., 10, 20], torch.full((1, 3), 0.03 / OPEN), atol=1e-5)
+    assert torch.allclose(added[..., 14:24, 20], torch.ones(1, 3, 10), atol=1e-5)
