@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from vinpaint_cli.nets.holes import smooth_start
 from vinpaint_cli.nets.smooth import smooth_fill
@@ -29,6 +30,12 @@ CHANNELS = 7
 
 MAPS = 4
 """A colour to be added (3) and what is to be believed more (1)."""
+
+NEIGHBOURHOOD = 17
+"""Pixels across of the square in which contrast is measured."""
+
+LEAST_CONTRAST = 0.01
+"""Smallest standard deviation of grey, in the units of the frames."""
 
 
 def gather(frames: Tensor, shares: Tensor) -> Tensor:
@@ -55,3 +62,25 @@ def judge(evidence: Tensor, maps: Tensor) -> Tensor:
     mixture, shares, difference = evidence[:, :3], evidence[:, 3:4], evidence[:, 4:]
     say = (shares / OPEN).clamp_max(1.0)
     return mixture + say * (maps[:, :3] + maps[:, 3:] * difference)
+
+
+def in_contrast(evidence: Tensor, raw: Tensor) -> Tensor:
+    """What a network gives ``(N, 4, h, w)`` as maps: its colour counts in units of the contrast around.
+
+    So the same network adds little to a sky and much to a crowd, and it need not learn to leave flat things
+    alone.
+    """
+    return torch.cat([raw[:, :3] * contrast(evidence), raw[:, 3:]], 1)
+
+
+def contrast(evidence: Tensor) -> Tensor:
+    """Standard deviation of grey among known pixels nearby ``(N, 1, h, w)``, carried on into holes."""
+    grey = evidence[:, :3].mean(1, keepdim=True)
+    known = (evidence[:, 3:4] < OPEN).to(grey.dtype)
+    sums = functional.avg_pool2d(
+        torch.cat([known, known * grey, known * grey.square()], 1), NEIGHBOURHOOD, 1, NEIGHBOURHOOD // 2
+    )
+    support = sums[:, :1]
+    mean, square = (sums[:, i : i + 1] / support.clamp_min(1e-6) for i in (1, 2))
+    spread = (square - mean.square()).clamp_min(0).sqrt()
+    return smooth_fill(spread, (support * 4).clamp_max(1.0)).clamp_min(LEAST_CONTRAST)

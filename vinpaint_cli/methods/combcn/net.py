@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vinpaint_cli.nets.blocks import Normalised, silence
-from vinpaint_cli.nets.evidence import CHANNELS, MAPS, gather, judge
+from vinpaint_cli.nets.evidence import CHANNELS, MAPS, gather, in_contrast, judge
 from vinpaint_cli.nets.holes import HIDDEN, composite, smooth_start
 
 PARTS = ("both", "volume", "frames")
@@ -231,7 +231,9 @@ class CombCN(nn.Module):
         half = _halved(prepared)
         filled = self.volume(half.transpose(1, 2)).transpose(1, 2)
         if self.config.judges:
-            return judge(half.flatten(0, 1), filled.flatten(0, 1)).view(*half.shape[:2], 3, *half.shape[3:])
+            evidence = half.flatten(0, 1).float()
+            pictures = judge(evidence, in_contrast(evidence, filled.flatten(0, 1).float()))
+            return pictures.view(*half.shape[:2], 3, *half.shape[3:])
         frames, shares = half[:, :, :3], half[:, :, 3:]
         if self.config.prefill:
             filled = frames + filled
@@ -245,7 +247,8 @@ class CombCN(nn.Module):
         enlarged.
         """
         if self.frames is not None:
-            return self.frames(prepared, structure)  # type: ignore[no-any-return]  # as above
+            given: Tensor = self.frames(prepared, structure)
+            return in_contrast(prepared.float(), given.float()) if self.config.judges else given
         if structure is None:
             raise ValueError("the 3-D network alone needs its own result to enlarge")
         size = prepared.shape[-2:]

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from vinpaint_cli.methods.flow_recurrent.config import FlowRecurrentConfig
 from vinpaint_cli.nets.blocks import leaky, silence
-from vinpaint_cli.nets.evidence import CHANNELS, MAPS, gather, judge
+from vinpaint_cli.nets.evidence import CHANNELS, MAPS, contrast, gather, in_contrast, judge
 from vinpaint_cli.nets.flow import lands_inside, warp
 from vinpaint_cli.nets.holes import HIDDEN, composite, smooth_start
 from vinpaint_cli.nets.partial import PartialUNet
@@ -156,9 +156,10 @@ class FlowRecurrent(nn.Module):
         if not self.config.judges:
             filled = self.inpainter(*self._cast(frames, shares)).float()
             return composite(frames, filled, shares), filled
-        mixture = gather(frames, shares)[:, :3]
+        evidence = gather(frames, shares)
+        mixture = evidence[:, :3]
         known = (shares < HIDDEN).to(frames.dtype)
-        correction = self.inpainter.net(*self._cast(frames, known)).float()
+        correction = self.inpainter.net(*self._cast(frames, known)).float() * contrast(evidence)
         return mixture + shares * correction, mixture + correction
 
     def robust(self, inpainted: Tensor, corrupted: Tensor, lost: Tensor) -> Tensor:
@@ -197,7 +198,7 @@ class FlowRecurrent(nn.Module):
         evidence = gather(frames, shares)
         evidence[:, :3] = inpainted
         maps, state = self.temporal(*self._cast(before, evidence), state)
-        maps = maps.float()
+        maps = in_contrast(evidence, maps.float())
         return judge(evidence, maps), maps, state
 
     def _cast(self, *tensors: Tensor) -> tuple[Tensor, ...]:

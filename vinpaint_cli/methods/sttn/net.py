@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vinpaint_cli.nets.blocks import UpConv, leaky
-from vinpaint_cli.nets.evidence import CHANNELS, MAPS, gather, judge
+from vinpaint_cli.nets.evidence import CHANNELS, MAPS, gather, in_contrast, judge
 from vinpaint_cli.nets.holes import HIDDEN
 from vinpaint_cli.nets.smooth import smooth_fill
 
@@ -266,7 +266,8 @@ class STTN(nn.Module):
             raise ValueError("a network with prefill decodes features together with the frames prepared")
         half = self.encoder[:4](prepared)
         quarter = self.encoder[4:6](half) if self.config.reduction == 8 else None
-        return self.decoder(features, prepared, half, quarter)  # type: ignore[no-any-return]  # as above
+        decoded: Tensor = self.decoder(features, prepared, half, quarter)
+        return in_contrast(prepared.float(), decoded.float()) if self.config.judges else decoded
 
     def forward(self, masked_frames: Tensor, holes: Tensor | None = None) -> Tensor:
         """Frames ``(B, T, 3, H, W)`` in [-1, 1] with 0 in the hole → filled frames of the same shape.
