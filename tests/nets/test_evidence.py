@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vinpaint_cli.nets.evidence import CHANNELS, MAPS, NOTHING, OPEN, gather, judge
+from vinpaint_cli.nets.evidence import EVIDENCE, MAPS, NOTHING, OPEN, SEEN, gather, judge, look, maps_of
 from vinpaint_cli.nets.smooth import smooth_fill
 
 
@@ -20,7 +20,7 @@ def scene() -> tuple[Tensor, Tensor]:
 def test_what_is_known_stays_whatever_the_maps_say() -> None:
     frames, shares = scene()
     evidence = gather(frames, shares)
-    assert evidence.shape == (1, CHANNELS, 32, 48)
+    assert evidence.shape == (1, EVIDENCE, 32, 48)
     loud = judge(evidence, torch.full((1, MAPS, 32, 48), 9.0))
     known = (shares == 0).expand_as(frames)
     assert torch.equal(loud[known], frames[known])
@@ -62,3 +62,17 @@ def test_the_say_grows_with_the_share() -> None:
     added = judge(gather(frames, shares), maps) - judge(gather(frames, shares), torch.zeros_like(maps))
     assert torch.allclose(added[..., 10, 20], torch.full((1, 3), 0.03 / OPEN), atol=1e-5)
     assert torch.allclose(added[..., 14:24, 20], torch.ones(1, 3, 10), atol=1e-5)
+
+
+def test_what_is_seen_and_given_goes_with_the_contrast() -> None:
+    frames, shares = scene()
+    seen = look(gather(frames, shares))
+    dull = look(gather(frames / 4 + 0.5, shares))
+    assert seen.shape == (1, SEEN, 32, 48)
+    assert torch.allclose(dull[:, :7], seen[:, :7], atol=1e-3)
+    assert torch.allclose(dull[:, 8], seen[:, 8])
+    given = torch.ones(1, MAPS, 32, 48)
+    bright, faint = maps_of(seen, given), maps_of(dull, given)
+    assert torch.allclose(bright[:, :3], 4 * faint[:, :3], rtol=1e-3)
+    assert torch.equal(bright[:, 3:], faint[:, 3:])
+    assert 0.1 < float(bright[:, :3].mean()) < 0.3  # noise in [0, 1], its three colours averaged

@@ -5,6 +5,9 @@ A network that corrects a smooth fill has a say in a pixel only as far as propag
 propagation left; and it changes the mixture of the two, pixel by pixel, by four maps: a colour to be added,
 and how much more (or less) of what was found to believe. The maps may be coarse: they are applied to the
 clip's own pixels, so detail stays where it is believed.
+
+It sees and adds in units of the contrast around, so the same network changes little in a sky and much in a
+crowd, and need not learn to leave flat things alone.
 """
 
 from __future__ import annotations
@@ -25,8 +28,11 @@ SURE = 0.05
 OPEN = 0.1
 """Share from which on a network decides alone; below, its say falls to nothing."""
 
-CHANNELS = 7
-"""Mixture (3), share (1), what was found less a fill of the surely known (3)."""
+EVIDENCE = 7
+"""Channels of evidence: mixture (3), share (1), what was found less a fill of the surely known (3)."""
+
+SEEN = 9
+"""Channels a network sees: the same in units of contrast, the contrast, and whether anything was found."""
 
 MAPS = 4
 """A colour to be added (3) and what is to be believed more (1)."""
@@ -36,6 +42,9 @@ NEIGHBOURHOOD = 17
 
 LEAST_CONTRAST = 0.01
 """Smallest standard deviation of grey, in the units of the frames."""
+
+USUAL = 2.0
+"""Less the logarithm of a usual contrast, so that the channel lies around zero."""
 
 
 def gather(frames: Tensor, shares: Tensor) -> Tensor:
@@ -54,6 +63,46 @@ def gather(frames: Tensor, shares: Tensor) -> Tensor:
     return torch.cat([mixture, shares, difference], 1)
 
 
+def look(evidence: Tensor) -> Tensor:
+    """Evidence ``(N, 7, h, w)`` as a network sees it ``(N, 9, h, w)``: relative to what is around.
+
+    Mixture less its mean nearby (3), share in [-1, 1] (1), what was found less the fill (3), colours in
+    units of contrast; the contrast's logarithm (1); 1 where something was found (1).
+    """
+    mixture, shares = evidence[:, :3], evidence[:, 3:4]
+    unit = contrast(evidence)
+    found = (shares < NOTHING).to(shares.dtype)
+    difference = evidence[:, 4:] / unit
+    return torch.cat(
+        [relative(mixture, mixture, unit), 2 * shares - 1, difference, unit.log() + USUAL, found], 1
+    )
+
+
+def relative(picture: Tensor, mixture: Tensor, unit: Tensor) -> Tensor:
+    """A picture less the mean of the mixture nearby, in units of contrast; ``(N, 3, h, w)``."""
+    edge = NEIGHBOURHOOD // 2
+    padded = functional.pad(mixture, (edge, edge, edge, edge), mode="replicate")
+    return (picture - functional.avg_pool2d(padded, NEIGHBOURHOOD, 1)) / unit
+
+
+def contrast(evidence: Tensor) -> Tensor:
+    """Standard deviation of grey among known pixels nearby ``(N, 1, h, w)``, carried on into holes."""
+    grey = evidence[:, :3].mean(1, keepdim=True)
+    known = (evidence[:, 3:4] < OPEN).to(grey.dtype)
+    parts = torch.cat([known, known * grey, known * grey.square()], 1)
+    sums = functional.avg_pool2d(parts, NEIGHBOURHOOD, 1, NEIGHBOURHOOD // 2)
+    support = sums[:, :1]
+    mean, square = (sums[:, i : i + 1] / support.clamp_min(1e-6) for i in (1, 2))
+    spread = (square - mean.square()).clamp_min(0).sqrt()
+    return smooth_fill(spread, (support * 4).clamp_max(1.0)).clamp_min(LEAST_CONTRAST)
+
+
+def maps_of(seen: Tensor, given: Tensor) -> Tensor:
+    """What a network that saw ``seen`` (of :func:`look`) gives ``(N, 4, h, w)``, as maps: in colours."""
+    unit = (seen[:, 7:8].float() - USUAL).exp()
+    return torch.cat([given[:, :3].float() * unit, given[:, 3:].float()], 1)
+
+
 def judge(evidence: Tensor, maps: Tensor) -> Tensor:
     """The picture ``(N, 3, h, w)``: evidence as :func:`gather` gives it, maps ``(N, 4, h, w)``.
 
@@ -62,25 +111,3 @@ def judge(evidence: Tensor, maps: Tensor) -> Tensor:
     mixture, shares, difference = evidence[:, :3], evidence[:, 3:4], evidence[:, 4:]
     say = (shares / OPEN).clamp_max(1.0)
     return mixture + say * (maps[:, :3] + maps[:, 3:] * difference)
-
-
-def in_contrast(evidence: Tensor, raw: Tensor) -> Tensor:
-    """What a network gives ``(N, 4, h, w)`` as maps: its colour counts in units of the contrast around.
-
-    So the same network adds little to a sky and much to a crowd, and it need not learn to leave flat things
-    alone.
-    """
-    return torch.cat([raw[:, :3] * contrast(evidence), raw[:, 3:]], 1)
-
-
-def contrast(evidence: Tensor) -> Tensor:
-    """Standard deviation of grey among known pixels nearby ``(N, 1, h, w)``, carried on into holes."""
-    grey = evidence[:, :3].mean(1, keepdim=True)
-    known = (evidence[:, 3:4] < OPEN).to(grey.dtype)
-    sums = functional.avg_pool2d(
-        torch.cat([known, known * grey, known * grey.square()], 1), NEIGHBOURHOOD, 1, NEIGHBOURHOOD // 2
-    )
-    support = sums[:, :1]
-    mean, square = (sums[:, i : i + 1] / support.clamp_min(1e-6) for i in (1, 2))
-    spread = (square - mean.square()).clamp_min(0).sqrt()
-    return smooth_fill(spread, (support * 4).clamp_max(1.0)).clamp_min(LEAST_CONTRAST)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vinpaint_cli.nets.blocks import Normalised, silence
-from vinpaint_cli.nets.evidence import CHANNELS, MAPS, gather, in_contrast, judge
+from vinpaint_cli.nets.evidence import EVIDENCE, MAPS, SEEN, contrast, gather, judge, look, maps_of, relative
 from vinpaint_cli.nets.holes import HIDDEN, composite, smooth_start
 
 PARTS = ("both", "volume", "frames")
@@ -198,7 +198,7 @@ class CombCN(nn.Module):
         super().__init__()
         self.config = config or CombCNConfig()
         parts = self.config.parts
-        ends = (CHANNELS, MAPS) if self.config.judges else (4, 3)
+        ends = (SEEN, MAPS) if self.config.judges else (4, 3)
         self.volume = VolumeNet(self.config.volume_width, ends) if parts != "frames" else None
         self.frames = FrameNet(self.config.width, parts == "both", ends) if parts != "volume" else None
         if self.config.prefill:
@@ -209,12 +209,11 @@ class CombCN(nn.Module):
     def prepare(self, frames: Tensor, shares: Tensor) -> Tensor:
         """What the networks see ``(N, 4, H, W)``: RGB in [-1, 1] without holes, and where they were.
 
-        With ``judges`` it is the evidence ``(N, 7, H, W)``.
-
         frames: ``(N, 3, H, W)`` in [-1, 1], hidden pixels are not read; shares: ``(N, 1, H, W)`` in [0, 1].
+        With ``judges`` it is the evidence, and how a network sees it, ``(N, 16, H, W)``.
         """
         if self.config.judges:
-            return gather(frames, shares)
+            return _with_view(gather(frames, shares))
         if self.config.prefill:
             return torch.cat([smooth_start(frames, shares), shares], 1)
         hidden = shares >= HIDDEN
@@ -222,33 +221,40 @@ class CombCN(nn.Module):
         return torch.cat([torch.where(hidden, mean, frames), hidden.to(frames.dtype)], 1)
 
     def structure(self, prepared: Tensor) -> Tensor:
-        """The 3DCN's pictures of a window: prepared ``(B, T, 4 or 7, H, W)`` → ``(B, T, 3, H/2, W/2)``.
+        """The 3DCN's pictures of a window: prepared ``(B, T, 4 or 16, H, W)`` → ``(B, T, 3, H/2, W/2)``.
 
         In [-1, 1], not clipped; known pixels are put back.
         """
         if self.volume is None:
             raise ValueError("this CombCN was built without its 3-D network")
         half = _halved(prepared)
-        filled = self.volume(half.transpose(1, 2)).transpose(1, 2)
         if self.config.judges:
-            evidence = half.flatten(0, 1).float()
-            pictures = judge(evidence, in_contrast(evidence, filled.flatten(0, 1).float()))
-            return pictures.view(*half.shape[:2], 3, *half.shape[3:])
+            half = _with_view(half.flatten(0, 1).float()).view(*half.shape[:2], -1, *half.shape[3:])
+            seen = half[:, :, EVIDENCE:].to(prepared.dtype)
+            given = self.volume(seen.transpose(1, 2)).transpose(1, 2)
+            evidence, maps = (
+                half[:, :, :EVIDENCE].flatten(0, 1),
+                maps_of(seen.flatten(0, 1), given.flatten(0, 1)),
+            )
+            return judge(evidence, maps).view(*half.shape[:2], 3, *half.shape[3:])
+        filled = self.volume(half.transpose(1, 2)).transpose(1, 2)
         frames, shares = half[:, :, :3], half[:, :, 3:]
         if self.config.prefill:
             filled = frames + filled
         return composite(frames, filled, shares)
 
     def detail(self, prepared: Tensor, structure: Tensor | None) -> Tensor:
-        """The 2-D network's pictures: prepared ``(N, 4 or 7, H, W)``, structure ``(N, 3, H/2, W/2)``.
+        """The 2-D network's pictures: prepared ``(N, 4 or 16, H, W)``, structure ``(N, 3, H/2, W/2)``.
 
         Result ``(N, 3, H, W)`` in [-1, 1], not clipped; with ``prefill`` it is a correction, to be added
         to the smooth fill, with ``judges`` maps ``(N, 4, H, W)``. Without its 2-D network the structure is
         enlarged.
         """
         if self.frames is not None:
-            given: Tensor = self.frames(prepared, structure)
-            return in_contrast(prepared.float(), given.float()) if self.config.judges else given
+            if not self.config.judges:
+                return self.frames(prepared, structure)  # type: ignore[no-any-return]  # as above
+            seen = prepared[:, EVIDENCE:]
+            return maps_of(seen, self.frames(seen, self._guidance(prepared, structure)))
         if structure is None:
             raise ValueError("the 3-D network alone needs its own result to enlarge")
         size = prepared.shape[-2:]
@@ -256,11 +262,16 @@ class CombCN(nn.Module):
         if not self.config.prefill:
             return large
         correction = large - prepared[:, :3]
-        return (
-            torch.cat([correction, torch.zeros_like(correction[:, :1])], 1)
-            if self.config.judges
-            else correction
-        )
+        if not self.config.judges:
+            return correction
+        return torch.cat([correction, torch.zeros_like(correction[:, :1])], 1)
+
+    def _guidance(self, prepared: Tensor, structure: Tensor | None) -> Tensor | None:
+        """The structure in units of the contrast of the frame at half its size."""
+        if structure is None:
+            return None
+        half = _halved(prepared[None])[0].float()
+        return relative(structure.float(), half[:, :3], contrast(half)).to(prepared.dtype)
 
     def forward(self, frames: Tensor, shares: Tensor) -> tuple[Tensor, Tensor | None]:
         """Frames ``(B, T, 3, H, W)`` in [-1, 1] and shares ``(B, T, 1, H, W)``, both multiples of 8.
@@ -273,7 +284,7 @@ class CombCN(nn.Module):
             structure = self.structure(prepared.view(*frames.shape[:2], *prepared.shape[1:]))
         filled = self.detail(prepared, None if structure is None else structure.flatten(0, 1))
         if self.config.judges:
-            filled = judge(prepared, filled)
+            filled = judge(prepared[:, :EVIDENCE].float(), filled)
         elif self.config.prefill:
             filled = prepared[:, :3] + filled
         return filled.view_as(frames), structure
@@ -285,11 +296,15 @@ def half_size(frames: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _halved(prepared: Tensor) -> Tensor:
+    """What was prepared of frames at half the size; how a network sees it is left out."""
     frames, shares = half_size(prepared[:, :, :3], prepared[:, :, 3:4])
-    found = prepared[:, :, 4:]
-    return torch.cat(
-        [frames, shares, *([_pooled(found, functional.avg_pool2d)] if found.shape[2] else [])], 2
-    )
+    found = prepared[:, :, 4:EVIDENCE]
+    parts = [_pooled(found, functional.avg_pool2d)] if found.shape[2] else []
+    return torch.cat([frames, shares, *parts], 2)
+
+
+def _with_view(evidence: Tensor) -> Tensor:
+    return torch.cat([evidence, look(evidence)], 1)
 
 
 def _pooled(x: Tensor, pool: Any) -> Tensor:

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from vinpaint_cli.methods.flow_recurrent.config import FlowRecurrentConfig
 from vinpaint_cli.nets.blocks import leaky, silence
-from vinpaint_cli.nets.evidence import CHANNELS, MAPS, contrast, gather, in_contrast, judge
+from vinpaint_cli.nets.evidence import MAPS, SEEN, contrast, gather, judge, look, maps_of, relative
 from vinpaint_cli.nets.flow import lands_inside, warp
 from vinpaint_cli.nets.holes import HIDDEN, composite, smooth_start
 from vinpaint_cli.nets.partial import PartialUNet
@@ -142,7 +142,7 @@ class FlowRecurrent(nn.Module):
         self.inpainter = FrameInpainter(self.config.inpainter, self.config.prefill)
         self.completer = FlowCompleter(self.config.completer, self.config.prefill)
         self.blender = FlowBlender(self.config.blender)
-        ends = (CHANNELS - 3, MAPS) if self.config.judges else (0, 3)
+        ends = (SEEN - 3, MAPS) if self.config.judges else (0, 3)
         self.temporal = TemporalRecurrent(self.config.width, self.config.blocks, *ends)
         if self.config.prefill:
             silence(self.temporal.last)
@@ -157,9 +157,10 @@ class FlowRecurrent(nn.Module):
             filled = self.inpainter(*self._cast(frames, shares)).float()
             return composite(frames, filled, shares), filled
         evidence = gather(frames, shares)
-        mixture = evidence[:, :3]
+        seen = look(evidence)[:, :3]
         known = (shares < HIDDEN).to(frames.dtype)
-        correction = self.inpainter.net(*self._cast(frames, known)).float() * contrast(evidence)
+        correction = self.inpainter.net(*self._cast(seen, known)).float() * contrast(evidence)
+        mixture = evidence[:, :3]
         return mixture + shares * correction, mixture + correction
 
     def robust(self, inpainted: Tensor, corrupted: Tensor, lost: Tensor) -> Tensor:
@@ -195,10 +196,11 @@ class FlowRecurrent(nn.Module):
         self, before: Tensor, frames: Tensor, shares: Tensor, inpainted: Tensor, state: State | None
     ) -> tuple[Tensor, Tensor, State]:
         """The same for networks that judge; between output and state stand H_t's maps ``(N, 4, h, w)``."""
-        evidence = gather(frames, shares)
-        evidence[:, :3] = inpainted
-        maps, state = self.temporal(*self._cast(before, evidence), state)
-        maps = in_contrast(evidence, maps.float())
+        evidence = torch.cat([inpainted, gather(frames, shares)[:, 3:]], 1)
+        seen = look(evidence)
+        moved_before = relative(before, inpainted, contrast(evidence))
+        maps, state = self.temporal(*self._cast(moved_before, seen), state)
+        maps = maps_of(seen, maps)
         return judge(evidence, maps), maps, state
 
     def _cast(self, *tensors: Tensor) -> tuple[Tensor, ...]:

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vinpaint_cli.nets.blocks import UpConv, leaky
-from vinpaint_cli.nets.evidence import CHANNELS, MAPS, gather, in_contrast, judge
+from vinpaint_cli.nets.evidence import EVIDENCE, MAPS, SEEN, gather, judge, look, maps_of
 from vinpaint_cli.nets.holes import HIDDEN
 from vinpaint_cli.nets.smooth import smooth_fill
 
@@ -223,10 +223,12 @@ class STTN(nn.Module):
         frames: ``(N, 3, H, W)`` in [-1, 1], of no influence where hidden; shares: ``(N, 1, H, W)`` in
         [0, 1], how much of a pixel is still to be filled (0.5 or more: hidden). Returns ``(N, 3, H, W)``,
         or with ``prefill`` ``(N, 4, H, W)``, the shares being the fourth channel, or with ``judges`` the
-        evidence ``(N, 7, H, W)``, for which pixels are hidden from a share of 0.97 on.
+        evidence and how the network sees it ``(N, 16, H, W)``; pixels are then hidden from a share of 0.97
+        on.
         """
         if self.config.judges:
-            return gather(frames, shares)
+            evidence = gather(frames, shares)
+            return torch.cat([evidence, look(evidence)], 1)
         frames = torch.where(shares >= HIDDEN, 0.0, frames)
         if not self.config.prefill:
             return frames
@@ -234,7 +236,7 @@ class STTN(nn.Module):
 
     def encode(self, prepared: Tensor) -> Tensor:
         """Result of :meth:`prepare` → features ``(N, C, H/reduction, W/reduction)``."""
-        return self.encoder(prepared)  # type: ignore[no-any-return]  # nn.Module.__call__ is typed Any
+        return self.encoder(self._seen(prepared))  # type: ignore[no-any-return]  # nn.Module.__call__ is typed Any
 
     def infill(self, features: Tensor, holes: Tensor | None = None, keep: int | None = None) -> Tensor:
         """Features ``(B, T, C, h, w)`` → filled features of the first ``keep`` frames (default all).
@@ -264,10 +266,15 @@ class STTN(nn.Module):
             return torch.tanh(self.decoder(features))
         if prepared is None:
             raise ValueError("a network with prefill decodes features together with the frames prepared")
-        half = self.encoder[:4](prepared)
+        seen = self._seen(prepared)
+        half = self.encoder[:4](seen)
         quarter = self.encoder[4:6](half) if self.config.reduction == 8 else None
-        decoded: Tensor = self.decoder(features, prepared, half, quarter)
-        return in_contrast(prepared.float(), decoded.float()) if self.config.judges else decoded
+        decoded: Tensor = self.decoder(features, seen, half, quarter)
+        return maps_of(seen, decoded) if self.config.judges else decoded
+
+    def _seen(self, prepared: Tensor) -> Tensor:
+        """The part of what was prepared that goes into convolutions."""
+        return prepared[:, EVIDENCE:] if self.config.judges else prepared
 
     def forward(self, masked_frames: Tensor, holes: Tensor | None = None) -> Tensor:
         """Frames ``(B, T, 3, H, W)`` in [-1, 1] with 0 in the hole → filled frames of the same shape.
@@ -290,7 +297,7 @@ class STTN(nn.Module):
         features = self.infill(features.view(batch, frames, *features.shape[1:]), holes)
         decoded = self.decode(features.flatten(0, 1), prepared)
         if self.config.judges:
-            decoded = judge(prepared, decoded)
+            decoded = judge(prepared[:, :EVIDENCE], decoded)
         elif self.config.prefill:
             decoded = prepared[:, :3] + decoded
         return decoded.view(batch, frames, 3, height, width)
@@ -331,7 +338,7 @@ class DetailDecoder(nn.Module):
 def _inputs(config: STTNConfig) -> int:
     """Channels of what the network sees of a frame."""
     if config.judges:
-        return CHANNELS
+        return SEEN
     return 4 if config.prefill else 3
 
 
