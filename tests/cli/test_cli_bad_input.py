@@ -105,7 +105,11 @@ OPTIONS: dict[str, tuple[list[str], int, str]] = {
     "a word": (["--box", BOX, "--dilate", "wide"], 2, "--dilate"),
     "typo": (["--boxx", BOX], 2, "--box"),
     "weights": (["--box", BOX, "--method", "sttn", "--weights", "sttn-offical"], 4, "did you mean"),
-    "no weights": (["--box", BOX, "--method", "sttn"], 4, "vinpaint weights pull sttn-official"),
+    "no weights": (
+        ["--box", BOX, "--method", "sttn", "--weights", "sttn-official"],
+        4,
+        "vinpaint weights pull sttn-official",
+    ),
     "useless": (["--box", BOX, "--weights", "some.pth"], 2, "takes no --weights"),
     "preview": (["--box", BOX, "--preview", "sheet.txt"], 2, ".png"),
 }

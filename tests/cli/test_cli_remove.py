@@ -141,7 +141,8 @@ def test_dry_run_tells_the_plan_and_writes_nothing(vinpaint: Runner, film: Path)
 
 
 def test_dry_run_says_that_weights_are_missing(vinpaint: Runner, film: Path) -> None:
-    ended = vinpaint("remove", film, "--box", BOX, "--method", "sttn", "--dry-run")
+    asked = ("--method", "sttn", "--weights", "sttn-official")
+    ended = vinpaint("remove", film, "--box", BOX, *asked, "--dry-run")
     assert ended.code == 0
     assert any("vinpaint weights pull sttn-official" in line for line in ended.lines)
 

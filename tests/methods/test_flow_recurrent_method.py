@@ -11,7 +11,7 @@ import torch
 from helpers_methods import clip_of, load_small, outside, poisoned
 from torch import Tensor
 
-from vinpaint_cli.errors import UsageError, WeightsError
+from vinpaint_cli.errors import UsageError
 from vinpaint_cli.methods.flow_recurrent.method import FlowRecurrentMethod, on_tensors, runs
 from vinpaint_cli.methods.flow_recurrent.stream import Stream, View, lost_flow, robust_flow
 from vinpaint_cli.nets.evidence import gather, judge
@@ -219,8 +219,3 @@ def test_weights_that_overflow_are_told(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "w.safetensors", network, {"config": small.CONFIG.to_dict()})
     with pytest.raises(UsageError, match="overflow"):
         FlowRecurrentMethod(tmp_path / "w.safetensors", dtype="fp16").fill(clip_of(1, 16, 16))
-
-
-def test_without_weights_it_says_how_to_come_by_them() -> None:
-    with pytest.raises(WeightsError, match=r"flow-recurrent.*--weights FILE.*vinpaint train flow-recurrent"):
-        FlowRecurrentMethod()

@@ -13,7 +13,7 @@ from vinpaint_cli.train import draw
 from vinpaint_cli.train.camera import Path, random_path, view
 from vinpaint_cli.train.cut import crop, shrink_shares
 from vinpaint_cli.train.draw import Draws, Mix, held_out, moved_photo, validation
-from vinpaint_cli.train.holes import KINDS, draw_holes
+from vinpaint_cli.train.holes import KINDS, cover_more, draw_holes
 from vinpaint_cli.train.pack import Pack
 
 MIX = Mix(size=(48, 32), batch=3, frames=(1, 4), frame_weights=(0.5, 0.5))
@@ -92,6 +92,21 @@ def test_holes_of_every_kind(kind: str) -> None:
     assert max(shares) < 0.6
 
 
+def test_more_holes_are_drawn_until_enough_is_covered() -> None:
+    steps = np.arange(4)
+    shares = []
+    for seed in range(12):
+        one = cover_more(np.random.default_rng(seed), None, steps, (60, 108), 0.0)
+        more = cover_more(np.random.default_rng(seed), one, steps, (60, 108), 0.3)
+        assert (more | one == more).all()
+        shares.append((one.mean(), more.mean()))
+    before, after = np.mean(shares, axis=0)
+    assert before < 0.2
+    assert after > before + 0.08
+    full = np.ones((4, 60, 108), np.bool_)
+    assert cover_more(np.random.default_rng(0), full, steps, (60, 108), 0.3) is full
+
+
 def test_a_camera_that_stands_straight_sees_the_photo() -> None:
     photo = torch.rand(3, 32, 48)
     still = Path(np.array([[23.5, 15.5]] * 2), np.ones(2), np.zeros(2), np.zeros((2, 2)))
@@ -140,3 +155,12 @@ def test_shrunk_shares_hide_what_hidden_pixels_touch() -> None:
     assert small[0, 1, 1] >= 128
     assert 0 < small[0, 3, 3] < 128
     assert small[0, 3, 0] == 0
+
+
+def test_for_networks_that_judge_only_what_was_not_found_stays_hidden() -> None:
+    shares = np.zeros((1, 8, 8), np.uint8)
+    shares[0, 2, 3] = 255
+    shares[0, 6, 6] = 200
+    small = shrink_shares(shares, (4, 4), 0.97)
+    assert small[0, 1, 1] >= 248
+    assert 0 < small[0, 3, 3] < 128

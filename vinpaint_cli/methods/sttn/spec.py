@@ -18,5 +18,5 @@ SPEC = MethodSpec(
     # Measured on a CPU: 1.0 GB at the peak of a window of 11 frames and 12 references of 432×240, so
     # about this many bytes for each pixel of each of those 23 frames.
     bytes_per_pixel=435.0,
-    weights="sttn-official",
+    weights="sttn-small",
 )

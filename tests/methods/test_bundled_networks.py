@@ -1,0 +1,81 @@
+"""The weights that come with the package, on a real clip: what a person gets who asks for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scenes import psnr
+
+from vinpaint_cli.errors import WeightsError
+from vinpaint_cli.evaluate.complete import HiddenClip
+from vinpaint_cli.evaluate.dataset import scaled
+from vinpaint_cli.methods import load_method, method_names, method_spec, weights_of
+from vinpaint_cli.video.read import open_source
+from vinpaint_cli.weights import registry
+from vinpaint_cli.weights.state import load_checkpoint
+from vinpaint_cli.weights.store import resolve
+
+CLIP = Path(__file__).parents[2] / "examples" / "bunny-title.mp4"
+NETWORKS = [name for name in method_names() if method_spec(name).weights and not method_spec(name).fitted]
+MOST_BYTES = {"sttn": 10_000_000, "combcn": 8_000_000, "flow-recurrent": 8_000_000}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def hidden() -> HiddenClip:
+    """Half a second of the example with a box over the middle, small; its truth is known."""
+    frames = [frame.rgb for frame in open_source(CLIP).frames(40, 52)]
+    pictures = np.stack([scaled(frame, (320, 180)) for frame in frames])
+    holes = np.zeros(pictures.shape[:3], np.bool_)
+    holes[:, 60:110, 120:190] = True
+    return HiddenClip(pictures, holes)
+
+
+def test_every_network_has_weights_of_ours() -> None:
+    assert set(NETWORKS) == set(MOST_BYTES)
+    assert sum(item.size_bytes for item in registry.entries() if item.bundled) < 32_000_000
+
+
+def test_a_network_without_a_default_says_how_to_come_by_weights() -> None:
+    with pytest.raises(WeightsError, match=r"no weights of combcn.*--weights FILE.*vinpaint train combcn"):
+        weights_of(replace(method_spec("combcn"), weights=""), None)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_they_travel_with_the_package_and_say_what_they_are_made_from(name: str) -> None:
+    entry = registry.entry(str(method_spec(name).weights))
+    assert entry.bundled
+    assert entry.licence == "Apache-2.0"
+    path = resolve(entry.name)
+    assert path.stat().st_size == entry.size_bytes < MOST_BYTES[name]
+    told = load_checkpoint(path).metadata
+    names = {source["name"] for source in told["data"]}
+    assert len(names) > 10
+    assert not {name for name in names if "davis" in name.lower()}
+    assert all(source["licence"] not in ("", "not stated") for source in told["data"])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_on_a_real_clip_they_do_no_worse_than_propagation_alone(name: str, hidden: HiddenClip) -> None:
+    shots = [range(len(hidden.pictures))]
+    method = load_method(name)
+    with torch.no_grad():
+        base = hidden.completed(load_method("propagate"), True, shots).frames
+        done = hidden.completed(method, True, shots).frames
+    hole = hidden.holes
+    assert np.array_equal(done[~hole], hidden.pictures[~hole])
+    truth = hidden.pictures[hole]
+    assert psnr(done[hole], truth) > psnr(base[hole], truth) - 0.1
+    assert np.abs(done[hole] - base[hole]).mean() > 0.05  # it does something
