@@ -34,6 +34,9 @@ EVIDENCE = 7
 SEEN = 9
 """Channels a network sees: the same in units of contrast, the contrast, and whether anything was found."""
 
+FADE = 0.15
+"""Length of the span of shares below `NOTHING` over which what was found ceases to be believed more."""
+
 MAPS = 4
 """A colour to be added (3) and what is to be believed more (1)."""
 
@@ -47,17 +50,22 @@ USUAL = 2.0
 """Less the logarithm of a usual contrast, so that the channel lies around zero."""
 
 
-def gather(frames: Tensor, shares: Tensor) -> Tensor:
-    """Frames ``(N, 3, h, w)`` and shares ``(N, 1, h, w)`` in [0, 1] → evidence ``(N, 7, h, w)``.
+def gather(frames: Tensor, shares: Tensor, other: Tensor | None = None) -> Tensor:
+    """Frames ``(N, 3, h, w)``, grey being 0, and shares ``(N, 1, h, w)`` in [0, 1] → evidence ``(N, 7, h, w)``.
 
     Pixels of a share of `NOTHING` or more are not read. The mixture is what stands there without a network:
     what was found, and by its share a smooth fill, the mean of that of the surely known pixels alone and that
-    of all that are known better than by half (together they err less than either).
+    of all that are known better than by half (together they err less than either); and of an ``other`` fill
+    ``(N, 3, h, w)``, which then counts as much as both.
     """
     something = shares < NOTHING
     found = torch.where(something, frames, 0.0)
-    alone = smooth_fill(found, (1 - shares / SURE).clamp_min(0))
-    fill = (alone + smooth_start(found, shares)) / 2
+    sure = (1 - shares / SURE).clamp_min(0)
+    start = smooth_start(found, shares)
+    alone = torch.where((sure > 0).any(3, keepdim=True).any(2, keepdim=True), smooth_fill(found, sure), start)
+    fill = (alone + start) / 2
+    if other is not None:
+        fill = (fill + other) / 2
     mixture = torch.where(something, torch.lerp(found, fill, shares.expand_as(fill)), fill)
     difference = torch.where(something, found - alone, 0.0)
     return torch.cat([mixture, shares, difference], 1)
@@ -97,17 +105,25 @@ def contrast(evidence: Tensor) -> Tensor:
     return smooth_fill(spread, (support * 4).clamp_max(1.0)).clamp_min(LEAST_CONTRAST)
 
 
-def maps_of(seen: Tensor, given: Tensor) -> Tensor:
-    """What a network that saw ``seen`` (of :func:`look`) gives ``(N, 4, h, w)``, as maps: in colours."""
-    unit = (seen[:, 7:8].float() - USUAL).exp()
+def maps_of(seen: Tensor, given: Tensor, colours: bool = True) -> Tensor:
+    """What a network that saw ``seen`` (of :func:`look`) gives ``(N, 4, h, w)``, as maps: in colours.
+
+    Without ``colours`` none is added: the network only decides between what is there.
+    """
+    unit = (seen[:, 7:8].float() - USUAL).exp() * float(colours)
     return torch.cat([given[:, :3].float() * unit, given[:, 3:].float()], 1)
 
 
-def judge(evidence: Tensor, maps: Tensor) -> Tensor:
+def judge(evidence: Tensor, maps: Tensor, reach: int = 1) -> Tensor:
     """The picture ``(N, 3, h, w)``: evidence as :func:`gather` gives it, maps ``(N, 4, h, w)``.
 
-    Where nothing is to be filled it is what was there, whatever the maps say.
+    Where nothing is to be filled it is what was there, whatever the maps say. So that no edge is drawn that
+    is in neither, colour is added the more the further a pixel lies from what is known, up to ``reach``
+    pixels, and belief ends before `NOTHING` does.
     """
     mixture, shares, difference = evidence[:, :3], evidence[:, 3:4], evidence[:, 4:]
     say = (shares / OPEN).clamp_max(1.0)
-    return mixture + say * (maps[:, :3] + maps[:, 3:] * difference)
+    known = functional.avg_pool2d((shares < OPEN).to(shares.dtype), 2 * reach + 1, 1, reach)
+    rise = (1 - 2 * known).clamp_min(0)
+    end = ((NOTHING - shares) / FADE).clamp(0, 1)
+    return mixture + say * (rise * maps[:, :3] + end * maps[:, 3:] * difference)

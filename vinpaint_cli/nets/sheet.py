@@ -109,15 +109,17 @@ class Sheet:
         fill = smooth_start(frame * 2 - 1, share)[0]
         return ((fill + 1) / 2 + self._back(correction[None])).clamp(0.0, 1.0)
 
-    def judge(self, index: int, maps: Tensor) -> Tensor:
+    def judge(self, index: int, maps: Tensor, other: Tensor | None = None) -> Tensor:
         """A network's maps ``(4, H, W)`` applied to what was found in frame ``index``.
 
-        Returns ``(3, h, w)`` in [0, 1]. The colour to be added is in units of [0, 1]; see
-        :mod:`vinpaint_cli.nets.evidence`.
+        Returns ``(3, h, w)`` in [0, 1]. The colour to be added is in units of [0, 1]; ``other``: one more smooth
+        fill ``(3, h, w)``; see :mod:`vinpaint_cli.nets.evidence`.
         """
         frames = self.clip.frames[index][None].float()
-        evidence = gather(frames, self.clip.holes[index][None].float())
-        return judge(evidence, self._back(maps[None])[None])[0].clamp(0.0, 1.0)
+        shares = self.clip.holes[index][None].float()
+        evidence = gather(frames, shares, None if other is None else other[None])
+        reach = max(1, round(frames.shape[-1] / self.inner[1]))
+        return judge(evidence, self._back(maps[None])[None], reach)[0].clamp(0.0, 1.0)
 
     def restore(self, index: int, picture: Tensor) -> Tensor:
         """Network picture ``(3, H, W)`` of frame ``index`` → ``(3, h, w)`` in [0, 1], the clip's size.

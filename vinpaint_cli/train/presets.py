@@ -42,6 +42,7 @@ STTN_TINY: Preset = {
         "blocks": 4,
         "patches": [[18, 10], [6, 10], [6, 5], [3, 5]],
         "judges": True,
+        "colours": False,
         "size": [144, 80],
     },
     "data": {
@@ -72,7 +73,14 @@ COMBCN_SMALL: Preset = {
 """Half as wide as the paper's, on a smooth fill; small enough to travel in the package."""
 
 COMBCN_TINY: Preset = {
-    "network": {"width": 16, "volume_width": 8, "prefill": True, "judges": True, "size": [144, 80]},
+    "network": {
+        "width": 16,
+        "volume_width": 8,
+        "prefill": True,
+        "judges": True,
+        "colours": False,
+        "size": [144, 80],
+    },
     "data": {"size": [144, 80], "batch": 4, "frames": [6], "consecutive": True, **SHORT_OF_STEPS},
     "train": {"steps": 60_000, "rate": 6e-4, "warmup": 200, "betas": [0.9, 0.99], "stages": [0.25]},
     "losses": {"volume": 0.5, "frames": 0.5, "error": 0.5},

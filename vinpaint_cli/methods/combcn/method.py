@@ -18,6 +18,7 @@ from torch import Tensor
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.methods.combcn.net import CombCN, CombCNConfig
 from vinpaint_cli.methods.combcn.spec import SPEC
+from vinpaint_cli.methods.judging import lay
 from vinpaint_cli.methods.loading import dtype_of, rebuild
 from vinpaint_cli.nets.evidence import NOTHING
 from vinpaint_cli.nets.holes import HIDDEN
@@ -69,7 +70,8 @@ class CombCNMethod:
         with torch.no_grad():
             sheet = Sheet.within(clip, self.pixels, SPEC.multiple)
             for index, small in self._filled(sheet, holes):
-                picture = (sheet.judge if self.network.config.judges else sheet.restore)(index, small)
+                judges = self.network.config.judges
+                picture = lay(sheet, index, small) if judges else sheet.restore(index, small)
                 result[index] = torch.where(clip.holes[index] > 0, picture, result[index])
         return result
 

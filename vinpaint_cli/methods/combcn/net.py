@@ -96,7 +96,7 @@ class CombCNConfig:
     of a mask; else holes hold the colour ``mean`` (RGB in [0, 1], the training data's). ``size``:
     ``(width, height)``, of so many pixels at most is the picture the networks are given. ``judges`` (with
     ``prefill``): see what propagation found too, and decide how far to believe it
-    (:mod:`vinpaint_cli.nets.evidence`). Raises ValueError for anything else.
+    (:mod:`vinpaint_cli.nets.evidence`); without ``colours`` they add none. Raises ValueError for anything else.
     """
 
     width: int = 64
@@ -106,6 +106,7 @@ class CombCNConfig:
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     size: tuple[int, int] = (432, 240)
     judges: bool = False
+    colours: bool = True
 
     def __post_init__(self) -> None:
         if self.width < 2 or self.width % 2 or self.volume_width < 1:
@@ -234,7 +235,7 @@ class CombCN(nn.Module):
             given = self.volume(seen.transpose(1, 2)).transpose(1, 2)
             evidence, maps = (
                 half[:, :, :EVIDENCE].flatten(0, 1),
-                maps_of(seen.flatten(0, 1), given.flatten(0, 1)),
+                maps_of(seen.flatten(0, 1), given.flatten(0, 1), self.config.colours),
             )
             return judge(evidence, maps).view(*half.shape[:2], 3, *half.shape[3:])
         filled = self.volume(half.transpose(1, 2)).transpose(1, 2)
@@ -254,7 +255,8 @@ class CombCN(nn.Module):
             if not self.config.judges:
                 return self.frames(prepared, structure)  # type: ignore[no-any-return]  # as above
             seen = prepared[:, EVIDENCE:]
-            return maps_of(seen, self.frames(seen, self._guidance(prepared, structure)))
+            given = self.frames(seen, self._guidance(prepared, structure))
+            return maps_of(seen, given, self.config.colours)
         if structure is None:
             raise ValueError("the 3-D network alone needs its own result to enlarge")
         size = prepared.shape[-2:]

@@ -23,6 +23,7 @@ from vinpaint_cli.methods.flow_recurrent.config import FlowRecurrentConfig
 from vinpaint_cli.methods.flow_recurrent.net import FlowRecurrent
 from vinpaint_cli.methods.flow_recurrent.spec import SPEC
 from vinpaint_cli.methods.flow_recurrent.stream import Estimator, Stream
+from vinpaint_cli.methods.judging import lay
 from vinpaint_cli.methods.loading import dtype_of, rebuild
 from vinpaint_cli.nets.evidence import NOTHING
 from vinpaint_cli.nets.holes import HIDDEN
@@ -77,7 +78,8 @@ class FlowRecurrentMethod:
         with torch.no_grad():
             sheet = Sheet.within(clip, self.pixels, SPEC.multiple)
             for index, small in self._filled(sheet, holes):
-                picture = (sheet.judge if self.network.config.judges else sheet.restore)(index, small)
+                judges = self.network.config.judges
+                picture = lay(sheet, index, small) if judges else sheet.restore(index, small)
                 result[index] = torch.where(clip.holes[index] > 0, picture, result[index])
         self.stream.reset()
         return result

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from vinpaint_cli.errors import UsageError, WeightsError
+from vinpaint_cli.methods.judging import lay
 from vinpaint_cli.methods.loading import dtype_of
 from vinpaint_cli.methods.sttn.net import STTN, STTNConfig
 from vinpaint_cli.methods.sttn.spec import SPEC
@@ -80,16 +82,16 @@ class STTNMethod:
         windows = [w for w in self._windows(len(holes)) if any(holes[i] for i in w.frames)]
         with torch.no_grad():
             sheet = Sheet.fitted(clip, self.network.config.size)
-            lay = self._layer(sheet)
+            finished = self._layer(sheet)
             for index, small in self._filled(sheet, windows, holes):
-                picture = lay(index, small)
+                picture = finished(index, small)
                 result[index] = torch.where(clip.holes[index] > 0, picture, result[index])
         return result
 
     def _layer(self, sheet: Sheet) -> Callable[[int, Tensor], Tensor]:
         """What makes a picture of the clip's size of what the network gives."""
         if self.network.config.judges:
-            return sheet.judge
+            return partial(lay, sheet)
         return sheet.correct if self.network.config.prefill else sheet.enlarge
 
     def _windows(self, frames: int) -> tuple[Window, ...]:

@@ -46,7 +46,8 @@ class STTNConfig:
     ``(width, height)`` per head in feature pixels (frame pixels divided by ``reduction``, 4 or 8);
     ``size`` is the ``(width, height)`` of the frames the network was trained on. ``mask_attention``
     excludes hole patches as keys; ``prefill`` makes the network see the hole's share and correct a smooth
-    fill, ``judges`` besides what propagation found in it. Raises ValueError for sizes that do not divide.
+    fill, ``judges`` besides what propagation found in it, and without ``colours`` it only decides how far to
+    believe that. Raises ValueError for sizes that do not divide.
     """
 
     channels: int = 256
@@ -57,6 +58,7 @@ class STTNConfig:
     reduction: int = 4
     prefill: bool = False
     judges: bool = False
+    colours: bool = True
 
     def __post_init__(self) -> None:
         if self.reduction not in (4, 8):
@@ -92,6 +94,7 @@ class STTNConfig:
             "reduction": self.reduction,
             "prefill": self.prefill,
             "judges": self.judges,
+            "colours": self.colours,
         }
 
     @classmethod
@@ -108,6 +111,7 @@ class STTNConfig:
                 reduction=int(values.get("reduction", default.reduction)),
                 prefill=bool(values.get("prefill", False)),
                 judges=bool(values.get("judges", False)),
+                colours=bool(values.get("colours", True)),
             )
         except (TypeError, KeyError, IndexError) as exc:
             raise ValueError(f"not an STTN configuration: {dict(values)}") from exc
@@ -270,7 +274,7 @@ class STTN(nn.Module):
         half = self.encoder[:4](seen)
         quarter = self.encoder[4:6](half) if self.config.reduction == 8 else None
         decoded: Tensor = self.decoder(features, seen, half, quarter)
-        return maps_of(seen, decoded) if self.config.judges else decoded
+        return maps_of(seen, decoded, self.config.colours) if self.config.judges else decoded
 
     def _seen(self, prepared: Tensor) -> Tensor:
         """The part of what was prepared that goes into convolutions."""

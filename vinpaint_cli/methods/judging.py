@@ -1,0 +1,22 @@
+"""How a network that judges is laid over a clip: beside the smooth fill that `propagate` makes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vinpaint_cli.methods.propagate.method import fill_smoothly
+from vinpaint_cli.nets.sheet import Sheet
+
+
+def lay(sheet: Sheet, index: int, maps: Tensor) -> Tensor:
+    """Frame ``index`` ``(3, h, w)`` in [0, 1], as the maps ``(4, H, W)`` judge it.
+
+    Telea's fronts, which carry edges into the hole, come in with the fill of `propagate`; networks learn
+    without them, since they need OpenCV.
+    """
+    clip = sheet.clip
+    picture = np.ascontiguousarray(clip.frames[index].permute(1, 2, 0).float().cpu().numpy())
+    smooth = fill_smoothly(picture, clip.holes[index, 0].float().cpu().numpy())
+    return sheet.judge(index, maps, torch.from_numpy(smooth).permute(2, 0, 1).to(clip.frames.device))
