@@ -6,9 +6,12 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
+import pytest
 import torch
 from torch import Tensor, nn
 
+from vinpaint_cli.nets import sheet
+from vinpaint_cli.nets.evidence import gather
 from vinpaint_cli.types import Clip
 
 
@@ -51,3 +54,8 @@ def poisoned(clip: Clip) -> Clip:
 def outside(clip: Clip) -> Tensor:
     """Where nothing is to be filled, bool like the frames."""
     return clip.holes.expand_as(clip.frames) == 0
+
+
+def without_telea(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let networks that judge be laid over a clip beside the smooth fills alone that they learnt with."""
+    monkeypatch.setattr(sheet, "gather", lambda f, s, _, grey: gather(f, s, grey=grey))

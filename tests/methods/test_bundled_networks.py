@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from vinpaint_cli.errors import WeightsError
 from vinpaint_cli.evaluate.complete import HiddenClip
 from vinpaint_cli.evaluate.dataset import scaled
 from vinpaint_cli.methods import load_method, method_names, method_spec, weights_of
+from vinpaint_cli.types import Method
 from vinpaint_cli.video.read import open_source
 from vinpaint_cli.weights import registry
 from vinpaint_cli.weights.state import load_checkpoint
@@ -34,13 +36,24 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def hidden() -> HiddenClip:
-    """Half a second of the example with a box over the middle, small; its truth is known."""
+def hidden() -> list[HiddenClip]:
+    """Half a second of the example, small, with a box in three places; its truth is known."""
     frames = [frame.rgb for frame in open_source(CLIP).frames(40, 52)]
     pictures = np.stack([scaled(frame, (320, 180)) for frame in frames])
-    holes = np.zeros(pictures.shape[:3], np.bool_)
-    holes[:, 60:110, 120:190] = True
-    return HiddenClip(pictures, holes)
+    clips = []
+    for rows, columns in (((60, 110), (120, 190)), ((40, 100), (60, 120)), ((90, 140), (180, 250))):
+        holes = np.zeros(pictures.shape[:3], np.bool_)
+        holes[:, slice(*rows), slice(*columns)] = True
+        clips.append(HiddenClip(pictures, holes))
+    return clips
+
+
+def silent(method: Method) -> Method:
+    """The same with a network that says nothing: what stands without one."""
+    quiet = copy.deepcopy(method)
+    for parameter in quiet.network.parameters():
+        parameter.data.zero_()
+    return quiet
 
 
 def test_every_network_has_weights_of_ours() -> None:
@@ -68,14 +81,15 @@ def test_they_travel_with_the_package_and_say_what_they_are_made_from(name: str)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_on_a_real_clip_they_do_no_worse_than_propagation_alone(name: str, hidden: HiddenClip) -> None:
-    shots = [range(len(hidden.pictures))]
+def test_on_a_real_clip_they_say_something_and_do_no_harm(name: str, hidden: list[HiddenClip]) -> None:
     method = load_method(name)
-    with torch.no_grad():
-        base = hidden.completed(load_method("propagate"), True, shots).frames
-        done = hidden.completed(method, True, shots).frames
-    hole = hidden.holes
-    assert np.array_equal(done[~hole], hidden.pictures[~hole])
-    truth = hidden.pictures[hole]
-    assert psnr(done[hole], truth) > psnr(base[hole], truth) - 0.1
-    assert np.abs(done[hole] - base[hole]).mean() > 0.05  # it does something
+    methods = {"propagate": load_method("propagate"), name: method, "silent": silent(method)}
+    gains = []
+    for clip in hidden:
+        hole, shots = clip.holes, [range(len(clip.pictures))]
+        done = {label: clip.completed(each, True, shots).frames for label, each in methods.items()}
+        assert np.array_equal(done[name][~hole], clip.pictures[~hole])
+        assert np.abs(done[name][hole] - done["silent"][hole]).mean() > 0.1
+        truth = clip.pictures[hole]
+        gains.append(psnr(done[name][hole], truth) - psnr(done["propagate"][hole], truth))
+    assert np.mean(gains) > -0.25  # three holes are few: the figures of thirty stand in the README

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers_methods import clip_of, load_small, outside, poisoned
+from helpers_methods import clip_of, load_small, outside, poisoned, without_telea
 
 from vinpaint_cli.errors import UsageError, WeightsError
 from vinpaint_cli.methods.combcn.method import CombCNMethod, load_network
@@ -83,7 +83,10 @@ def test_large_pictures_are_worked_on_small(
 
 @pytest.mark.parametrize("parts", ["both", "volume", "frames"])
 @pytest.mark.parametrize(("prefill", "judges"), [(False, False), (True, False), (True, True)])
-def test_every_variant_fills(tmp_path: Path, parts: str, prefill: bool, judges: bool) -> None:
+def test_every_variant_fills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: str, prefill: bool, judges: bool
+) -> None:
+    without_telea(monkeypatch)
     config = replace(small.CONFIG, parts=parts, prefill=prefill, judges=judges)
     save_checkpoint(tmp_path / "w.safetensors", small.network(config), {"config": config.to_dict()})
     method = CombCNMethod(tmp_path / "w.safetensors")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers_methods import clip_of, load_small, outside, poisoned
+from helpers_methods import clip_of, load_small, outside, poisoned, without_telea
 from torch import Tensor
 
 from vinpaint_cli.errors import UsageError
@@ -172,15 +172,18 @@ def test_large_pictures_are_worked_on_small(make: Make, monkeypatch: pytest.Monk
     method = make(size=(32, 24))
     assert method.spec.size == (32, 24)
     sizes = []
-    inpaint = method.network.inpaint
+    propose = method.network.propose
     monkeypatch.setattr(
-        method.network, "inpaint", lambda x, s: sizes.append(tuple(x.shape[-2:])) or inpaint(x, s)
+        method.network, "propose", lambda x, s: sizes.append(tuple(x.shape[-2:])) or propose(x, s)
     )
     assert method.fill(clip_of(2, 96, 128)).shape == (2, 3, 96, 128)
     assert set(sizes) == {(24, 32)}
 
 
-def test_networks_that_judge_give_the_maps_of_what_they_show(make: Make) -> None:
+def test_networks_that_judge_give_the_maps_of_what_they_show(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_telea(monkeypatch)
     method = make(prefill=True, residual="inpainted", judges=True)
     clip = clip_of(4, 32, 48)
     clip.holes.mul_(torch.rand(clip.holes.shape, generator=torch.Generator().manual_seed(1)))
@@ -189,7 +192,7 @@ def test_networks_that_judge_give_the_maps_of_what_they_show(make: Make) -> None
         frames, shares = clip.frames[t : t + 1], clip.holes[t : t + 1]
         shown = method.stream.push(frames, shares)
         assert method.stream.maps is not None
-        again = judge(gather(frames, shares), method.stream.maps)
+        again = judge(gather(frames, shares, grey=0.5), method.stream.maps)
         assert torch.allclose(again, shown, atol=1e-4)
         assert (method.stream.maps[:, 3].abs().max() > 0) == (t > 0)
     filled = method.fill(clip)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vinpaint_cli.nets.evidence import EVIDENCE, MAPS, NOTHING, OPEN, SEEN, gather, judge, look, maps_of
+from vinpaint_cli.nets.evidence import EVIDENCE, MAPS, NOTHING, SEEN, gather, judge, look, maps_of
 from vinpaint_cli.nets.smooth import smooth_fill
 
 
@@ -24,7 +24,7 @@ def test_what_is_known_stays_whatever_the_maps_say() -> None:
     loud = judge(evidence, torch.full((1, MAPS, 32, 48), 9.0))
     known = (shares == 0).expand_as(frames)
     assert torch.equal(loud[known], frames[known])
-    assert (loud - frames).abs()[~known].min() > 0.1
+    assert (loud - frames).abs()[~known].mean() > 1
 
 
 def test_nothing_is_read_where_nothing_was_found() -> None:
@@ -55,13 +55,46 @@ def test_what_was_found_can_be_taken_and_left() -> None:
     assert torch.equal(more[..., 18:24, 16:32], less[..., 18:24, 16:32])
 
 
-def test_the_say_grows_with_the_share() -> None:
+def test_colour_rises_from_what_is_known() -> None:
     frames, shares = scene()
     maps = torch.zeros(1, MAPS, 32, 48)
     maps[:, :3] = 1.0
-    added = judge(gather(frames, shares), maps) - judge(gather(frames, shares), torch.zeros_like(maps))
-    assert torch.allclose(added[..., 10, 20], torch.full((1, 3), 0.03 / OPEN), atol=1e-5)
-    assert torch.allclose(added[..., 14:24, 20], torch.ones(1, 3, 10), atol=1e-5)
+    evidence = gather(frames, shares)
+    added = judge(evidence, maps) - judge(evidence, torch.zeros_like(maps))
+    assert float(added[..., 8:12, :].abs().max()) == 0  # so little is left there that it counts as known
+    assert torch.allclose(added[..., 14:22, 18:30], torch.ones(1, 3, 8, 12), atol=1e-5)
+    far = judge(evidence, maps, 3) - judge(evidence, torch.zeros_like(maps), 3)
+    assert (far <= added + 1e-6).all()
+    assert 0 < float(far[0, 0, 15, 17]) < 1
+
+
+def test_belief_grows_with_the_share_and_ends_where_nothing_was_found() -> None:
+    frames, shares = scene()
+    shares[..., 8:12, 16:32] = 0.04
+    shares[..., 18:24, 16:32] = 0.96
+    evidence = gather(frames, shares)
+    maps = torch.zeros(1, MAPS, 32, 48)
+    maps[:, 3] = 1.0
+    believed = judge(evidence, maps) - judge(evidence, torch.zeros_like(maps))
+    difference = evidence[:, 4:]
+    assert torch.allclose(believed[..., 9, 20], 0.4 * difference[..., 9, 20], atol=1e-5)
+    assert torch.allclose(believed[..., 15, 20], difference[..., 15, 20], atol=1e-5)
+    assert torch.allclose(believed[..., 20, 20], 0.01 / 0.15 * difference[..., 20, 20], atol=1e-4)
+
+
+def test_where_nothing_is_sure_stands_what_is_half_known_and_where_nothing_is_known_grey() -> None:
+    frames = torch.full((1, 3, 16, 16), 0.8)
+    for share, wanted in ((0.3, 0.8), (1.0, 0.5)):
+        mixture = gather(frames, torch.full((1, 1, 16, 16), share), grey=0.5)[:, :3]
+        assert torch.allclose(mixture, torch.full_like(mixture, wanted), atol=1e-5)
+
+
+def test_another_fill_counts_by_half() -> None:
+    frames, shares = scene()
+    other = torch.full_like(frames, 0.25)
+    before, after = (gather(frames, shares, fill, 0.5)[:, :3] for fill in (None, other))
+    inside = (shares == 1).expand_as(frames)
+    assert torch.allclose(after[inside], (before[inside] + 0.25) / 2, atol=1e-5)
 
 
 def test_what_is_seen_and_given_goes_with_the_contrast() -> None:

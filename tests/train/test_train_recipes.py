@@ -61,7 +61,13 @@ def config_of(method: str, steps: int = 10, **network: Any) -> TrainConfig:
     return TrainConfig.from_dict(
         {
             "network": NETWORKS[method] | network,
-            "data": {"size": [48, 32], "batch": 2, "frames": [3], "consecutive": True},
+            "data": {
+                "size": [48, 32],
+                "batch": 2,
+                "frames": [3],
+                "consecutive": True,
+                "hidden": 0.97 if judges else 0.5,
+            },
             "train": {"steps": steps, "warmup": 2, "rate": 2e-3, "betas": [0.9, 0.99], "stages": [0.3]},
             "seed": 5,
         }
@@ -276,6 +282,8 @@ def test_base_is_the_papers() -> None:
         ("combcn", {"network": {"parts": "none"}}, "cannot be built"),
         ("flow-recurrent", {"data": {"frames": [1], "size": [48, 32]}}, "2 frames or more"),
         ("flow-recurrent", {"network": {"flow": "none"}}, "cannot be built"),
+        ("combcn", {"network": {"prefill": True, "judges": True}}, "set hidden = 0.97"),
+        ("combcn", {"data": {"hidden": 0.97}}, "set hidden = 0.5"),
         ("flow-recurrent", {"train": {"stages": [0.5, 0.7]}}, "2 stages"),
         ("sttn", {"losses": {"hole": 1.0}}, "table `train`"),
     ],

@@ -16,7 +16,11 @@ def lay(sheet: Sheet, index: int, maps: Tensor) -> Tensor:
     Telea's fronts, which carry edges into the hole, come in with the fill of `propagate`; networks learn
     without them, since they need OpenCV.
     """
-    clip = sheet.clip
-    picture = np.ascontiguousarray(clip.frames[index].permute(1, 2, 0).float().cpu().numpy())
-    smooth = fill_smoothly(picture, clip.holes[index, 0].float().cpu().numpy())
-    return sheet.judge(index, maps, torch.from_numpy(smooth).permute(2, 0, 1).to(clip.frames.device))
+    return sheet.judge(index, maps, _fill)
+
+
+def _fill(frames: Tensor, shares: Tensor) -> Tensor:
+    """The fill of `propagate`, ``(1, 3, h, w)`` in [0, 1]; shares ``(1, 1, h, w)``."""
+    picture = np.ascontiguousarray(frames[0].permute(1, 2, 0).cpu().numpy())
+    smooth = fill_smoothly(picture, shares[0, 0].cpu().numpy())
+    return torch.from_numpy(smooth).permute(2, 0, 1)[None].to(frames.device)

@@ -50,25 +50,25 @@ USUAL = 2.0
 """Less the logarithm of a usual contrast, so that the channel lies around zero."""
 
 
-def gather(frames: Tensor, shares: Tensor, other: Tensor | None = None) -> Tensor:
-    """Frames ``(N, 3, h, w)``, grey being 0, and shares ``(N, 1, h, w)`` in [0, 1] → evidence ``(N, 7, h, w)``.
+def gather(frames: Tensor, shares: Tensor, other: Tensor | None = None, grey: float = 0.0) -> Tensor:
+    """Frames ``(N, 3, h, w)`` and shares ``(N, 1, h, w)`` in [0, 1] → evidence ``(N, 7, h, w)``.
 
     Pixels of a share of `NOTHING` or more are not read. The mixture is what stands there without a network:
     what was found, and by its share a smooth fill, the mean of that of the surely known pixels alone and that
     of all that are known better than by half (together they err less than either); and of an ``other`` fill
-    ``(N, 3, h, w)``, which then counts as much as both.
+    ``(N, 3, h, w)``, which then counts as much as both. Where nothing at all is known stands ``grey``.
     """
     something = shares < NOTHING
-    found = torch.where(something, frames, 0.0)
+    found = torch.where(something, frames - grey, 0.0)
     sure = (1 - shares / SURE).clamp_min(0)
     start = smooth_start(found, shares)
     alone = torch.where((sure > 0).any(3, keepdim=True).any(2, keepdim=True), smooth_fill(found, sure), start)
     fill = (alone + start) / 2
     if other is not None:
-        fill = (fill + other) / 2
+        fill = (fill + other - grey) / 2
     mixture = torch.where(something, torch.lerp(found, fill, shares.expand_as(fill)), fill)
     difference = torch.where(something, found - alone, 0.0)
-    return torch.cat([mixture, shares, difference], 1)
+    return torch.cat([mixture + grey, shares, difference], 1)
 
 
 def look(evidence: Tensor) -> Tensor:

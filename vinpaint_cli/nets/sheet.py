@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -19,6 +19,10 @@ FRAMES_AT_ONCE = 4
 
 GREY = 0.5
 """What a hole holds before a network sees it: 0 in the range of [-1, 1]."""
+
+
+AROUND = 48
+"""Pixels around a hole that a fill of it is made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +113,24 @@ class Sheet:
         fill = smooth_start(frame * 2 - 1, share)[0]
         return ((fill + 1) / 2 + self._back(correction[None])).clamp(0.0, 1.0)
 
-    def judge(self, index: int, maps: Tensor, other: Tensor | None = None) -> Tensor:
+    def judge(self, index: int, maps: Tensor, fill: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """A network's maps ``(4, H, W)`` applied to what was found in frame ``index``.
 
-        Returns ``(3, h, w)`` in [0, 1]. The colour to be added is in units of [0, 1]; ``other``: one more smooth
-        fill ``(3, h, w)``; see :mod:`vinpaint_cli.nets.evidence`.
+        Returns ``(3, h, w)`` in [0, 1]. The colour to be added is in units of [0, 1]. ``fill`` gives one more
+        smooth fill ``(1, 3, a, b)`` of the part around the hole, of frames and shares; see
+        :mod:`vinpaint_cli.nets.evidence`.
         """
-        frames = self.clip.frames[index][None].float()
-        shares = self.clip.holes[index][None].float()
-        evidence = gather(frames, shares, None if other is None else other[None])
-        reach = max(1, round(frames.shape[-1] / self.inner[1]))
-        return judge(evidence, self._back(maps[None])[None], reach)[0].clamp(0.0, 1.0)
+        result = self.clip.frames[index].float()
+        part = around(self.clip.holes[index, 0] > 0, AROUND)
+        if part is None:
+            return result
+        frames, shares = result[:, *part][None], self.clip.holes[index][:, *part][None].float()
+        evidence = gather(frames, shares, fill(frames, shares), GREY)
+        reach = max(1, round(result.shape[-1] / self.inner[1]))
+        judged = judge(evidence, self._back(maps[None])[:, *part][None], reach).clamp(0.0, 1.0)
+        result = result.clone()
+        result[:, *part] = judged[0]
+        return result
 
     def restore(self, index: int, picture: Tensor) -> Tensor:
         """Network picture ``(3, H, W)`` of frame ``index`` → ``(3, h, w)`` in [0, 1], the clip's size.
@@ -143,7 +154,7 @@ class Sheet:
         return self._spread(resize(pictures, self.inner, "bilinear"))
 
     def _back(self, picture: Tensor) -> Tensor:
-        """Network picture ``(1, 3, H, W)`` → ``(3, h, w)`` without its margins, the clip's size."""
+        """Network picture ``(1, C, H, W)`` → ``(C, h, w)`` without its margins, the clip's size."""
         top, left = self.origin
         part = picture[..., top : top + self.inner[0], left : left + self.inner[1]]
         height, width = self.clip.frames.shape[-2:]
@@ -151,6 +162,18 @@ class Sheet:
 
     def _spread(self, pictures: Tensor) -> Tensor:
         return pictures[..., self.rows, :][..., self.columns]
+
+
+def around(hole: Tensor, margin: int) -> tuple[slice, slice] | None:
+    """Rows and columns of the box around a hole ``(h, w)``, and ``margin`` more; None without one."""
+    spans = []
+    for axis in (1, 0):
+        places = hole.any(axis).nonzero()
+        if not len(places):
+            return None
+        first, last = int(places[0]), int(places[-1])
+        spans.append(slice(max(0, first - margin), min(hole.shape[1 - axis], last + 1 + margin)))
+    return spans[0], spans[1]
 
 
 def mirror(inner: int, before: int, length: int) -> Tensor:

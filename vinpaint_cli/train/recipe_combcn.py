@@ -16,7 +16,7 @@ from vinpaint_cli.train import losses
 from vinpaint_cli.train.config import TrainConfig, weights_of
 from vinpaint_cli.train.cut import Batch
 from vinpaint_cli.train.recipe import Stage, split
-from vinpaint_cli.train.steps import Numbers, autocast, judged, move, shown_of, unpack
+from vinpaint_cli.train.steps import Numbers, autocast, check_hidden, judged, move, shown_of, unpack
 
 VOLUME, JOINT = "volume", "joint"
 MULTIPLE = 8
@@ -50,6 +50,7 @@ class CombCNRecipe:
             self.generator = self.build(config.network).to(device)
         except ValueError as exc:
             raise UsageError(f"the network of this configuration cannot be built: {exc}") from exc
+        check_hidden(config, self.generator.config.judges)
         self._networks = {
             name: part
             for name, part in ((VOLUME, self.generator.volume), ("frames", self.generator.frames))

@@ -29,7 +29,7 @@ from vinpaint_cli.train.config import TrainConfig, weights_of
 from vinpaint_cli.train.cut import Batch
 from vinpaint_cli.train.perceptual import Features, open_features, perceptual, style
 from vinpaint_cli.train.recipe import Stage, split
-from vinpaint_cli.train.steps import Numbers, autocast, judged, move, shown_of, unpack
+from vinpaint_cli.train.steps import Numbers, autocast, check_hidden, judged, move, shown_of, unpack
 
 FRAMES, SEQUENCES = "frames", "sequences"
 MULTIPLE = 8
@@ -78,6 +78,7 @@ class FlowRecurrentRecipe:
             self.generator = self.build(config.network).to(device)
         except ValueError as exc:
             raise UsageError(f"the network of this configuration cannot be built: {exc}") from exc
+        check_hidden(config, self.generator.config.judges)
         self._optimisers = {name: self._adam(part) for name, part in self.generator.named_children()}
         both = Stage(FRAMES, 0.5, rate=2.0), Stage(SEQUENCES)
         self.stages = split(
@@ -87,7 +88,7 @@ class FlowRecurrentRecipe:
         self.features = self._features()
         self.notes = () if self.features or not self._perceptual else (NO_FEATURES,)
         if compiled:
-            self.generator.inpainter.compile()
+            self.generator.inpainter.net.compile()
             self.generator.temporal.compile()
 
     @staticmethod

@@ -17,7 +17,7 @@ from vinpaint_cli.train import losses
 from vinpaint_cli.train.config import TrainConfig
 from vinpaint_cli.train.cut import Batch
 from vinpaint_cli.train.recipe import Stage
-from vinpaint_cli.train.steps import Numbers, autocast, judged, move, shown_of, unpack
+from vinpaint_cli.train.steps import Numbers, autocast, check_hidden, judged, move, shown_of, unpack
 
 
 class STTNRecipe:
@@ -40,6 +40,7 @@ class STTNRecipe:
                 f"clips of {config.data.size[0]}x{config.data.size[1]} do not split into the patches "
                 f"{shape.patches} on 1/{shape.reduction} of the frame; change --size"
             )
+        check_hidden(config, shape.judges)
         self.generator = STTN(shape).to(device).to(memory_format=torch.channels_last)
         settings = config.train
         self._optimisers = {"generator": self._adam(self.generator)}
@@ -95,11 +96,12 @@ class STTNRecipe:
     ) -> tuple[Tensor, Numbers]:
         settings = self.config.train
         hole = losses.hole_l1(shown, truth, shares)
-        valid = losses.valid_l1(predicted, truth, shares)
-        total = settings.hole * hole + settings.valid * valid
+        total, parts = settings.hole * hole, {"hole": float(hole.detach())}
+        if not self.generator.config.judges:  # what judges gives back what is known
+            valid = losses.valid_l1(predicted, truth, shares)
+            total, parts["valid"] = total + settings.valid * valid, float(valid.detach())
         if settings.error > 0:
             total = total + settings.error * losses.log_error(shown, truth, shares)
-        parts = {"hole": float(hole.detach()), "valid": float(valid.detach())}
         if adversarial and self.discriminator is not None:
             with self._precision():
                 score = self.discriminator(shown).float()

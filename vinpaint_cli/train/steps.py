@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from vinpaint_cli.nets.holes import seen, smooth_start
+from vinpaint_cli.errors import UsageError
+from vinpaint_cli.nets.evidence import NOTHING
+from vinpaint_cli.nets.holes import HIDDEN, seen, smooth_start
 from vinpaint_cli.train import losses
 from vinpaint_cli.train.config import TrainConfig
 from vinpaint_cli.train.cut import Batch
@@ -39,6 +41,16 @@ def move(
         for optimiser in optimisers:
             optimiser.step()
     return float(norm)
+
+
+def check_hidden(config: TrainConfig, judges: bool) -> None:
+    """Raises UsageError when samples would hide other pixels than the network's adapter does."""
+    wanted = NOTHING if judges else HIDDEN
+    if config.data.hidden != wanted:
+        raise UsageError(
+            f"this network takes pixels as hidden from a share of {wanted} on, and the samples from "
+            f"{config.data.hidden}; set hidden = {wanted} in the table data"
+        )
 
 
 def shown_of(found: Tensor, predicted: Tensor, shares: Tensor, judges: bool) -> Tensor:

@@ -95,7 +95,7 @@ class CombCNMethod:
                 yield index, self._detail(sheet, index, sums.pop(index))
 
     def _prepared(self, sheet: Sheet, indices: Sequence[int]) -> Tensor:
-        """What the networks see of some frames, ``(N, 4 or 7, H, W)``."""
+        """What the networks see of some frames, ``(N, 4 or 16, H, W)``."""
         hidden = NOTHING if self.network.config.judges else HIDDEN
         frames, shares = (part.to(self.device) for part in sheet.shrink(indices, hidden))
         return self.network.prepare(frames * 2 - 1, shares).to(self.dtype)

@@ -96,7 +96,8 @@ class CombCNConfig:
     of a mask; else holes hold the colour ``mean`` (RGB in [0, 1], the training data's). ``size``:
     ``(width, height)``, of so many pixels at most is the picture the networks are given. ``judges`` (with
     ``prefill``): see what propagation found too, and decide how far to believe it
-    (:mod:`vinpaint_cli.nets.evidence`); without ``colours`` they add none. Raises ValueError for anything else.
+    (:mod:`vinpaint_cli.nets.evidence`); without ``colours`` they add none. Raises ValueError
+    for anything else.
     """
 
     width: int = 64

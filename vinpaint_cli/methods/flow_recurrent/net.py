@@ -20,19 +20,26 @@ from torch.nn import functional
 
 from vinpaint_cli.methods.flow_recurrent.config import FlowRecurrentConfig
 from vinpaint_cli.nets.blocks import leaky, silence
-from vinpaint_cli.nets.evidence import MAPS, SEEN, contrast, gather, judge, look, maps_of, relative
+from vinpaint_cli.nets.evidence import MAPS, OPEN, SEEN, contrast, gather, judge, look, maps_of, relative
 from vinpaint_cli.nets.flow import lands_inside, warp
 from vinpaint_cli.nets.holes import HIDDEN, composite, smooth_start
 from vinpaint_cli.nets.partial import PartialUNet
 from vinpaint_cli.nets.recurrent import ConvLSTM, State
 from vinpaint_cli.nets.smooth import smooth_fill
 
+GREY = 0.5
+"""What stands where nothing at all is known."""
+
 LEAST_SPAN = 1.0
 """Pixels between the least and the greatest flow of a picture that still count as a motion."""
 
 
 class FrameInpainter(nn.Module):
-    """H_s: a U-Net of partial convolutions. ``prefill``: its result is added to a smooth fill."""
+    """H_s: a U-Net of partial convolutions. ``prefill``: its result is added to a smooth fill.
+
+    Networks that judge use ``net`` alone, on the mixture relative to what is around, and add its result to
+    the mixture in units of contrast (:meth:`FlowRecurrent.propose`).
+    """
 
     def __init__(self, widths: Sequence[int], prefill: bool = False) -> None:
         super().__init__()
@@ -156,12 +163,13 @@ class FlowRecurrent(nn.Module):
         if not self.config.judges:
             filled = self.inpainter(*self._cast(frames, shares)).float()
             return composite(frames, filled, shares), filled
-        evidence = gather(frames, shares)
+        evidence = gather(frames, shares, grey=GREY)
         seen = look(evidence)[:, :3]
         known = (shares < HIDDEN).to(frames.dtype)
         correction = self.inpainter.net(*self._cast(seen, known)).float() * contrast(evidence)
         mixture = evidence[:, :3]
-        return mixture + shares * correction, mixture + correction
+        maps = torch.cat([correction * shares.clamp_min(OPEN), torch.zeros_like(shares)], 1)
+        return judge(evidence, maps), mixture + correction
 
     def robust(self, inpainted: Tensor, corrupted: Tensor, lost: Tensor) -> Tensor:
         """Robust flow (Eq. 1) from that of the frames as inpainted and as they are, ``(N, 2, h, w)`` each.
@@ -196,7 +204,7 @@ class FlowRecurrent(nn.Module):
         self, before: Tensor, frames: Tensor, shares: Tensor, inpainted: Tensor, state: State | None
     ) -> tuple[Tensor, Tensor, State]:
         """The same for networks that judge; between output and state stand H_t's maps ``(N, 4, h, w)``."""
-        evidence = torch.cat([inpainted, gather(frames, shares)[:, 3:]], 1)
+        evidence = torch.cat([inpainted, gather(frames, shares, grey=GREY)[:, 3:]], 1)
         seen = look(evidence)
         moved_before = relative(before, inpainted, contrast(evidence))
         maps, state = self.temporal(*self._cast(moved_before, seen), state)

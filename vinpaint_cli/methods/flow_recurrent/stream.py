@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vinpaint_cli.methods.flow_recurrent.net import FlowRecurrent, moved
+from vinpaint_cli.methods.flow_recurrent.net import GREY, FlowRecurrent, moved
 from vinpaint_cli.nets.evidence import MAPS, OPEN, gather
 from vinpaint_cli.nets.flow import grow, luma, warp
 from vinpaint_cli.nets.holes import HIDDEN, smooth_start
@@ -80,9 +80,10 @@ class Stream:
 
         Not clipped; height and width are multiples of 8. The first frame is H_s's own.
         """
-        view = View(frames, shares, self.network.inpaint(frames, shares))
+        inpainted, own = self.network.propose(frames, shares)
+        view = View(frames, shares, inpainted)
         output = view.inpainted
-        self.maps = _maps_of(view) if self.network.config.judges else None
+        self.maps = _maps_of(view, own) if self.network.config.judges else None
         if self._last is not None and self.network.config.recurrent:
             there, before = self._last
             if self.network.config.align:
@@ -98,9 +99,8 @@ class Stream:
         return output
 
 
-def _maps_of(view: View) -> Tensor:
-    """Maps ``(N, 4, h, w)`` that make of the evidence what H_s made of the frame."""
-    say = (view.shares / OPEN).clamp_max(1.0)
-    added = (view.inpainted - gather(view.frames, view.shares)[:, :3]) / say.clamp_min(1e-6)
-    nothing = added.new_zeros(len(added), MAPS - 3, *added.shape[-2:])
-    return torch.cat([torch.where(say > 0, added, 0.0), nothing], 1)
+def _maps_of(view: View, own: Tensor) -> Tensor:
+    """Maps ``(N, 4, h, w)`` that make of the evidence what H_s made of the frame; own: its picture."""
+    mixture = gather(view.frames, view.shares, grey=GREY)[:, :3]
+    added = (own - mixture) * view.shares.clamp_min(OPEN)
+    return torch.cat([added, added.new_zeros(len(added), MAPS - 3, *added.shape[-2:])], 1)

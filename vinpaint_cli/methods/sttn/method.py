@@ -134,7 +134,7 @@ class STTNMethod:
                 seen[index] = _Seen(features.clone(), kept)
 
     def _prepared(self, sheet: Sheet, indices: Sequence[int]) -> Tensor:
-        """What the network encodes of some frames, ``(N, 3, 4 or 7, H, W)``."""
+        """What the network encodes of some frames, ``(N, 3, 4 or 16, H, W)``."""
         hidden = NOTHING if self.network.config.judges else HIDDEN
         frames, shares = (part.to(self.device) for part in sheet.shrink(indices, hidden))
         prepared = self.network.prepare(frames * 2 - 1, shares)

@@ -329,7 +329,7 @@ class DetailDecoder(nn.Module):
         self.activate = leaky()
 
     def forward(self, x: Tensor, prepared: Tensor, half: Tensor, quarter: Tensor | None) -> Tensor:
-        """Features, and the encoder's view of the frame at full, half and quarter size → ``(N, 3, H, W)``."""
+        """Features, and the encoder's view at full, half and quarter size → ``(N, 3 or 4, H, W)``."""
         if quarter is not None:
             x = self.activate(self.up_quarter(x))
             x = self.activate(self.mix_quarter(torch.cat([x, quarter], 1)))
