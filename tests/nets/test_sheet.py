@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vinpaint_cli.nets.holes import composite, seen, smooth_start
-from vinpaint_cli.nets.sheet import Sheet
+from vinpaint_cli.nets.sheet import Sheet, around
 from vinpaint_cli.types import Clip
 
 
@@ -52,3 +52,12 @@ def test_nothing_of_a_hidden_pixel_is_shown() -> None:
     shown = composite(frames, torch.ones(1, 1, 1, 4), shares)
     assert shown.flatten().tolist() == pytest.approx([1.0, 1.0, 0.4, 0.2])
     assert seen(frames, shares).flatten().tolist() == pytest.approx([0.0, 0.0, 0.2, 0.2])
+
+
+def test_the_part_around_a_hole_grows_with_it() -> None:
+    hole = torch.zeros(200, 300, dtype=torch.bool)
+    assert around(hole) is None
+    hole[90:100, 120:140] = True
+    assert around(hole) == (slice(50, 140), slice(80, 180))
+    hole[0, 0] = True
+    assert around(hole) == (slice(0, 200), slice(0, 300))

@@ -21,8 +21,8 @@ GREY = 0.5
 """What a hole holds before a network sees it: 0 in the range of [-1, 1]."""
 
 
-AROUND = 48
-"""Pixels around a hole that a fill of it is made from."""
+AROUND = 2
+"""How far around a hole a fill of it is made from, in units of the hole's longer side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Sheet:
         :mod:`vinpaint_cli.nets.evidence`.
         """
         result = self.clip.frames[index].float()
-        part = around(self.clip.holes[index, 0] > 0, AROUND)
+        part = around(self.clip.holes[index, 0] > 0)
         if part is None:
             return result
         frames, shares = result[:, *part][None], self.clip.holes[index][:, *part][None].float()
@@ -164,16 +164,16 @@ class Sheet:
         return pictures[..., self.rows, :][..., self.columns]
 
 
-def around(hole: Tensor, margin: int) -> tuple[slice, slice] | None:
-    """Rows and columns of the box around a hole ``(h, w)``, and ``margin`` more; None without one."""
-    spans = []
-    for axis in (1, 0):
-        places = hole.any(axis).nonzero()
-        if not len(places):
-            return None
-        first, last = int(places[0]), int(places[-1])
-        spans.append(slice(max(0, first - margin), min(hole.shape[1 - axis], last + 1 + margin)))
-    return spans[0], spans[1]
+def around(hole: Tensor) -> tuple[slice, slice] | None:
+    """Rows and columns of the box around a hole ``(h, w)`` and `AROUND` it; None without a hole."""
+    places = hole.nonzero()
+    if not len(places):
+        return None
+    first, last = places.amin(0), places.amax(0) + 1
+    margin = AROUND * int((last - first).max())
+    starts, stops = (first - margin).clamp_min(0).tolist(), (last + margin).tolist()
+    rows, columns = (slice(a, min(b, side)) for a, b, side in zip(starts, stops, hole.shape, strict=True))
+    return rows, columns
 
 
 def mirror(inner: int, before: int, length: int) -> Tensor:

@@ -123,6 +123,7 @@ RECURRENT_TINY: Preset = {
     "network": {
         **RECURRENT_SMALL["network"],
         "judges": True,
+        "colours": False,
         "width": 16,
         "inpainter": [32, 64, 96, 128],
         "completer": [16, 32, 48, 64],

@@ -23,7 +23,7 @@ class FlowRecurrentConfig:
     ``inpainted`` frame. ``recurrent`` False is H_s alone. ``size``: ``(width, height)``, of so many pixels
     at most is the picture the networks are given. ``judges`` (with ``prefill`` and residuals on the
     ``inpainted`` frame): H_t sees what propagation found too, and decides how far to believe it
-    (:mod:`vinpaint_cli.nets.evidence`). Raises ValueError for anything else.
+    (:mod:`vinpaint_cli.nets.evidence`); without ``colours`` neither it nor H_s adds any. Raises ValueError for anything else.
     """
 
     width: int = 32
@@ -38,6 +38,7 @@ class FlowRecurrentConfig:
     recurrent: bool = True
     size: tuple[int, int] = (432, 240)
     judges: bool = False
+    colours: bool = True
 
     def __post_init__(self) -> None:
         counts = (self.width, self.blocks, *self.inpainter, *self.completer, *self.blender)

@@ -168,6 +168,7 @@ class FlowRecurrent(nn.Module):
         known = (shares < HIDDEN).to(frames.dtype)
         correction = self.inpainter.net(*self._cast(seen, known)).float() * contrast(evidence)
         mixture = evidence[:, :3]
+        correction = correction * float(self.config.colours)
         maps = torch.cat([correction * shares.clamp_min(OPEN), torch.zeros_like(shares)], 1)
         return judge(evidence, maps), mixture + correction
 
@@ -208,7 +209,7 @@ class FlowRecurrent(nn.Module):
         seen = look(evidence)
         moved_before = relative(before, inpainted, contrast(evidence))
         maps, state = self.temporal(*self._cast(moved_before, seen), state)
-        maps = maps_of(seen, maps)
+        maps = maps_of(seen, maps, self.config.colours)
         return judge(evidence, maps), maps, state
 
     def _cast(self, *tensors: Tensor) -> tuple[Tensor, ...]:
