@@ -232,11 +232,11 @@ def test_a_configuration_that_makes_no_network_is_told(tmp_path: Path) -> None:
         STTNMethod(path)
 
 
-def test_default_weights_that_are_not_here_name_the_command(
+def test_weights_that_are_not_here_name_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VINPAINT_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     with pytest.raises(WeightsError, match="vinpaint weights pull sttn-official"):
-        STTNMethod()
+        STTNMethod("sttn-official")
