@@ -232,9 +232,7 @@ def test_a_configuration_that_makes_no_network_is_told(tmp_path: Path) -> None:
         STTNMethod(path)
 
 
-def test_weights_that_are_not_here_name_the_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_that_are_not_here_name_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VINPAINT_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
