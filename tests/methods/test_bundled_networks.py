@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from scenes import psnr
 
 from vinpaint_cli.errors import WeightsError
@@ -25,14 +23,6 @@ from vinpaint_cli.weights.store import resolve
 CLIP = Path(__file__).parents[2] / "examples" / "bunny-title.mp4"
 NETWORKS = [name for name in method_names() if method_spec(name).weights and not method_spec(name).fitted]
 MOST_BYTES = {"sttn": 10_000_000, "combcn": 8_000_000, "flow-recurrent": 8_000_000}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -86,6 +86,11 @@ def look(evidence: Tensor) -> Tensor:
     )
 
 
+def with_view(evidence: Tensor) -> Tensor:
+    """Evidence ``(N, 7, h, w)`` and, after it, how a network sees it: ``(N, 16, h, w)``."""
+    return torch.cat([evidence, look(evidence)], 1)
+
+
 def relative(picture: Tensor, mixture: Tensor, unit: Tensor) -> Tensor:
     """A picture less the mean of the mixture nearby, in units of contrast; ``(N, 3, h, w)``."""
     edge = NEIGHBOURHOOD // 2

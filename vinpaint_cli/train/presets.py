@@ -58,10 +58,9 @@ STTN_TINY: Preset = {
         "warmup": 300,
         "hole": 0.5,
         "error": 0.5,
-        "valid": 0.03,
     },
 }
-"""Small enough to be trained on one CPU core: it corrects at a third of the resolution."""
+"""Small enough to be trained on one CPU core: it judges at a third of the resolution."""
 
 COMBCN_SMALL: Preset = {
     "network": {"width": 32, "volume_width": 8, "prefill": True},
@@ -86,7 +85,7 @@ COMBCN_TINY: Preset = {
     "losses": {"volume": 0.5, "frames": 0.5, "error": 0.5},
     "precision": "bf16",
 }
-"""Small enough to be trained on one CPU core: both networks correct at a third of the resolution."""
+"""Small enough to be trained on one CPU core: both networks judge at a third of the resolution."""
 
 COMBCN_BASE: Preset = {
     "network": {"mean": [0.416, 0.412, 0.338]},
@@ -123,7 +122,6 @@ RECURRENT_TINY: Preset = {
     "network": {
         **RECURRENT_SMALL["network"],
         "judges": True,
-        "colours": False,
         "width": 16,
         "inpainter": [32, 64, 96, 128],
         "completer": [16, 32, 48, 64],
@@ -134,7 +132,10 @@ RECURRENT_TINY: Preset = {
     "losses": {"error": 3.0},
     "precision": "bf16",
 }
-"""Small enough to be trained on one CPU core: all networks work at a third of the resolution."""
+"""Small enough to be trained on one CPU core: all networks judge at a third of the resolution.
+
+Colours are on, since H_s has nothing else to learn.
+"""
 
 RECURRENT_BASE: Preset = {
     "network": {},

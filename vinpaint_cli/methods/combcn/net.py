@@ -23,7 +23,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vinpaint_cli.nets.blocks import Normalised, silence
-from vinpaint_cli.nets.evidence import EVIDENCE, MAPS, SEEN, contrast, gather, judge, look, maps_of, relative
+from vinpaint_cli.nets.evidence import (
+    EVIDENCE,
+    MAPS,
+    SEEN,
+    contrast,
+    gather,
+    judge,
+    maps_of,
+    relative,
+    with_view,
+)
 from vinpaint_cli.nets.holes import HIDDEN, composite, smooth_start
 
 PARTS = ("both", "volume", "frames")
@@ -215,7 +225,7 @@ class CombCN(nn.Module):
         With ``judges`` it is the evidence, and how a network sees it, ``(N, 16, H, W)``.
         """
         if self.config.judges:
-            return _with_view(gather(frames, shares))
+            return with_view(gather(frames, shares))
         if self.config.prefill:
             return torch.cat([smooth_start(frames, shares), shares], 1)
         hidden = shares >= HIDDEN
@@ -231,14 +241,11 @@ class CombCN(nn.Module):
             raise ValueError("this CombCN was built without its 3-D network")
         half = _halved(prepared)
         if self.config.judges:
-            half = _with_view(half.flatten(0, 1).float()).view(*half.shape[:2], -1, *half.shape[3:])
+            half = with_view(half.flatten(0, 1).float()).view(*half.shape[:2], -1, *half.shape[3:])
             seen = half[:, :, EVIDENCE:].to(prepared.dtype)
             given = self.volume(seen.transpose(1, 2)).transpose(1, 2)
-            evidence, maps = (
-                half[:, :, :EVIDENCE].flatten(0, 1),
-                maps_of(seen.flatten(0, 1), given.flatten(0, 1), self.config.colours),
-            )
-            return judge(evidence, maps).view(*half.shape[:2], 3, *half.shape[3:])
+            maps = maps_of(seen.flatten(0, 1), given.flatten(0, 1), self.config.colours)
+            return judge(half[:, :, :EVIDENCE].flatten(0, 1), maps).view(*half.shape[:2], 3, *half.shape[3:])
         filled = self.volume(half.transpose(1, 2)).transpose(1, 2)
         frames, shares = half[:, :, :3], half[:, :, 3:]
         if self.config.prefill:
@@ -304,10 +311,6 @@ def _halved(prepared: Tensor) -> Tensor:
     found = prepared[:, :, 4:EVIDENCE]
     parts = [_pooled(found, functional.avg_pool2d)] if found.shape[2] else []
     return torch.cat([frames, shares, *parts], 2)
-
-
-def _with_view(evidence: Tensor) -> Tensor:
-    return torch.cat([evidence, look(evidence)], 1)
 
 
 def _pooled(x: Tensor, pool: Any) -> Tensor:

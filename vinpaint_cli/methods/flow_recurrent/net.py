@@ -25,10 +25,8 @@ from vinpaint_cli.nets.flow import lands_inside, warp
 from vinpaint_cli.nets.holes import HIDDEN, composite, smooth_start
 from vinpaint_cli.nets.partial import PartialUNet
 from vinpaint_cli.nets.recurrent import ConvLSTM, State
+from vinpaint_cli.nets.sheet import GREY
 from vinpaint_cli.nets.smooth import smooth_fill
-
-GREY = 0.5
-"""What stands where nothing at all is known."""
 
 LEAST_SPAN = 1.0
 """Pixels between the least and the greatest flow of a picture that still count as a motion."""

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vinpaint_cli.methods.flow_recurrent.net import GREY, FlowRecurrent, moved
+from vinpaint_cli.methods.flow_recurrent.net import FlowRecurrent, moved
 from vinpaint_cli.nets.evidence import MAPS, OPEN, gather
 from vinpaint_cli.nets.flow import grow, luma, warp
 from vinpaint_cli.nets.holes import HIDDEN, smooth_start
 from vinpaint_cli.nets.recurrent import State
+from vinpaint_cli.nets.sheet import GREY
 
 Estimator = Callable[[Tensor, Tensor], Tensor]
 """Flow ``(N, 2, h, w)`` in pixels between grey pictures ``(N, 1, h, w)`` in [0, 1]."""

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vinpaint_cli.nets.blocks import UpConv, leaky
-from vinpaint_cli.nets.evidence import EVIDENCE, MAPS, SEEN, gather, judge, look, maps_of
+from vinpaint_cli.nets.evidence import EVIDENCE, MAPS, SEEN, gather, judge, maps_of, with_view
 from vinpaint_cli.nets.holes import HIDDEN
 from vinpaint_cli.nets.smooth import smooth_fill
 
@@ -231,8 +231,7 @@ class STTN(nn.Module):
         on.
         """
         if self.config.judges:
-            evidence = gather(frames, shares)
-            return torch.cat([evidence, look(evidence)], 1)
+            return with_view(gather(frames, shares))
         frames = torch.where(shares >= HIDDEN, 0.0, frames)
         if not self.config.prefill:
             return frames
