@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from scenes import block
 
-from vinpaint_cli.methods.propagate.method import PropagateMethod, fill_smoothly
+from vinpaint_cli.methods.propagate.method import PropagateMethod
+from vinpaint_cli.ops.inpaint import fill_smoothly
 from vinpaint_cli.types import Clip
 
 SIZE = 40, 60

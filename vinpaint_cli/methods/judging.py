@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vinpaint_cli.methods.propagate.method import fill_smoothly
 from vinpaint_cli.nets.sheet import Sheet
+from vinpaint_cli.ops.inpaint import fill_smoothly
 
 
 def lay(sheet: Sheet, index: int, maps: Tensor) -> Tensor:

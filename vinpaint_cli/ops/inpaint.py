@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from vinpaint_cli.ops.image import Array, Bool
+from vinpaint_cli.ops.image import Array, Bool, depth_inside, membrane
 
 RADIUS = 3
+
+TELEA_SHARE = 0.5
+"""Telea's part of a smooth fill; the rest is a membrane."""
+
+SOFTEN = 3.0
+"""Standard deviation in pixels of the blur that Telea's part has at twice this depth."""
 
 
 def telea(picture: Array, hole: Bool) -> Array:
@@ -31,3 +37,31 @@ def telea(picture: Array, hole: Bool) -> Array:
         filled = cv2.inpaint(plane, hole.astype(np.uint8), RADIUS, cv2.INPAINT_TELEA)
         result[hole, channel] = np.asarray(filled, np.float32)[hole] / np.float32(65535)
     return result
+
+
+def fill_smoothly(picture: Array, share: Array) -> Array:
+    """Smooth values for one picture: a membrane over what is known, mixed with Telea's fast marching.
+
+    Telea's carries edges further; together they err less than either. Deep inside, where its fronts meet in
+    hard lines, its part is softened.
+
+    ``picture (h, w, 3)`` float32 in [0, 1]; ``share (h, w)`` in [0, 1], how much of a pixel is unknown.
+    A pixel counts as evidence as far as it is known better than by half. Returns ``(h, w, 3)``.
+    """
+    known = np.clip(1 - 2 * share, 0, 1).astype(np.float32)
+    values = np.where(share[..., None] < 0.5, picture, 0).astype(np.float32)
+    if not (known > 0).any():
+        return np.full_like(picture, 0.5)
+    smooth = membrane(values, known)
+    return np.asarray(
+        np.clip(smooth + TELEA_SHARE * (_soft_telea(values, share >= 0.5) - smooth), 0, 1), np.float32
+    )
+
+
+def _soft_telea(picture: Array, hole: Bool) -> Array:
+    import cv2
+
+    carried = telea(picture, hole)
+    soft = np.asarray(cv2.GaussianBlur(carried, (0, 0), SOFTEN), np.float32).reshape(picture.shape)
+    depth = np.clip(depth_inside(hole) / (2 * SOFTEN), 0, 1)[..., None]
+    return np.asarray(carried + depth * (soft - carried), np.float32)
