@@ -119,9 +119,9 @@ def far_frames(scene: Scene, t: int) -> list[int]:
 def from_far(scene: Scene, t: int, ring: Ring, source: int) -> Candidate:
     """Colours of a far frame, aligned by the camera's motion and then by flow around the hole."""
     options = scene.options
-    x0, y0, x1, y1 = _around(scene.holes[t], options.pixels(options.context))
-    window = slice(y0, y1), slice(x0, x1)
-    grid = coordinate_grid(y1 - y0, x1 - x0, x0, y0)
+    window = around(scene.holes[t], options.pixels(options.context))
+    y0, x0 = (edges.start for edges in window)
+    grid = coordinate_grid(window[0].stop - y0, window[1].stop - x0, x0, y0)
     camera = between(scene.path, t, source)
     residual, error = _align(scene, t, source, window, apply_homography(camera, grid))
     at = ring.rows - y0, ring.columns - x0
@@ -131,14 +131,13 @@ def from_far(scene: Scene, t: int, ring: Ring, source: int) -> Candidate:
     return _judged(ring, colour, usable, error[at], np.full(len(usable), abs(source - t)), "far")
 
 
-def _around(hole: Bool, context: int) -> tuple[int, int, int, int]:
-    """``x0 y0 x1 y1`` of the hole grown by ``context``, inside the picture."""
+def around(hole: Bool, context: int) -> tuple[slice, slice]:
+    """Rows and columns of the hole grown by ``context`` pixels, inside the picture; there must be a hole."""
     rows, columns = np.nonzero(hole)
+    height, width = hole.shape
     return (
-        max(int(columns.min()) - context, 0),
-        max(int(rows.min()) - context, 0),
-        min(int(columns.max()) + 1 + context, hole.shape[1]),
-        min(int(rows.max()) + 1 + context, hole.shape[0]),
+        slice(max(int(rows.min()) - context, 0), min(int(rows.max()) + 1 + context, height)),
+        slice(max(int(columns.min()) - context, 0), min(int(columns.max()) + 1 + context, width)),
     )
 
 

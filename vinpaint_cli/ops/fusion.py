@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from vinpaint_cli.ops.image import Array, Bool
 
 Kind = Literal["chain", "camera", "far"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 COEFFICIENTS: dict[Kind, tuple[float, float, float, float, float]] = {
     # seam, inconsistency, distance, depth (each as a logarithm), constant

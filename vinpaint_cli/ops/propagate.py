@@ -9,7 +9,8 @@ For each hidden pixel several candidates are collected:
   against what is known around the hole.
 
 Each source is also sampled in a band around the hole, where the truth is known: what it misses there is
-carried inward, corrects exposure, and tells how far the candidate can be trusted (`ops.fusion`).
+carried inward, corrects exposure, and tells how far the candidate can be trusted (`ops.fusion`); and so does
+what the candidates say of each other (`ops.agreement`).
 Where the evidence is weak, neighbouring frames are evened out along the flow (`ops.steady`).
 The chain follows the idea of Xu et al. (Deep Flow-Guided Video Inpainting, CVPR 2019, section 3.3) and
 Gao et al. (FGVC, ECCV 2020); the consistency measure is that of `ops.flow.inconsistency`.
@@ -24,10 +25,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vinpaint_cli.ops.candidates import Ring, far_frames, from_far, from_route
+from vinpaint_cli.ops.agreement import Surroundings, weigh
+from vinpaint_cli.ops.candidates import Ring, around, far_frames, from_far, from_route
 from vinpaint_cli.ops.flow import DisFlow, FlowEstimator, Motion
-from vinpaint_cli.ops.fusion import fuse
+from vinpaint_cli.ops.fusion import Candidate, fuse
 from vinpaint_cli.ops.image import Array, Bool, depth_inside, to_levels
+from vinpaint_cli.ops.inpaint import fill_smoothly
 from vinpaint_cli.ops.routes import Route, follow_camera, follow_chain
 from vinpaint_cli.ops.scene import PropagateOptions, Scene, make_scene
 from vinpaint_cli.ops.steady import steady
@@ -95,13 +98,33 @@ def _unit_range(frames: npt.NDArray[Any]) -> Array:
 
 def _fill_frame(scene: Scene, t: int, routes: Sequence[Route]) -> tuple[Array, Array]:
     """``(colour (n, 3) in 0…255, confidence (n,))`` of the n pixels of the hole of frame t."""
+    return weigh(*find_candidates(scene, t, routes))
+
+
+def find_candidates(
+    scene: Scene, t: int, routes: Sequence[Route]
+) -> tuple[list[Candidate], Array, Surroundings]:
+    """All that is known of the n pixels of the hole of frame t, in the order of `numpy.nonzero`.
+
+    routes: the chains of frame t. Returns candidates, depth in pixels at 240 lines ``(n,)`` and what lies
+    around.
+    """
+    hole = scene.holes[t]
     ring = Ring(scene, t)
-    depth = depth_inside(scene.holes[t])[scene.holes[t]] / max(1.0, scene.options.unit)
+    depth = depth_inside(hole)[hole] / max(1.0, scene.options.unit)
     candidates = [from_route(scene, t, ring, route, "chain") for route in routes]
     still = [follow_camera(scene, t, direction) for direction in (1, -1)]
     candidates += [from_route(scene, t, ring, route, "camera") for route in still]
-    colour, confidence = fuse(candidates, depth)
-    if float((confidence < scene.options.sure).mean()) <= scene.options.enough:
-        return colour, confidence
-    candidates += [from_far(scene, t, ring, s) for s in far_frames(scene, t)]
-    return fuse(candidates, depth)
+    _, confidence = fuse(candidates, depth)
+    if float((confidence < scene.options.sure).mean()) > scene.options.enough:
+        candidates += [from_far(scene, t, ring, s) for s in far_frames(scene, t)]
+    rows, columns = np.nonzero(hole)
+    return candidates, depth, Surroundings(rows, columns, _smooth(scene, t), scene.options.unit)
+
+
+def _smooth(scene: Scene, t: int) -> Array:
+    """Levels ``(n, 3)`` of a smooth fill of the hole of frame t, made from what is known near it."""
+    box = around(scene.holes[t], scene.options.pixels(scene.options.context))
+    hole = scene.holes[t][box]
+    filled = fill_smoothly(np.ascontiguousarray(scene.frames[t][box]), hole.astype(np.float32))
+    return np.asarray(filled[hole] * np.float32(255), np.float32)

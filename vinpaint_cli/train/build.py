@@ -253,7 +253,7 @@ def _propagated(material: Material, options: PackOptions) -> Iterator[Propagated
     from vinpaint_cli.train.holes import draw_holes, draw_kind
 
     rng = np.random.default_rng(options.seed)
-    clips = _Clips(material, options)
+    clips = Clips(material, options)
     made = 0
     while made < options.propagated:
         name, group, clip = clips.draw(rng)
@@ -266,18 +266,19 @@ def _propagated(material: Material, options: PackOptions) -> Iterator[Propagated
                 yield Propagated(name, group, kind, *sample)
 
 
-class _Clips:
+class Clips:
     """Draws clips of ``span`` frames at the size of samples, and remembers the last videos decoded."""
 
-    def __init__(self, material: Material, options: PackOptions) -> None:
-        self.options = options
+    def __init__(self, material: Material, options: PackOptions, share: float = 0.67) -> None:
+        """``share``: how often a video is drawn, if there is any."""
+        self.options, self.share = options, share
         self.photos = [p for p in material.photos if group_of(p) != "tf-flowers"] or list(material.photos)
         self.videos = [*material.videos, *material.folders]
         self._shots: dict[Path, list[list[Bytes]]] = {}
 
     def draw(self, rng: np.random.Generator) -> tuple[str, str, Bytes]:
         """Name, group and ``(T, h, w, 3)``."""
-        if self.videos and (rng.random() < 0.67 or not self.photos):
+        if self.videos and (rng.random() < self.share or not self.photos):
             weights = np.array([self._weight(path) for path in self.videos])
             path = self.videos[int(rng.choice(len(self.videos), p=weights / weights.sum()))]
             return path.stem, group_of(path), self._from_video(rng, path)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import vinpaint_cli.ops.agreement as agreement
+from vinpaint_cli.ops.agreement import FEATURES, Surroundings, Weights, bundled_weights, features, weigh
+from vinpaint_cli.ops.fusion import Candidate, Kind, fuse, score
+
+SIDE = 20
+ROWS, COLUMNS = (a.ravel() for a in np.mgrid[:SIDE, :SIDE])
+COUNT = SIDE * SIDE
+DEPTH = np.full(COUNT, 8.0, np.float32)
+
+
+def around(fill: float = 60.0) -> Surroundings:
+    return Surroundings(ROWS, COLUMNS, np.full((COUNT, 3), fill, np.float32))
+
+
+def texture(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(90, 160, (COUNT, 3)).astype(np.float32)
+
+
+def candidate(colour: np.ndarray, kind: Kind = "chain", seam: float = 6.0, valid: object = True) -> Candidate:
+    def column(value: float) -> np.ndarray:
+        return np.full(COUNT, value, np.float32)
+
+    there = np.broadcast_to(np.asarray(valid, np.bool_), COUNT).copy()
+    return Candidate(colour, there, column(1.0), column(seam), column(0.5), column(3.0), kind)
+
+
+def silent() -> Weights:
+    """Weights that correct nothing."""
+    names = Weights.__dataclass_fields__
+    zeros = {name: np.zeros_like(getattr(bundled_weights(), name)) for name in names}
+    return Weights(**zeros | {"deviation": np.ones(len(FEATURES), np.float32)})
+
+
+def test_what_two_show_is_believed_before_what_one_shows() -> None:
+    truth, other = texture(1), texture(2) + 40
+    three = [candidate(truth), candidate(truth, "camera"), candidate(other, "far")]
+    alone, _ = fuse(three, DEPTH)
+    colour, confidence = weigh(three, DEPTH, around())
+    assert np.abs(colour - truth).mean() < 0.7 * np.abs(alone - truth).mean()
+    assert confidence.mean() > 0.5
+
+
+def test_candidates_that_contradict_each_other_are_doubted() -> None:
+    same = [candidate(texture(1)), candidate(texture(1), "camera")]
+    apart = [candidate(texture(1)), candidate(texture(2) + 50, "camera")]
+    assert weigh(same, DEPTH, around())[1].mean() > weigh(apart, DEPTH, around())[1].mean() + 0.05
+
+
+def test_the_order_of_candidates_does_not_matter() -> None:
+    three = [candidate(texture(1)), candidate(texture(2), "camera", 12), candidate(texture(3), "far", 3)]
+    one, other = weigh(three, DEPTH, around()), weigh(three[::-1], DEPTH, around())
+    assert np.allclose(one[0], other[0], atol=0.05)
+    assert np.allclose(one[1], other[1], atol=1e-3)
+
+
+def test_weights_that_say_nothing_leave_the_scores() -> None:
+    three = [candidate(texture(1)), candidate(texture(2), "camera", 12), candidate(texture(3), "far", 30)]
+    for found, expected in zip(weigh(three, DEPTH, around(), silent()), fuse(three, DEPTH), strict=True):
+        assert np.allclose(found, expected, atol=1e-3)
+
+
+def test_nothing_valid_is_no_confidence() -> None:
+    for none in ([], [candidate(texture(1), valid=False)]):
+        colour, confidence = weigh(none, DEPTH, around())
+        assert not colour.any()
+        assert (confidence < 1e-6).all()
+
+
+def test_invalid_candidates_change_nothing() -> None:
+    half = ROWS < SIDE // 2
+    some = [candidate(texture(1)), candidate(texture(2), "camera", valid=half)]
+    wild = [some[0], replace(some[1], colour=np.where(half[:, None], some[1].colour, 255).astype(np.float32))]
+    for one, other in zip(weigh(some, DEPTH, around()), weigh(wild, DEPTH, around()), strict=True):
+        assert np.allclose(one, other, atol=1e-3)
+
+
+def test_large_holes_are_weighed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = [candidate(texture(1)), candidate(texture(2), "camera")]
+    whole = weigh(two, DEPTH, around())
+    monkeypatch.setattr(agreement, "AT_ONCE", 37)
+    parts = weigh(two, DEPTH, around())
+    assert np.allclose(whole[0], parts[0], atol=1e-3)
+    assert np.allclose(whole[1], parts[1], atol=1e-5)
+
+
+def test_differences_are_averaged_over_squares() -> None:
+    colour = np.full((COUNT, 3), 60, np.float32)
+    colour[(ROWS == 10) & (COLUMNS == 10)] = 85  # 25 levels at one of the 25 pixels around it
+    one = [candidate(colour)]
+    planes = features(one, DEPTH, around(), np.stack([score(c, DEPTH) for c in one]))
+    near = planes[FEATURES.index("fill near")][0].reshape(SIDE, SIDE).astype(np.float32)
+    assert np.isclose(near[10, 10], np.log1p(1.0), atol=1e-2)
+    assert np.isclose(near[8, 12], np.log1p(1.0), atol=1e-2)
+    assert near[7, 10] == 0
+
+
+def test_squares_grow_with_the_picture() -> None:
+    valid = np.ones((1, COUNT), np.bool_)
+    sides = [
+        agreement._Area(replace(around(), unit=unit), valid).side(agreement.FAR) for unit in (0.5, 1, 4.5)
+    ]
+    assert sides == [13, 13, 27]
+    assert all(side % 2 for side in sides)

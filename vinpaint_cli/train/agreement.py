@@ -1,0 +1,231 @@
+"""How the perceptron of `ops.agreement` is fitted: to candidates for pixels whose truth is known.
+
+Holes are drawn over clips, propagation looks for candidates as `remove` does, and the weights are moved until
+the fused picture errs least, over a smooth fill, in decibels per frame: half of the loss is the logarithm of
+the mean squared error, which favours mixing what is in doubt, half that of the mean error, which favours
+choosing.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from vinpaint_cli.errors import InputError, OutputError
+from vinpaint_cli.ops.agreement import FEATURES, STRAY, Weights, features
+from vinpaint_cli.ops.fusion import NEVER, fuse, score
+from vinpaint_cli.ops.image import Array, Bool
+from vinpaint_cli.ops.inpaint import fill_smoothly
+
+UNITS = 32
+DROPPED = 0.1
+"""How often a candidate is left out of a frame in training, so that none is relied on alone."""
+EVERY = 7
+"""One in so many frames of a clip is learned from: neighbours are alike."""
+SPAN = 27
+"""Most frames of a clip."""
+PIXELS = 1200
+"""Pixels of a frame that are learned from."""
+FEWEST = 50
+"""Pixels that a frame must have for it."""
+BATCH = 8
+RATE = 3e-3
+CLIP = 1.0
+SETTLED = 0.75
+"""The part of the loss in which a fill knows what scores alone are sure of, as it will when it is used.
+
+With nothing else the picture gets softer while its error falls: where a fill made of it is as good, nothing
+would speak for what was found.
+"""
+VIDEOS = 0.7
+"""How often a clip is drawn out of a video, not moved over a photo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Pixels of one frame: K candidates for n of them, colours in 0…255.
+
+    figures: float16 ``(K, n, F)``, see `ops.agreement.FEATURES`; valid, scores ``(K, n)``; colours
+    ``(K, n, 3)``; fill and truth ``(n, 3)``, and ``settled``, a fill that also knows what scores alone are
+    sure of.
+    """
+
+    figures: npt.NDArray[np.float16]
+    valid: Bool
+    scores: Array
+    colours: Array
+    fill: Array
+    settled: Array
+    truth: Array
+
+
+def gather(
+    paths: Sequence[str | Path],
+    clips: int,
+    seed: int,
+    tick: Callable[[str], None] = lambda name: None,
+    size: tuple[int, int] = (432, 240),
+) -> list[Example]:
+    """Examples from so many clips drawn from photos and videos under ``paths``; size: ``(width, height)``.
+
+    ``tick`` is told the name of each clip. Raises InputError and VideoError.
+    """
+    from vinpaint_cli.train.build import Clips, PackOptions, find_material
+    from vinpaint_cli.train.holes import draw_holes, draw_kind
+
+    rng = np.random.default_rng(seed)
+    options = PackOptions(size=size, span=SPAN)
+    drawn = Clips(find_material(paths), options, VIDEOS)
+    examples: list[Example] = []
+    for _ in range(clips):
+        name, _, clip = drawn.draw(rng)
+        holes = draw_holes(rng, draw_kind(rng), np.arange(len(clip)), size[1], size[0])
+        examples += _of_clip(rng, clip, list(holes))
+        tick(name)
+    if not examples:
+        raise InputError("no hole was drawn that has anything to learn from; give more --clips")
+    return examples
+
+
+def _of_clip(rng: np.random.Generator, clip: npt.NDArray[np.uint8], holes: list[Bool]) -> Iterator[Example]:
+    from vinpaint_cli.ops.flow import DisFlow
+    from vinpaint_cli.ops.propagate import find_candidates
+    from vinpaint_cli.ops.routes import follow_chain
+    from vinpaint_cli.ops.scene import PropagateOptions, make_scene
+
+    options = PropagateOptions(unit=clip.shape[1] / 240)
+    frames = clip.astype(np.float32) / np.float32(255)
+    scene = make_scene(frames, holes, options, DisFlow(), lambda: None)
+    chains = [follow_chain(scene, direction) for direction in (1, -1)]
+    for t in range(int(rng.integers(EVERY)), len(clip), EVERY):
+        n = int(np.count_nonzero(holes[t]))
+        if n < FEWEST:
+            continue
+        candidates, depth, around = find_candidates(scene, t, [chain[t] for chain in chains])
+        scores = np.stack([score(candidate, depth) for candidate in candidates])
+        planes = features(candidates, depth, around, scores)
+        kept = rng.choice(n, min(PIXELS, n), replace=False)
+        yield Example(
+            np.stack([plane[:, kept] for plane in planes], -1),
+            np.stack([candidate.valid[kept] for candidate in candidates]),
+            scores[:, kept],
+            np.stack([candidate.colour[kept] for candidate in candidates]).clip(0, 255),
+            around.fill[kept],
+            _settled(frames[t], holes[t], *fuse(candidates, depth))[kept],
+            clip[t][holes[t]][kept].astype(np.float32),
+        )
+
+
+def _settled(frame: Array, hole: Bool, colour: Array, confidence: Array) -> Array:
+    """A smooth fill ``(n, 3)`` in 0…255 that also knows what was found, as far as it was believed."""
+    picture, share = frame.copy(), hole.astype(np.float32)
+    picture[hole], share[hole] = np.clip(colour / 255, 0, 1), 1 - confidence
+    return np.asarray(fill_smoothly(picture, share)[hole] * np.float32(255), np.float32)
+
+
+class Perceptron(nn.Module):
+    """What `ops.agreement.corrected` computes, as something that learns; at first it corrects nothing."""
+
+    def __init__(self, mean: Array, deviation: Array, units: int = UNITS) -> None:
+        super().__init__()
+        self.mean, self.deviation = torch.from_numpy(mean), torch.from_numpy(deviation)
+        self.own = nn.Linear(len(FEATURES), units)
+        self.pool = nn.Linear(2 * units, units)
+        self.share = nn.Linear(units, units, bias=False)
+        self.out, self.none = nn.Linear(units, 1), nn.Linear(units, 1)
+        for layer in (self.out, self.none):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, figures: Tensor, valid: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores of candidates ``(K, n)`` and of "none" ``(n,)``."""
+        known = ((figures - self.mean) / self.deviation).clamp(-STRAY, STRAY)
+        hidden = self.own(known).relu() * valid[..., None]
+        count = valid.sum(0).clamp_min(1)[:, None]
+        common = self.pool(torch.cat([hidden.sum(0) / count, hidden.amax(0)], -1)).relu()
+        better = scores + self.out((hidden + self.share(common)).relu())[..., 0]
+        return better.where(valid, torch.full_like(better, float(NEVER))), self.none(common)[..., 0]
+
+    def weights(self) -> Weights:
+        """For numpy."""
+        layers = {"own": self.own, "pool": self.pool, "out": self.out, "none": self.none}
+        found = {"mean": self.mean, "deviation": self.deviation, "share": self.share.weight.T}
+        for name, layer in layers.items():
+            found |= {name: layer.weight.T, f"{name}_bias": layer.bias}
+        plain = {name: tensor.detach().numpy() for name, tensor in found.items()}
+        return Weights(**{name: x[:, 0] if name in ("out", "none") else x for name, x in plain.items()})
+
+
+def fit(
+    examples: Sequence[Example],
+    steps: int,
+    seed: int,
+    tick: Callable[[int, float], None] = lambda step, loss: None,
+) -> Weights:
+    """Weights after so many steps of `BATCH` frames; ``tick`` is told step and loss in decibels."""
+    known = np.concatenate([example.figures[example.valid] for example in examples]).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = Perceptron(known.mean(0), known.std(0) + np.float32(1e-3))
+    adam = torch.optim.Adam(network.parameters(), RATE)
+    for step in range(steps):
+        for group in adam.param_groups:
+            group["lr"] = RATE * (1 + math.cos(math.pi * step / steps)) / 2 + 1e-5
+        chosen = rng.choice(len(examples), BATCH)
+        losses = [loss_of(network, _thinned(rng, examples[int(i)])) for i in chosen]
+        total = torch.stack(losses).mean()
+        adam.zero_grad()
+        total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+        adam.step()
+        tick(step + 1, float(total.detach()))
+    return network.weights()
+
+
+def _thinned(rng: np.random.Generator, example: Example) -> Example:
+    kept = rng.random(len(example.valid)) >= DROPPED
+    return replace(example, valid=example.valid & kept[:, None])
+
+
+def loss_of(network: Perceptron, example: Example) -> Tensor:
+    """Decibels by which the fused picture errs, in the mean over the two fills."""
+    shares = shares_of(network, example)
+    found = (shares[:-1, :, None] * torch.from_numpy(example.colours)).sum(0)
+    parts = []
+    for weight, fill in ((1 - SETTLED, example.fill), (SETTLED, example.settled)):
+        off = found + shares[-1][:, None] * torch.from_numpy(fill) - torch.from_numpy(example.truth)
+        square = off.square().mean(-1)
+        level = 5 * torch.log10(square.mean() + 6) + 10 * torch.log10((square + 4).sqrt().mean())
+        parts.append(weight * level)
+    return torch.stack(parts).sum()
+
+
+def shares_of(network: Perceptron, example: Example) -> Tensor:
+    """Shares ``(K + 1, n)`` of the candidates, and last of "none"."""
+    better, none = network(
+        torch.from_numpy(example.figures.astype(np.float32)),
+        torch.from_numpy(example.valid),
+        torch.from_numpy(example.scores),
+    )
+    return torch.cat([better, none[None]]).softmax(0)
+
+
+def write_weights(weights: Weights, out: Path) -> None:
+    """Write what `ops.agreement.read_weights` reads, in half floats; raises OutputError."""
+    content = io.BytesIO()
+    np.savez_compressed(content, **{name: x.astype(np.float16) for name, x in asdict(weights).items()})
+    temporary = out.with_name(f".{out.name}.tmp")
+    try:
+        temporary.write_bytes(content.getvalue())
+        temporary.replace(out)
+    except OSError as exc:
+        raise OutputError(f"cannot write {out}: {exc.strerror or exc}; choose another place") from exc
