@@ -41,8 +41,11 @@ LIMIT = 20.0
 """Scores are told between this and its negative."""
 STRAY = 4.0
 """Standard deviations beyond which a figure is cut off."""
-AT_ONCE = 1 << 15
+AT_ONCE = 1 << 13
 """Pixels weighed together, so that a large hole takes no more memory than its candidates."""
+
+
+Half = npt.NDArray[np.float16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,48 +141,72 @@ def corrected(figures: Array, valid: Bool, scores: Array, weights: Weights) -> t
 
 def features(
     candidates: Sequence[Candidate], depth: Array, around: Surroundings, scores: Array
-) -> list[npt.NDArray[np.float16]]:
-    """The `FEATURES` of K candidates for n pixels, each ``(K, n)`` in half floats; scores ``(K, n)``."""
-    colours = np.stack([np.clip(candidate.colour, 0, 255) for candidate in candidates])
+) -> list[Half]:
+    """The `FEATURES` of K candidates for n pixels, each ``(K, n)`` in half floats; scores ``(K, n)``.
+
+    Half floats, and views where candidates or pixels are all alike: a hole may have millions of pixels.
+    """
     valid = np.stack([candidate.valid for candidate in candidates])
-    own = [
-        np.log1p(np.stack([c.seam for c in candidates])),
-        np.log1p(np.stack([c.inconsistency for c in candidates])),
-        np.log(np.maximum(np.stack([c.distance for c in candidates]), 1)),
-        np.broadcast_to(np.log1p(depth), valid.shape),
-        np.log(np.stack([c.ramp for c in candidates])),
-    ]
     top = np.maximum(scores.max(0), 0)
     shares = np.exp(scores - top)
     left = np.exp(-top) / (shares.sum(0) + np.exp(-top))
-    fill = np.abs(colours - around.fill).mean(-1)
-    differences = (_to_the_others(colours, shares, fill), fill)
+    figures = (
+        *(_half(np.log1p([getattr(c, name) for c in candidates])) for name in ("seam", "inconsistency")),
+        _half(np.log(np.maximum([c.distance for c in candidates], 1))),
+        _half(np.log1p(depth)),
+        _half(np.log([c.ramp for c in candidates])),
+        *_compared(candidates, valid, shares, around),
+        _half(valid.sum(0) - 1),
+        _half(np.log(np.maximum(left, 1e-4))),
+        _half(np.clip(scores, -LIMIT, LIMIT)),
+        *(_half([[c.kind == kind] for c in candidates]) for kind in KINDS),
+    )
+    return [np.broadcast_to(figure, valid.shape) for figure in figures]
+
+
+def _half(values: npt.ArrayLike) -> Half:
+    return np.asarray(values, np.float16)
+
+
+def _compared(
+    candidates: Sequence[Candidate], valid: Bool, shares: Array, around: Surroundings
+) -> Iterator[Half]:
+    """How unlike the others and the fill each candidate is, near and farther around; then its texture."""
+    fill = np.stack([_apart(candidate, around.fill) for candidate in candidates])
     area = _Area(around, valid)
     near, far = (area.side(pixels) for pixels in (NEAR, FAR))
-    compared = [np.log1p(area.mean(plane, side)) for plane in differences for side in (near, far)]
-    grey = colours.mean(-1)
-    spread = area.mean(grey**2, far) - area.mean(grey, far) ** 2
-    others = valid.sum(0) - np.ones(valid.shape, np.float32)
-    doubt = np.broadcast_to(np.log(np.maximum(left, 1e-4)), valid.shape)
-    kinds = [np.broadcast_to([[c.kind == kind] for c in candidates], valid.shape) for kind in KINDS]
-    texture = np.log1p(np.sqrt(np.maximum(spread, 0)))
-    planes = [*own, *compared, texture, others, doubt, np.clip(scores, -LIMIT, LIMIT), *kinds]
-    return [plane.astype(np.float16) for plane in planes]
+    for plane in (_to_the_others(candidates, shares, fill), fill):
+        for side in (near, far):
+            yield np.stack([_half(np.log1p(area.mean(k, x, side))) for k, x in enumerate(plane)])
+    yield np.stack(
+        [
+            _half(np.log1p(area.spread(k, np.clip(c.colour, 0, 255).mean(-1), far)))
+            for k, c in enumerate(candidates)
+        ]
+    )
+
+
+def _apart(candidate: Candidate, colour: Array) -> Array:
+    """Mean difference ``(n,)`` of a candidate to colours, in levels that a picture may have."""
+    return np.asarray(np.abs(np.clip(candidate.colour, 0, 255) - colour).mean(-1), np.float32)
 
 
 def _parts(n: int) -> Iterator[slice]:
     return (slice(start, start + AT_ONCE) for start in range(0, n, AT_ONCE))
 
 
-def _to_the_others(colours: Array, shares: Array, fill: Array) -> Array:
+def _to_the_others(candidates: Sequence[Candidate], shares: Array, fill: Array) -> Array:
     """Mean difference ``(K, n)`` to the others' mean by their shares; where there are none, to the fill."""
     total = shares.sum(0)
-    mixed = (shares[..., None] * colours).sum(0)
+    mixed = sum(
+        share[:, None] * np.clip(c.colour, 0, 255) for share, c in zip(shares, candidates, strict=True)
+    )
     result = np.empty_like(fill)
-    for k, (colour, share) in enumerate(zip(colours, shares, strict=True)):
+    for k, (candidate, share) in enumerate(zip(candidates, shares, strict=True)):
         rest = total - share
-        others = (mixed - share[:, None] * colour) / np.maximum(rest, 1e-9)[:, None]
-        result[k] = np.where(rest > 1e-6, np.abs(colour - others).mean(-1), fill[k])
+        own = share[:, None] * np.clip(candidate.colour, 0, 255)
+        others = (mixed - own) / np.maximum(rest, 1e-9)[:, None]
+        result[k] = np.where(rest > 1e-6, _apart(candidate, others), fill[k])
     return result
 
 
@@ -191,26 +218,26 @@ class _Area:
         self._at = rows - int(rows.min()), columns - int(columns.min())
         self._shape = int(self._at[0].max()) + 1, int(self._at[1].max()) + 1
         self._valid, self._unit = valid, around.unit
-        self._support: dict[int, Array] = {}
 
     def side(self, pixels: int) -> int:
         """A side at 240 lines in pixels of this frame: odd; grows with the square root beyond that."""
         growth: float = max(1.0, self._unit) ** 0.5
         return 2 * round(pixels // 2 * growth) + 1
 
-    def mean(self, plane: Array, side: int) -> Array:
-        """Means ``(K, n)`` over squares of a ``side``."""
-        if side not in self._support:
-            self._support[side] = self._blurred(self._valid.astype(np.float32), side)
-        means = self._blurred(np.where(self._valid, plane, 0).astype(np.float32), side)
-        return np.asarray(means / np.maximum(self._support[side], 1e-4), np.float32)
+    def mean(self, k: int, values: Array, side: int) -> Array:
+        """Means ``(n,)`` of what is known of candidate k over squares of a ``side``."""
+        support = np.maximum(self._blurred(self._valid[k], side), 1e-4)
+        return np.asarray(self._blurred(np.where(self._valid[k], values, 0), side) / support, np.float32)
 
-    def _blurred(self, plane: Array, side: int) -> Array:
+    def spread(self, k: int, values: Array, side: int) -> Array:
+        """Standard deviations, likewise."""
+        square = self.mean(k, values**2, side) - self.mean(k, values, side) ** 2
+        return np.asarray(np.sqrt(np.maximum(square, 0)), np.float32)
+
+    def _blurred(self, values: npt.NDArray[np.generic], side: int) -> Array:
         import cv2
 
-        result = np.empty_like(plane)
-        for k, values in enumerate(plane):
-            sheet = np.zeros(self._shape, np.float32)
-            sheet[self._at] = values
-            result[k] = cv2.blur(sheet, (side, side), borderType=cv2.BORDER_CONSTANT)[self._at]
-        return result
+        sheet = np.zeros(self._shape, np.float32)
+        sheet[self._at] = values
+        soft = cv2.blur(sheet, (side, side), borderType=cv2.BORDER_CONSTANT)
+        return np.asarray(soft[self._at], np.float32)
