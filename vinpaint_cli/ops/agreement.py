@@ -12,7 +12,7 @@ Its weights are in ``agreement.npz`` beside this file; `vinpaint train agreement
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
@@ -170,20 +170,21 @@ def _half(values: npt.ArrayLike) -> Half:
 
 def _compared(
     candidates: Sequence[Candidate], valid: Bool, shares: Array, around: Surroundings
-) -> Iterator[Half]:
+) -> list[Half]:
     """How unlike the others and the fill each candidate is, near and farther around; then its texture."""
     fill = np.stack([_apart(candidate, around.fill) for candidate in candidates])
-    area = _Area(around, valid)
+    others = _to_the_others(candidates, shares, fill)
+    area = _Area(around)
     near, far = (area.side(pixels) for pixels in (NEAR, FAR))
-    for plane in (_to_the_others(candidates, shares, fill), fill):
-        for side in (near, far):
-            yield np.stack([_half(np.log1p(area.mean(k, x, side))) for k, x in enumerate(plane)])
-    yield np.stack(
-        [
-            _half(np.log1p(area.spread(k, np.clip(c.colour, 0, 255).mean(-1), far)))
-            for k, c in enumerate(candidates)
-        ]
-    )
+    rows = []
+    for k, candidate in enumerate(candidates):
+        means = area.means(valid[k], {near: (others[k], fill[k]), far: (others[k], fill[k])})
+        grey = np.clip(candidate.colour, 0, 255).mean(-1)
+        level, square = area.means(valid[k], {far: (grey, grey**2)})
+        texture = np.sqrt(np.maximum(square - level**2, 0))
+        ordered = (means[0], means[2], means[1], means[3], texture)
+        rows.append([_half(np.log1p(values)) for values in ordered])
+    return [np.stack(column) for column in zip(*rows, strict=True)]
 
 
 def _apart(candidate: Candidate, colour: Array) -> Array:
@@ -211,33 +212,33 @@ def _to_the_others(candidates: Sequence[Candidate], shares: Array, fill: Array) 
 
 
 class _Area:
-    """The box of n pixels, for means over squares of what is known of K candidates where they are valid."""
+    """The box of n pixels, for means over squares of what is known of them."""
 
-    def __init__(self, around: Surroundings, valid: Bool) -> None:
-        rows, columns = around.rows, around.columns
-        self._at = rows - int(rows.min()), columns - int(columns.min())
-        self._shape = int(self._at[0].max()) + 1, int(self._at[1].max()) + 1
-        self._valid, self._unit = valid, around.unit
+    def __init__(self, around: Surroundings) -> None:
+        rows, columns = (at - int(at.min()) for at in (around.rows, around.columns))
+        self._shape = int(rows.max()) + 1, int(columns.max()) + 1
+        self._places = rows * self._shape[1] + columns
+        self._unit = around.unit
 
     def side(self, pixels: int) -> int:
         """A side at 240 lines in pixels of this frame: odd; grows with the square root beyond that."""
         growth: float = max(1.0, self._unit) ** 0.5
         return 2 * round(pixels // 2 * growth) + 1
 
-    def mean(self, k: int, values: Array, side: int) -> Array:
-        """Means ``(n,)`` of what is known of candidate k over squares of a ``side``."""
-        support = np.maximum(self._blurred(self._valid[k], side), 1e-4)
-        return np.asarray(self._blurred(np.where(self._valid[k], values, 0), side) / support, np.float32)
+    def means(self, valid: Bool, values: Mapping[int, Sequence[Array]]) -> list[Array]:
+        """Means ``(n,)`` of values ``(n,)``, where they are valid, over squares; the keys are their sides."""
+        found: list[Array] = []
+        for side, planes in values.items():
+            support = np.maximum(self._blurred(valid.astype(np.float32), side), 1e-4)
+            for plane in planes:
+                total = self._blurred(np.where(valid, plane, 0), side)
+                found.append(np.asarray(total / support, np.float32))
+        return found
 
-    def spread(self, k: int, values: Array, side: int) -> Array:
-        """Standard deviations, likewise."""
-        square = self.mean(k, values**2, side) - self.mean(k, values, side) ** 2
-        return np.asarray(np.sqrt(np.maximum(square, 0)), np.float32)
-
-    def _blurred(self, values: npt.NDArray[np.generic], side: int) -> Array:
+    def _blurred(self, values: Array, side: int) -> Array:
         import cv2
 
         sheet = np.zeros(self._shape, np.float32)
-        sheet[self._at] = values
+        sheet.ravel()[self._places] = values
         soft = cv2.blur(sheet, (side, side), borderType=cv2.BORDER_CONSTANT)
-        return np.asarray(soft[self._at], np.float32)
+        return np.asarray(soft.ravel().take(self._places), np.float32)
