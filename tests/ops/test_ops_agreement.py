@@ -7,7 +7,7 @@ import pytest
 
 import vinpaint_cli.ops.agreement as agreement
 from vinpaint_cli.ops.agreement import FEATURES, Surroundings, Weights, bundled_weights, features, weigh
-from vinpaint_cli.ops.fusion import Candidate, Kind, fuse, score
+from vinpaint_cli.ops.fusion import KINDS, Candidate, Kind, fuse, score
 
 SIDE = 20
 ROWS, COLUMNS = (a.ravel() for a in np.mgrid[:SIDE, :SIDE])
@@ -47,11 +47,14 @@ def test_what_two_show_is_believed_before_what_one_shows() -> None:
     assert confidence.mean() > 0.5
 
 
-def test_candidates_that_contradict_each_other_are_doubted() -> None:
+def test_candidates_that_contradict_each_other_are_doubted_more_than_their_scores_say() -> None:
     same = [candidate(texture(1)), candidate(texture(1), "camera")]
     apart = [candidate(texture(1)), candidate(texture(2) + 50, "camera")]
-    left = [1 - weigh(two, DEPTH, around())[1].mean() for two in (same, apart)]
-    assert left[1] > 10 * left[0]
+    doubt, scores_alone = (
+        1 - found[1].mean() for found in (weigh(apart, DEPTH, around()), fuse(apart, DEPTH))
+    )
+    assert doubt > 2 * scores_alone
+    assert 1 - weigh(same, DEPTH, around())[1].mean() < scores_alone
 
 
 def test_the_order_of_candidates_does_not_matter() -> None:
@@ -100,6 +103,38 @@ def test_differences_are_averaged_over_squares() -> None:
     assert np.isclose(near[10, 10], np.log1p(1.0), atol=1e-2)
     assert np.isclose(near[8, 12], np.log1p(1.0), atol=1e-2)
     assert near[7, 10] == 0
+
+
+def test_what_is_known_of_each_candidate_is_told_under_its_name() -> None:
+    left, right = np.full((COUNT, 3), 80, np.float32), np.full((COUNT, 3), 100, np.float32)
+    right[::2] += 8  # every second column: a standard deviation of 4
+    two = [candidate(left, "camera", seam=3), candidate(right, "far", seam=7, valid=COLUMNS < 10)]
+    scores = np.stack([np.full(COUNT, 2, np.float32), np.where(COLUMNS < 10, 1, -1e4).astype(np.float32)])
+    planes = features(two, DEPTH, around(60), scores)
+    assert all(plane.shape == (2, COUNT) and plane.dtype == np.float16 for plane in planes)
+
+    def told(name: str, pixel: int = 5 * SIDE + 4) -> list[float]:
+        return [float(x) for x in planes[FEATURES.index(name)][:, pixel]]
+
+    def near(*values: float) -> object:
+        return pytest.approx(values, abs=0.03)
+
+    assert told("seam") == near(np.log1p(3), np.log1p(7))
+    assert told("inconsistency") == near(*[np.log1p(0.5)] * 2)
+    assert told("distance") == near(*[np.log(3)] * 2)
+    assert told("depth") == near(*[np.log1p(8)] * 2)
+    assert told("ramp") == near(0, 0)
+    assert told("others far") == near(*[np.log1p(24)] * 2)  # each other, 20 or 28 levels apart
+    assert told("fill far") == near(np.log1p(20), np.log1p(44))
+    assert told("texture") == near(0, np.log1p(4))
+    assert told("count") == near(1, 1)
+    assert told("doubt") == near(*[-np.log(1 + np.exp(2) + np.exp(1))] * 2)
+    assert told("score") == near(2, 1)
+    assert [told(kind) for kind in KINDS] == [[0, 0], [1, 0], [0, 1]]
+    alone = 5 * SIDE + 19
+    assert told("count", alone)[0] == 0
+    assert told("others near", alone)[:1] == near(np.log1p(20))  # to the fill
+    assert told("score", alone)[1] == -agreement.LIMIT
 
 
 def test_squares_grow_with_the_picture() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import vinpaint_cli.ops.steady
 from vinpaint_cli.ops.candidates import Ring, from_far, from_route
 from vinpaint_cli.ops.flow import DisFlow, Motion, complete, estimate_motion
 from vinpaint_cli.ops.image import coordinate_grid, luma
-from vinpaint_cli.ops.propagate import PropagateOptions, propagate
+from vinpaint_cli.ops.propagate import PropagateOptions, find_candidates, propagate
 from vinpaint_cli.ops.routes import Route, follow_camera, follow_chain
 from vinpaint_cli.ops.scene import Scene, make_scene
 
@@ -145,3 +147,29 @@ def test_propagation_steadies_what_is_in_doubt(monkeypatch: pytest.MonkeyPatch) 
     steadied = restlessness()
     monkeypatch.setattr(vinpaint_cli.ops.steady, "STRENGTH", 0.0)
     assert steadied < restlessness() - 1e-3
+
+
+@pytest.mark.parametrize("unit", [1.0, 3.0])
+def test_what_lies_around_a_hole_is_told_in_levels(unit: float) -> None:
+    scene = sliding(3, 2.0)
+    ramp = np.broadcast_to(
+        np.linspace(0.2, 0.8, SIZE[1], dtype=np.float32)[None, :, None], (3, *SIZE, 3)
+    ).copy()
+    ramp[:, HOLE] = 0  # not to be looked at
+    scene = replace(scene, frames=ramp, options=PropagateOptions(unit=unit))
+    chains = [follow_chain(scene, direction) for direction in (1, -1)]
+    candidates, depth, around = find_candidates(scene, 1, [chain[1] for chain in chains])
+    assert len(candidates) >= 4
+    assert len(depth) == len(around.fill) == len(around.rows) == np.count_nonzero(HOLE)
+    assert np.abs(around.fill[:, 0] - (51 + 153 * around.columns / (SIZE[1] - 1))).max() < 6
+    assert around.unit == unit
+
+
+def test_propagation_asks_what_candidates_say_of_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def weigh(candidates: object, depth: np.ndarray, around: object) -> tuple[np.ndarray, np.ndarray]:
+        return np.full((len(depth), 3), 51, np.float32), np.full(len(depth), 1, np.float32)
+
+    monkeypatch.setattr("vinpaint_cli.ops.propagate.weigh", weigh)
+    frames = np.stack([wall(*SIZE)] * 3)
+    found = propagate(frames, [HOLE] * 3)
+    assert np.allclose(found.frames[:, HOLE], 0.2, atol=1e-4)

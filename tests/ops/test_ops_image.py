@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 from scenes import block
 
-from vinpaint_cli.ops.image import coordinate_grid, depth_inside, dilate, luma, membrane, sample, to_levels
+from vinpaint_cli.ops.image import (
+    coordinate_grid,
+    depth_inside,
+    dilate,
+    enlarged,
+    luma,
+    membrane,
+    sample,
+    shrunk,
+    to_levels,
+)
 
 
 def ramp(height: int = 40, width: int = 56) -> np.ndarray:
@@ -98,3 +108,15 @@ def test_levels_of_every_depth_agree() -> None:
 def test_luma_weighs_green_most() -> None:
     colours = np.eye(3, dtype=np.float32)[None] * 255
     assert luma(colours).tolist() == [[76, 150, 29]]
+
+
+@pytest.mark.parametrize("step", [2, 3])
+def test_what_is_hidden_has_no_part_in_a_smaller_picture(step: int) -> None:
+    hole = block(40, 57, (12, 10, 44, 30))
+    flat = np.where(hole[..., None], 99, 0.25).astype(np.float32).repeat(3, -1)
+    small, hidden = shrunk(flat, hole, step)
+    assert small.shape[:2] == hidden.shape == (40 // step, 57 // step)
+    assert set(np.unique(hidden)) == {0, 1}
+    assert np.allclose(small[hidden == 0], 0.25, atol=1e-5)
+    assert not small[hidden == 1].any()
+    assert enlarged(small, hole.shape).shape == (40, 57, 3)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from vinpaint_cli.cli.app import run
 from vinpaint_cli.errors import InputError, OutputError
@@ -120,6 +121,20 @@ def test_clips_without_an_example_are_refused(material: Path, monkeypatch: pytes
     monkeypatch.setattr("vinpaint_cli.train.agreement.FEWEST", 10**9)
     with pytest.raises(InputError, match="--clips"):
         gather([material], 1, 0, size=SIZE)
+
+
+def test_a_clip_that_shows_nothing_twice_teaches_nothing(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    Image.fromarray(np.full((48, 64, 3), 90, np.uint8)).save(tmp_path / "one" / "00000.png")
+    with pytest.raises(InputError, match="--clips"):
+        gather([tmp_path], 8, 0, size=SIZE)
+
+
+def test_a_place_that_is_not_there_is_refused_at_once(
+    material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vinpaint_cli.train.agreement.gather", lambda *given: pytest.fail("gathered"))
+    assert run(["train", "agreement", str(material), "-o", str(tmp_path / "absent" / "a.npz")]) == 6
 
 
 def test_the_command_writes_the_file(material: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from vinpaint_cli.cli import options as o
 from vinpaint_cli.cli.console import console_of
-from vinpaint_cli.errors import InputError, UsageError
+from vinpaint_cli.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from vinpaint_cli.train.config import TrainConfig
@@ -175,12 +175,14 @@ def agreement(
 ) -> None:
     """Fit the weights by which propagation weighs what its candidates say of each other.
 
-    The file belongs at vinpaint_cli/ops/agreement.npz. Gathering takes about five seconds a clip on one core.
+    The file belongs at vinpaint_cli/ops/agreement.npz. A clip takes about three seconds of one core.
     """
     from vinpaint_cli.train.agreement import fit, gather, write_weights
 
     console = console_of(context)
     console.setup(quiet, verbose)
+    if not Path(out).parent.is_dir():
+        raise OutputError(f"the folder of {out} does not exist; make it first")
     examples = gather(sources, clips, seed or 0, console.detail)
     console.say(f"{len(examples)} frames of {clips} clips")
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 BYTES_PER_PIXEL = 60.0
 """Peak bytes per pixel of the region and frame of a segment: pictures, flow, confidence, fill."""
 
-WORKING_BYTES_PER_PIXEL = 160
+WORKING_BYTES_PER_PIXEL = 280
 """Bytes per pixel of the region that the work on one frame takes, however long the segment."""
 
 CODEC_BYTES_PER_PIXEL = 120

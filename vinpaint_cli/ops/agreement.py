@@ -32,8 +32,8 @@ FEATURES = (
 
 Logarithms of the figures of `Candidate`, and of the depth of the pixel; the logarithm of the mean difference,
 in levels, to the mean of the others and to a smooth fill, each over a square of `NEAR` and of `FAR` pixels;
-that of its standard deviation over the larger; how many others there are; the logarithm of the share that
-scores alone leave; its own score; and its kind.
+that of the standard deviation of its grey levels over the larger; how many others are valid; the logarithm of
+the share that scores alone leave; its own score; and its kind.
 """
 NEAR, FAR = 5, 13
 """Sides in pixels at 240 lines of the squares over which differences are averaged."""
@@ -42,7 +42,7 @@ LIMIT = 20.0
 STRAY = 4.0
 """Standard deviations beyond which a figure is cut off."""
 AT_ONCE = 1 << 13
-"""Pixels weighed together, so that a large hole takes no more memory than its candidates."""
+"""Pixels weighed together, so that what the perceptron needs does not grow with the hole."""
 
 
 Half = npt.NDArray[np.float16]
@@ -110,14 +110,17 @@ def weigh(
     weights = weights or bundled_weights()
     scores = np.stack([score(candidate, depth) for candidate in candidates])
     planes = features(candidates, depth, around, scores)
-    for part in _parts(n):
+    anywhere = np.flatnonzero(np.any([candidate.valid for candidate in candidates], 0))
+    for part in _parts(anywhere):
         figures = np.stack([plane[:, part] for plane in planes], -1).astype(np.float32)
         valid = np.stack([candidate.valid[part] for candidate in candidates])
         better, none = corrected(figures, valid, scores[:, part], weights)
         top = np.maximum(better.max(0), none)
         share = np.exp(better - top)
         total = share.sum(0)
-        mixed = sum(s[:, None] * c.colour[part] for s, c in zip(share, candidates, strict=True))
+        mixed = sum(
+            s[:, None] * np.clip(c.colour[part], 0, 255) for s, c in zip(share, candidates, strict=True)
+        )
         colour[part] = mixed / np.maximum(total, 1e-12)[:, None]
         confidence[part] = total / (total + np.exp(none - top))
     return colour, confidence
@@ -129,7 +132,7 @@ def corrected(figures: Array, valid: Bool, scores: Array, weights: Weights) -> t
     figures: ``(K, n, F)``, those of :func:`features`; valid and scores: ``(K, n)``.
     """
     known = np.clip((figures - weights.mean) / weights.deviation, -STRAY, STRAY)
-    hidden = np.maximum(known @ weights.own + weights.own_bias, 0) * valid[..., None]
+    hidden = np.where(valid[..., None], np.maximum(known @ weights.own + weights.own_bias, 0), 0)
     count = np.maximum(valid.sum(0), 1)[:, None]
     pooled = np.concatenate([hidden.sum(0) / count, hidden.max(0)], -1)
     common = np.maximum(pooled @ weights.pool + weights.pool_bias, 0)
@@ -176,15 +179,15 @@ def _compared(
     others = _to_the_others(candidates, shares, fill)
     area = _Area(around)
     near, far = (area.side(pixels) for pixels in (NEAR, FAR))
-    rows = []
+    figures = np.empty((5, *valid.shape), np.float16)
     for k, candidate in enumerate(candidates):
         means = area.means(valid[k], {near: (others[k], fill[k]), far: (others[k], fill[k])})
         grey = np.clip(candidate.colour, 0, 255).mean(-1)
         level, square = area.means(valid[k], {far: (grey, grey**2)})
         texture = np.sqrt(np.maximum(square - level**2, 0))
-        ordered = (means[0], means[2], means[1], means[3], texture)
-        rows.append([_half(np.log1p(values)) for values in ordered])
-    return [np.stack(column) for column in zip(*rows, strict=True)]
+        for place, values in enumerate((means[0], means[2], means[1], means[3], texture)):
+            figures[place, k] = np.log1p(values)
+    return list(figures)
 
 
 def _apart(candidate: Candidate, colour: Array) -> Array:
@@ -192,8 +195,8 @@ def _apart(candidate: Candidate, colour: Array) -> Array:
     return np.asarray(np.abs(np.clip(candidate.colour, 0, 255) - colour).mean(-1), np.float32)
 
 
-def _parts(n: int) -> Iterator[slice]:
-    return (slice(start, start + AT_ONCE) for start in range(0, n, AT_ONCE))
+def _parts(places: npt.NDArray[np.intp]) -> Iterator[npt.NDArray[np.intp]]:
+    return (places[start : start + AT_ONCE] for start in range(0, len(places), AT_ONCE))
 
 
 def _to_the_others(candidates: Sequence[Candidate], shares: Array, fill: Array) -> Array:

@@ -119,7 +119,7 @@ def far_frames(scene: Scene, t: int) -> list[int]:
 def from_far(scene: Scene, t: int, ring: Ring, source: int) -> Candidate:
     """Colours of a far frame, aligned by the camera's motion and then by flow around the hole."""
     options = scene.options
-    window = around(scene.holes[t], options.pixels(options.context))
+    window = box_around(scene.holes[t], options.pixels(options.context))
     y0, x0 = (edges.start for edges in window)
     grid = coordinate_grid(window[0].stop - y0, window[1].stop - x0, x0, y0)
     camera = between(scene.path, t, source)
@@ -131,7 +131,7 @@ def from_far(scene: Scene, t: int, ring: Ring, source: int) -> Candidate:
     return _judged(ring, colour, usable, error[at], np.full(len(usable), abs(source - t)), "far")
 
 
-def around(hole: Bool, context: int) -> tuple[slice, slice]:
+def box_around(hole: Bool, context: int) -> tuple[slice, slice]:
     """Rows and columns of the hole grown by ``context`` pixels, inside the picture; there must be a hole."""
     rows, columns = np.nonzero(hole)
     height, width = hole.shape

@@ -82,6 +82,28 @@ def to_levels(picture: npt.NDArray[Any]) -> Array:
     return picture.astype(np.float32) * np.float32(255)
 
 
+def shrunk(picture: Array, hole: Bool, step: int) -> tuple[Array, Array]:
+    """A picture ``(h, w, c)`` at about one ``step``-th of its size: means of what is known.
+
+    Returns ``(H, W, c)``, 0 where all is hidden, and ``(H, W)``: 1 there, else 0.
+    """
+    import cv2
+
+    size = max(1, hole.shape[1] // step), max(1, hole.shape[0] // step)
+    known = (~hole).astype(np.float32)
+    support = np.asarray(cv2.resize(known, size, interpolation=cv2.INTER_AREA), np.float32)
+    sums = cv2.resize(picture * known[..., None], size, interpolation=cv2.INTER_AREA)
+    means = sums.reshape(*support.shape, -1) / np.maximum(support, 1e-3)[..., None]
+    return np.asarray(means, np.float32), (support < 1e-3).astype(np.float32)
+
+
+def enlarged(picture: Array, shape: tuple[int, ...]) -> Array:
+    """A picture ``(H, W, c)`` at ``(h, w)``."""
+    import cv2
+
+    return np.asarray(cv2.resize(picture, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
 def membrane(values: Array, weights: Array, sweeps: int = 6) -> Array:
     """Interpolate smoothly where ``weights`` are small: an approximate solution of Laplace's equation.
 

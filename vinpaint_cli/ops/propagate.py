@@ -26,10 +26,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.ops.agreement import Surroundings, weigh
-from vinpaint_cli.ops.candidates import Ring, around, far_frames, from_far, from_route
+from vinpaint_cli.ops.candidates import Ring, box_around, far_frames, from_far, from_route
 from vinpaint_cli.ops.flow import DisFlow, FlowEstimator, Motion
 from vinpaint_cli.ops.fusion import Candidate, fuse
-from vinpaint_cli.ops.image import Array, Bool, depth_inside, to_levels
+from vinpaint_cli.ops.image import Array, Bool, depth_inside, enlarged, shrunk, to_levels
 from vinpaint_cli.ops.inpaint import fill_smoothly
 from vinpaint_cli.ops.routes import Route, follow_camera, follow_chain
 from vinpaint_cli.ops.scene import PropagateOptions, Scene, make_scene
@@ -123,8 +123,15 @@ def find_candidates(
 
 
 def _smooth(scene: Scene, t: int) -> Array:
-    """Levels ``(n, 3)`` of a smooth fill of the hole of frame t, made from what is known near it."""
-    box = around(scene.holes[t], scene.options.pixels(scene.options.context))
-    hole = scene.holes[t][box]
-    filled = fill_smoothly(np.ascontiguousarray(scene.frames[t][box]), hole.astype(np.float32))
+    """Levels ``(n, 3)`` of a smooth fill of the hole of frame t, made from what is known near it.
+
+    Large pictures are filled at about 240 lines: what is smooth loses nothing by it.
+    """
+    box = box_around(scene.holes[t], scene.options.pixels(scene.options.context))
+    picture, hole = scene.frames[t][box], scene.holes[t][box]
+    step = int(scene.options.unit)
+    if step < 2:
+        filled = fill_smoothly(np.ascontiguousarray(picture), hole.astype(np.float32))
+    else:
+        filled = enlarged(fill_smoothly(*shrunk(picture, hole, step)), hole.shape)
     return np.asarray(filled[hole] * np.float32(255), np.float32)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -27,7 +28,10 @@ from vinpaint_cli.ops.inpaint import fill_smoothly
 
 UNITS = 32
 DROPPED = 0.1
-"""How often a candidate is left out of a frame in training, so that none is relied on alone."""
+"""How often a candidate is left out of a frame in training, so that none is relied on alone.
+
+The figures of the others still know of it.
+"""
 EVERY = 7
 """One in so many frames of a clip is learned from: neighbours are alike."""
 SPAN = 27
@@ -112,6 +116,8 @@ def _of_clip(rng: np.random.Generator, clip: npt.NDArray[np.uint8], holes: list[
         candidates, depth, around = find_candidates(scene, t, [chain[t] for chain in chains])
         scores = np.stack([score(candidate, depth) for candidate in candidates])
         planes = features(candidates, depth, around, scores)
+        if not any(candidate.valid.any() for candidate in candidates):
+            continue
         kept = rng.choice(n, min(PIXELS, n), replace=False)
         yield Example(
             np.stack([plane[:, kept] for plane in planes], -1),
@@ -228,4 +234,6 @@ def write_weights(weights: Weights, out: Path) -> None:
         temporary.write_bytes(content.getvalue())
         temporary.replace(out)
     except OSError as exc:
+        with suppress(OSError):
+            temporary.unlink()
         raise OutputError(f"cannot write {out}: {exc.strerror or exc}; choose another place") from exc
