@@ -97,6 +97,10 @@ def test_the_loss_punishes_what_is_wrong() -> None:
     network, example = perceptron(), invented(5)
     exact = replace(example, colours=np.stack([example.truth] * 2), fill=example.truth, settled=example.truth)
     assert loss_of(network, exact) < loss_of(network, example) - 10
+    # Three quarters of it look at the fill that also knows what was found.
+    settled = loss_of(network, replace(example, settled=example.truth))
+    around = loss_of(network, replace(example, fill=example.truth))
+    assert settled < around < loss_of(network, example)
 
 
 def test_weights_are_written_whole_and_read_back(tmp_path: Path) -> None:

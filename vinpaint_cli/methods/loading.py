@@ -48,6 +48,8 @@ def rebuild(
         with torch.device("meta"):  # what would be drawn at random is read from the file
             network = build(checkpoint.config)
     except ValueError as exc:
-        raise WeightsError(f"{path} does not describe a {spec.name} network: {exc}; take another") from exc
+        raise WeightsError(
+            f"{path} does not describe a {spec.name} network: {exc}; see `vinpaint weights list`"
+        ) from exc
     load_into(network, checkpoint, path)
     return network

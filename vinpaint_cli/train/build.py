@@ -1,6 +1,6 @@
 """Making a pack: photos, shots of videos, and samples whose holes propagation has been through.
 
-The only part of training that decodes video and needs cv2; both are imported when it runs.
+The part of training that decodes video and, with `agreement`, needs cv2; both are imported when it runs.
 """
 
 from __future__ import annotations
