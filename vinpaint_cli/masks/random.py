@@ -36,7 +36,7 @@ def blob(rng: np.random.Generator, height: int, width: int) -> Bool:
     for _ in range(8):
         shape = _filled(*_outline(rng), *canvas)
         if shape.any():
-            return _tight(shape)
+            return tight(shape)
     return np.ones((min(SMALLEST, height), min(SMALLEST, width)), np.bool_)
 
 
@@ -119,7 +119,8 @@ def _winding(corners: Array, height: int, width: int) -> npt.NDArray[np.int64]:
     return np.asarray(np.cumsum(crossings, axis=1)[:, :width])
 
 
-def _tight(shape: Bool) -> Bool:
+def tight(shape: Bool) -> Bool:
+    """A shape ``(h, w)`` cut to its bounding box; it must not be empty."""
     rows, columns = np.flatnonzero(shape.any(1)), np.flatnonzero(shape.any(0))
     return shape[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 

@@ -82,18 +82,16 @@ def gather(
 
     ``tick`` is told the name of each clip. Raises InputError and VideoError.
     """
-    from vinpaint_cli.train.build import Clips, PackOptions, find_material
-    from vinpaint_cli.train.holes import draw_holes, draw_kind
+    from vinpaint_cli.train.clips import Clips
+    from vinpaint_cli.train.material import STILL_GROUPS, find_material
 
     rng = np.random.default_rng(seed)
-    options = PackOptions(size=size, span=SPAN)
-    drawn = Clips(find_material(paths), options, VIDEOS)
+    source = Clips(find_material(paths), size, SPAN, VIDEOS, STILL_GROUPS)
     examples: list[Example] = []
     for _ in range(clips):
-        name, _, clip = drawn.draw(rng)
-        holes = draw_holes(rng, draw_kind(rng), np.arange(len(clip)), size[1], size[0])
-        examples += _of_clip(rng, clip, list(holes))
-        tick(name)
+        drawn = source.draw(rng)
+        examples += _of_clip(rng, drawn.clip, list(drawn.holes))
+        tick(drawn.name)
     if not examples:
         raise InputError("no hole was drawn that has anything to learn from; give more --clips")
     return examples

@@ -16,20 +16,26 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.errors import InputError
+from vinpaint_cli.train.material import (
+    STILL_GROUPS,
+    Material,
+    find_material,
+    group_of,
+    read_photo,
+    read_shots,
+    resized,
+)
 from vinpaint_cli.train.pack import UNSTATED, PackWriter, Photo, Sample, Shot, Source, Span
 
 if TYPE_CHECKING:
     from vinpaint_cli.train.pack import Bytes
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp")
-VIDEOS = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".mpg", ".ogv")
-
-CUT = 24.0
-"""Mean difference of two tiny grey pictures, in levels, from which on a cut lies between them."""
-
 STILL = 1.2
 """Mean difference of neighbours below which a shot is called still, in levels."""
 
+
+VIDEOS = 0.67
+"""How often a sample is drawn out of a video, not moved over a photo."""
 
 NOTHING = 0.02
 """Confidence below which propagation is taken to have found nothing."""
@@ -59,41 +65,7 @@ class PackOptions:
     seed: int = 0
     photos: bool = True
     shots: bool = True
-    still_groups: str = "intel"
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """Source files by kind; the group of a file is its name before ``__``, or its folder's."""
-
-    photos: tuple[Path, ...]
-    videos: tuple[Path, ...]
-    folders: tuple[Path, ...]
-
-
-def find_material(paths: Sequence[str | Path]) -> Material:
-    """Photos, videos and folders of numbered frames under ``paths``; InputError when there is none."""
-    files: list[Path] = []
-    for path in map(Path, paths):
-        if not path.exists():
-            raise InputError(f"{path} does not exist; give folders of photos and videos")
-        files += sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    pictures = [f for f in files if f.suffix.lower() in PICTURES]
-    numbered = {f.parent for f in pictures if re.fullmatch(r"\d+", f.stem)}
-    found = Material(
-        tuple(f for f in pictures if f.parent not in numbered),
-        tuple(f for f in files if f.suffix.lower() in VIDEOS),
-        tuple(sorted(numbered)),
-    )
-    if not (found.photos or found.videos or found.folders):
-        raise InputError(f"no photo and no video under {', '.join(map(str, paths))}; give other folders")
-    return found
-
-
-def group_of(path: Path) -> str:
-    """Name of the source a file comes from."""
-    head, mark, _ = path.name.partition("__")
-    return head if mark else path.parent.name if path.is_file() else path.name
+    still_groups: str = STILL_GROUPS
 
 
 def build(
@@ -136,24 +108,6 @@ def _jpeg(picture: Bytes, quality: int) -> bytes:
     return bytes(data)
 
 
-def _resized(picture: Bytes, width: int, height: int) -> Bytes:
-    import cv2
-
-    larger = width > picture.shape[1] or height > picture.shape[0]
-    how = cv2.INTER_CUBIC if larger else cv2.INTER_AREA
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=how), np.uint8)
-
-
-def _read_photo(path: Path) -> Bytes:
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    except (OSError, UnidentifiedImageError, ValueError) as exc:
-        raise InputError(f"cannot read the photo {path}: {exc}; remove it from the folder") from exc
-
-
 def _thinned(photos: Sequence[Path], most: int) -> list[Path]:
     """At most so many photos of each source (0 = all), evenly chosen by name."""
     groups: dict[str, list[Path]] = {}
@@ -167,50 +121,21 @@ def _thinned(photos: Sequence[Path], most: int) -> list[Path]:
 
 
 def _add_photo(writer: PackWriter, path: Path, options: PackOptions) -> None:
-    picture = _read_photo(path)
+    picture = read_photo(path)
     scale = min(1.0, options.photo_side / max(picture.shape[:2]))
     width, height = round(picture.shape[1] * scale), round(picture.shape[0] * scale)
-    blob = writer.add(_jpeg(_resized(picture, width, height), options.quality))
+    blob = writer.add(_jpeg(resized(picture, width, height), options.quality))
     writer.index.photos.append(Photo(path.name, group_of(path), (width, height), blob))
 
 
 # ---------------------------------------------------------------- shots
 
 
-def _frames(path: Path) -> Iterator[Bytes]:
-    """Displayed frames ``(h, w, 3)`` of a video or a folder, 8 bit."""
-    from vinpaint_cli.video.read import open_source
-
-    for frame in open_source(path).frames():
-        rgb = frame.rgb
-        yield np.asarray(rgb if rgb.dtype == np.uint8 else rgb >> 8, np.uint8)
-
-
-def _shots(path: Path, height: int) -> Iterator[tuple[list[Bytes], float]]:
-    """The shots of a clip, scaled to ``height`` lines at most, with the mean difference of neighbours."""
-    shot: list[Bytes] = []
-    moves: list[float] = []
-    last: npt.NDArray[np.float32] | None = None
-    for frame in _frames(path):
-        lines = min(height, frame.shape[0])
-        small = _resized(frame, round(frame.shape[1] * lines / frame.shape[0]), lines)
-        tiny = _resized(small, 32, 18).astype(np.float32).mean(-1)
-        move = 0.0 if last is None else float(np.abs(tiny - last).mean())
-        if move > CUT:
-            yield shot, float(np.mean(moves or [0.0]))
-            shot, moves = [], []
-        shot.append(small)
-        moves.append(move)
-        last = tiny
-    if shot:
-        yield shot, float(np.mean(moves))
-
-
 def _runs(path: Path, options: PackOptions) -> Iterator[tuple[list[Bytes], float]]:
     """Runs of ``run`` frames spread over the shots of a clip, ``frames_per_video`` in all at most."""
     runs = [
         (shot[start : start + options.run], move)
-        for shot, move in _shots(path, options.shot_height)
+        for shot, move in read_shots(path, options.shot_height)
         for start in range(0, max(1, len(shot) - 4), options.run)
     ]
     runs = [run for run in runs if len(run[0]) >= 5]
@@ -250,79 +175,17 @@ class Propagated:
 
 def _propagated(material: Material, options: PackOptions) -> Iterator[Propagated]:
     """``options.propagated`` samples: two out of three from videos, the others from moved photos."""
-    from vinpaint_cli.train.holes import draw_holes, draw_kind
+    from vinpaint_cli.train.clips import Clips
 
     rng = np.random.default_rng(options.seed)
-    clips = Clips(material, options)
+    clips = Clips(material, options.size, options.span, VIDEOS, options.still_groups)
     made = 0
     while made < options.propagated:
-        name, group, clip = clips.draw(rng)
-        kind = draw_kind(rng)
-        steps = np.arange(len(clip))
-        holes = draw_holes(rng, kind, steps, options.size[1], options.size[0])
-        for sample in _two_samples(rng, clip, holes, options.frames):
+        drawn = clips.draw(rng)
+        for sample in _two_samples(rng, drawn.clip, drawn.holes, options.frames):
             if made < options.propagated:
                 made += 1
-                yield Propagated(name, group, kind, *sample)
-
-
-class Clips:
-    """Draws clips of ``span`` frames at the size of samples, and remembers the last videos decoded."""
-
-    def __init__(self, material: Material, options: PackOptions, share: float = 0.67) -> None:
-        """``share``: how often a video is drawn, if there is any."""
-        self.options, self.share = options, share
-        self.photos = [p for p in material.photos if group_of(p) != "tf-flowers"] or list(material.photos)
-        self.videos = [*material.videos, *material.folders]
-        self._shots: dict[Path, list[list[Bytes]]] = {}
-
-    def draw(self, rng: np.random.Generator) -> tuple[str, str, Bytes]:
-        """Name, group and ``(T, h, w, 3)``."""
-        if self.videos and (rng.random() < self.share or not self.photos):
-            weights = np.array([self._weight(path) for path in self.videos])
-            path = self.videos[int(rng.choice(len(self.videos), p=weights / weights.sum()))]
-            return path.stem, group_of(path), self._from_video(rng, path)
-        path = self.photos[int(rng.integers(len(self.photos)))]
-        return path.name, group_of(path), self._from_photo(rng, path)
-
-    def _weight(self, path: Path) -> float:
-        """Videos of standing cameras and single short clips come rarely, long ones of many shots often."""
-        still = self.options.still_groups and re.search(self.options.still_groups, group_of(path))
-        return 0.1 if still else min(3.0, max(0.3, path.stat().st_size / 2**20))
-
-    def _from_video(self, rng: np.random.Generator, path: Path) -> Bytes:
-        if path not in self._shots:
-            if len(self._shots) >= 12:
-                self._shots.pop(next(iter(self._shots)))
-            shots = [shot for shot, _ in _shots(path, 360)]
-            self._shots[path] = [shot for shot in shots if len(shot) >= 8] or shots[:1]
-        shots = self._shots[path]
-        lengths = np.array([len(shot) for shot in shots], np.float64)
-        shot = shots[int(rng.choice(len(shots), p=lengths / lengths.sum()))]
-        stride = int(rng.choice([1, 1, 2])) if len(shot) > self.options.span else 1
-        length = min(len(shot), self.options.span * stride)
-        start = int(rng.integers(0, len(shot) - length + 1))
-        return self._cropped(rng, shot[start : start + length : stride])
-
-    def _cropped(self, rng: np.random.Generator, frames: list[Bytes]) -> Bytes:
-        """One random crop of the sample's shape for all frames, perhaps mirrored."""
-        width, height = self.options.size
-        h, w = frames[0].shape[:2]
-        zoom = min(h / height, w / width) * rng.uniform(0.75, 1.0)
-        rows, columns = int(height * zoom), int(width * zoom)
-        y, x = int(rng.integers(0, h - rows + 1)), int(rng.integers(0, w - columns + 1))
-        cut = [_resized(f[y : y + rows, x : x + columns], width, height) for f in frames]
-        clip = np.stack(cut)
-        return np.ascontiguousarray(clip[:, :, ::-1]) if rng.random() < 0.5 else clip
-
-    def _from_photo(self, rng: np.random.Generator, path: Path) -> Bytes:
-        from vinpaint_cli.train.draw import moved_photo
-
-        photo = _read_photo(path)
-        other = _read_photo(self.photos[int(rng.integers(len(self.photos)))])
-        steps = np.arange(int(rng.integers(9, self.options.span + 1)))
-        clip, _ = moved_photo(rng, photo, other, steps, self.options.size)
-        return clip
+                yield Propagated(drawn.name, drawn.group, drawn.kind, *sample)
 
 
 def _two_samples(

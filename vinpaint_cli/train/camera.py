@@ -1,4 +1,4 @@
-"""Photos made into clips: a virtual camera moves over them, with a cut-out of another photo in front."""
+"""Photos made into clips: a virtual camera moves over them."""
 
 from __future__ import annotations
 
@@ -77,39 +77,3 @@ def _grid(x: Tensor, y: Tensor, path: Path, t: int, photo: tuple[int, ...]) -> T
     u = float(path.centres[t, 0]) + scale * (cos * x - sin * y) / depth
     v = float(path.centres[t, 1]) + scale * (sin * x + cos * y) / depth
     return torch.stack([(u + 0.5) * 2 / photo[1] - 1, (v + 0.5) * 2 / photo[0] - 1], -1)
-
-
-def put_in_front(
-    rng: np.random.Generator, clip: Tensor, other: Tensor, outline: Tensor, steps: Array
-) -> Tensor:
-    """Move a piece of ``other`` ``(3, H, W)`` over ``clip`` ``(T, 3, h, w)``, along a path of its own.
-
-    ``outline`` ``(1, a, b)`` in {0, 1} is the piece's shape; its edge is softened. Returns the new clip.
-    """
-    height, width = clip.shape[-2:]
-    a, b = outline.shape[-2:]
-    if a > other.shape[1] or b > other.shape[2]:
-        return clip
-    top, left = int(rng.integers(0, other.shape[1] - a + 1)), int(rng.integers(0, other.shape[2] - b + 1))
-    piece = torch.cat([other[:, top : top + a, left : left + b], outline])
-    piece = functional.pad(piece, (2, 2, 2, 2))
-    piece[3:] = functional.avg_pool2d(piece[None, 3:], 3, 1, 1)[0]
-    place = rng.uniform(0.15, 0.85, 2) * [width, height]
-    velocity = rng.normal(0, 3, 2)
-    time = steps - steps.mean()
-    # The camera looks at the piece so that it appears at ``place``.
-    middle = np.array([(b + 3) / 2, (a + 3) / 2])
-    scales = np.exp(time * rng.normal(0, 0.01))
-    shift = place + time[:, None] * velocity - np.array([width, height]) / 2
-    path = Path(
-        middle - shift * scales[:, None], scales, time * rng.normal(0, 0.01), np.zeros((len(time), 2))
-    )
-    seen = view(piece, path, (width, height))
-    alpha = seen[:, 3:] * _inside(path, (width, height), tuple(piece.shape[-2:]))
-    return clip + alpha * (seen[:, :3] - clip)
-
-
-def _inside(path: Path, size: tuple[int, int], photo: tuple[int, ...]) -> Tensor:
-    """1 where the camera sees the picture, 0 beyond its edges, ``(T, 1, h, w)``."""
-    grids = _grids(path, size, photo)
-    return (grids.abs() < 1).all(-1)[:, None].float()

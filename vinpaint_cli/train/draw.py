@@ -15,9 +15,10 @@ import torch
 from torch.utils.data import Dataset
 
 from vinpaint_cli.errors import InputError
-from vinpaint_cli.train.camera import Path, put_in_front, random_path, view
+from vinpaint_cli.train.actors import put_in_front
+from vinpaint_cli.train.camera import Path, random_path, view
 from vinpaint_cli.train.cut import Batch, collate, crop, fit, turned
-from vinpaint_cli.train.holes import cover_more, draw_holes, draw_kind, outline
+from vinpaint_cli.train.holes import cover_more, draw_holes, draw_kind
 from vinpaint_cli.train.pack import Bytes, Pack, Sample
 
 Steps = npt.NDArray[np.int64]
@@ -191,8 +192,7 @@ def moved_photo(
     clip = seen[:, :3]
     if rng.random() < 0.5:
         second = torch.from_numpy(np.array(other)).permute(2, 0, 1).float()
-        shape = outline(rng, size[1], size[0])[None].astype(np.float32)
-        clip = put_in_front(rng, clip, second, torch.from_numpy(shape), time)
+        clip, _ = put_in_front(rng, clip, second, time)
     pixels = clip.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
     return pixels, (seen[:, 3] > 0.5).numpy() if attached else None
 

@@ -67,7 +67,25 @@ def _box(rng: np.random.Generator, h: int, w: int) -> Bool:
     return hole
 
 
-def outline(rng: np.random.Generator, h: int, w: int) -> Bool:
+def moved_to(holes: Bool, place: npt.NDArray[np.float64]) -> Bool:
+    """Holes ``(T, h, w)`` moved together so that what they hide has its middle at ``place``, x and y.
+
+    What leaves the picture is gone, so the middle is kept inside it.
+    """
+    rows, columns = (np.flatnonzero(holes.any((0, axis))) for axis in (2, 1))
+    if not len(rows):
+        return holes
+    height, width = holes.shape[1:]
+    down = round(float(np.clip(place[1], 0, height - 1)) - (rows[0] + rows[-1]) / 2)
+    right = round(float(np.clip(place[0], 0, width - 1)) - (columns[0] + columns[-1]) / 2)
+    moved = np.zeros_like(holes)
+    moved[:, max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)] = holes[
+        :, max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)
+    ]
+    return moved
+
+
+def _outline(rng: np.random.Generator, h: int, w: int) -> Bool:
     """The shape of an object, a blob of about a tenth of the frame, bool ``(a, b)``."""
     scale = rng.uniform(0.6, 1.2)
     return blob(rng, max(8, round(h * scale)), max(8, round(w * scale)))
@@ -75,7 +93,7 @@ def outline(rng: np.random.Generator, h: int, w: int) -> Bool:
 
 def _object(rng: np.random.Generator, steps: npt.NDArray[np.int64], h: int, w: int) -> Bool:
     """One thing that crosses the frame, growing or shrinking; it may be cut off by the border."""
-    shape = outline(rng, h, w)
+    shape = _outline(rng, h, w)
     past = (steps - steps[0]).astype(np.float64)
     middle = past[-1] / 2
     velocity = rng.normal(0, 1, 2) * min(3.0, 0.5 * w / max(1.0, past[-1]))

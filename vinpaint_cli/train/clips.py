@@ -1,0 +1,128 @@
+"""Clips drawn out of videos and photos, with something in front of them, and holes to be filled."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from vinpaint_cli.train.actors import put_in_front
+from vinpaint_cli.train.draw import moved_photo
+from vinpaint_cli.train.holes import draw_holes, draw_kind, moved_to
+from vinpaint_cli.train.material import Material, group_of, read_photo, read_shots, resized
+
+if TYPE_CHECKING:
+    from vinpaint_cli.train.pack import Bytes
+
+LINES = 360
+"""Lines of a video that crops are cut from."""
+
+VIDEOS_KEPT = 12
+"""Videos whose frames are remembered."""
+
+ACTED = (0.5, 0.3, 0.2)
+"""How often nothing, one thing and two things are put in front of a clip."""
+
+ON_STAGE = 0.7
+"""How often a hole lies on the thing that was put in front, unless it wanders."""
+
+BESIDE = (30.0, 20.0)
+"""Standard deviation of the distance between the two, in pixels across and down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A clip ``(T, h, w, 3)`` and its holes, bool ``(T, h, w)``, 1 = fill; ``kind``: of holes."""
+
+    name: str
+    group: str
+    clip: Bytes
+    kind: str
+    holes: npt.NDArray[np.bool_]
+
+
+class Clips:
+    """Draws clips of at most ``span`` frames of ``size`` ``(width, height)``.
+
+    share: how often a video is drawn, if there is any; the others are photos seen by a camera that moves.
+    still_groups: names (a pattern) of videos of standing cameras.
+    """
+
+    def __init__(
+        self, material: Material, size: tuple[int, int], span: int, share: float, still_groups: str
+    ) -> None:
+        self.size, self.span, self.share, self.still_groups = size, span, share, still_groups
+        self.photos = [p for p in material.photos if group_of(p) != "tf-flowers"] or list(material.photos)
+        self.videos = [*material.videos, *material.folders]
+        self._shots: dict[Path, list[list[Bytes]]] = {}
+
+    def draw(self, rng: np.random.Generator) -> Drawn:
+        """A clip and holes in it."""
+        video = bool(self.videos) and (rng.random() < self.share or not self.photos)
+        path = self._video(rng) if video else self._photo(rng)
+        clip = self._from_video(rng, path) if video else self._from_photo(rng, path)
+        clip, place = self._acted(rng, clip)
+        kind = draw_kind(rng)
+        holes = draw_holes(rng, kind, np.arange(len(clip)), self.size[1], self.size[0])
+        if place is not None and kind != "moving" and rng.random() < ON_STAGE:
+            holes = moved_to(holes, place + rng.normal(0, BESIDE))
+        return Drawn(path.stem if video else path.name, group_of(path), clip, kind, holes)
+
+    def _acted(self, rng: np.random.Generator, clip: Bytes) -> tuple[Bytes, npt.NDArray[np.float64] | None]:
+        """A clip with things put in front of it, and the middle of the last, x and y; None without."""
+        count = int(rng.choice(len(ACTED), p=ACTED))
+        if not self.photos or not count:
+            return clip, None
+        shown = torch.from_numpy(np.array(clip)).permute(0, 3, 1, 2).float()
+        for _ in range(count):
+            other = torch.from_numpy(np.array(read_photo(self._photo(rng)))).permute(2, 0, 1).float()
+            shown, places = put_in_front(rng, shown, other, np.arange(float(len(clip))))
+        pixels = shown.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+        return pixels, places.mean(0).clip(0, np.array(self.size) - 1.0)
+
+    def _photo(self, rng: np.random.Generator) -> Path:
+        return self.photos[int(rng.integers(len(self.photos)))]
+
+    def _video(self, rng: np.random.Generator) -> Path:
+        weights = np.array([self._weight(path) for path in self.videos])
+        return self.videos[int(rng.choice(len(self.videos), p=weights / weights.sum()))]
+
+    def _from_photo(self, rng: np.random.Generator, path: Path) -> Bytes:
+        photo, other = read_photo(path), read_photo(self._photo(rng))
+        steps = np.arange(int(rng.integers(min(9, self.span), self.span + 1)))
+        return moved_photo(rng, photo, other, steps, self.size)[0]
+
+    def _weight(self, path: Path) -> float:
+        """Videos of standing cameras and single short clips come rarely, long ones of many shots often."""
+        still = self.still_groups and re.search(self.still_groups, group_of(path))
+        return 0.1 if still else min(3.0, max(0.3, path.stat().st_size / 2**20))
+
+    def _from_video(self, rng: np.random.Generator, path: Path) -> Bytes:
+        if path not in self._shots:
+            if len(self._shots) >= 12:
+                self._shots.pop(next(iter(self._shots)))
+            shots = [shot for shot, _ in read_shots(path, LINES)]
+            self._shots[path] = [shot for shot in shots if len(shot) >= 8] or shots[:1]
+        shots = self._shots[path]
+        lengths = np.array([len(shot) for shot in shots], np.float64)
+        shot = shots[int(rng.choice(len(shots), p=lengths / lengths.sum()))]
+        stride = int(rng.choice([1, 1, 2])) if len(shot) > self.span else 1
+        length = min(len(shot), self.span * stride)
+        start = int(rng.integers(0, len(shot) - length + 1))
+        return self._cropped(rng, shot[start : start + length : stride])
+
+    def _cropped(self, rng: np.random.Generator, frames: list[Bytes]) -> Bytes:
+        """One random crop of the sample's shape for all frames, perhaps mirrored."""
+        width, height = self.size
+        h, w = frames[0].shape[:2]
+        zoom = min(h / height, w / width) * rng.uniform(0.75, 1.0)
+        rows, columns = int(height * zoom), int(width * zoom)
+        y, x = int(rng.integers(0, h - rows + 1)), int(rng.integers(0, w - columns + 1))
+        cut = [resized(f[y : y + rows, x : x + columns], width, height) for f in frames]
+        clip = np.stack(cut)
+        return np.ascontiguousarray(clip[:, :, ::-1]) if rng.random() < 0.5 else clip
