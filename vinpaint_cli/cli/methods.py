@@ -24,13 +24,17 @@ def methods(context: typer.Context, as_json: o.Json = False) -> None:
 
 
 def _describe(spec: MethodSpec) -> str:
-    size = "the region's own size" if spec.size is None else f"{spec.size[0]}x{spec.size[1]}"
+    size = (
+        "the region's own size"
+        if spec.size is None
+        else f"{spec.size[0]}x{spec.size[1]}, or at what its weights were made for"
+    )
     return "\n".join(
         [
             f"{spec.name}",
             f"    {spec.title}",
             f"    {spec.paper}",
-            f"    works at {size}, in {', '.join(spec.dtypes)}",
+            f"    works at {size}; in {', '.join(spec.dtypes)}",
             f"    weights: {_weights(spec)}",
             f"    licence: {spec.licence}",
         ]

@@ -167,7 +167,7 @@ def agreement(
     context: typer.Context,
     sources: Sources,
     out: Out = "agreement.npz",
-    clips: Annotated[int, typer.Option(min=1, metavar="N", help="Clips drawn from the sources.")] = 300,
+    clips: Annotated[int, typer.Option(min=1, metavar="N", help="Clips drawn from the sources.")] = 500,
     steps: Annotated[int, typer.Option(min=1, metavar="N", help="Steps of 8 frames.")] = 1600,
     seed: Seed = None,
     quiet: o.Quiet = False,
