@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vinpaint_cli.methods import judging
 from vinpaint_cli.nets import sheet
 from vinpaint_cli.nets.evidence import gather
 from vinpaint_cli.types import Clip
@@ -56,6 +57,7 @@ def outside(clip: Clip) -> Tensor:
     return clip.holes.expand_as(clip.frames) == 0
 
 
-def without_telea(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let networks that judge be laid over a clip beside the smooth fills alone that they learnt with."""
+def as_they_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let networks that judge be laid over the fills that they learnt with, and be fully believed."""
+    monkeypatch.setattr(judging, "BELIEF", 1.0)
     monkeypatch.setattr(sheet, "gather", lambda f, s, _, grey: gather(f, s, grey=grey))

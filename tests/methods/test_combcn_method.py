@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers_methods import clip_of, load_small, outside, poisoned, without_telea
+from helpers_methods import as_they_learnt, clip_of, load_small, outside, poisoned
 
 from vinpaint_cli.errors import UsageError, WeightsError
 from vinpaint_cli.methods.combcn.method import CombCNMethod, load_network
@@ -86,7 +86,7 @@ def test_large_pictures_are_worked_on_small(
 def test_every_variant_fills(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: str, prefill: bool, judges: bool
 ) -> None:
-    without_telea(monkeypatch)
+    as_they_learnt(monkeypatch)
     config = replace(small.CONFIG, parts=parts, prefill=prefill, judges=judges)
     save_checkpoint(tmp_path / "w.safetensors", small.network(config), {"config": config.to_dict()})
     method = CombCNMethod(tmp_path / "w.safetensors")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers_methods import clip_of, load_small, outside, poisoned, without_telea
+from helpers_methods import as_they_learnt, clip_of, load_small, outside, poisoned
 from torch import Tensor
 
 from vinpaint_cli.errors import UsageError
@@ -183,7 +183,7 @@ def test_large_pictures_are_worked_on_small(make: Make, monkeypatch: pytest.Monk
 def test_networks_that_judge_give_the_maps_of_what_they_show(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without_telea(monkeypatch)
+    as_they_learnt(monkeypatch)
     method = make(prefill=True, residual="inpainted", judges=True)
     clip = clip_of(4, 32, 48)
     clip.holes.mul_(torch.rand(clip.holes.shape, generator=torch.Generator().manual_seed(1)))

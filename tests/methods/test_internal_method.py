@@ -10,21 +10,32 @@ from vinpaint_cli.errors import WeightsError
 from vinpaint_cli.methods.internal.method import InternalMethod
 from vinpaint_cli.methods.internal.net import InternalConfig, InternalNet
 from vinpaint_cli.methods.internal.pyramid import Pyramid, fill_frames, surroundings
+from vinpaint_cli.methods.propagate.method import PropagateMethod
 from vinpaint_cli.nets.holes import smooth_start
-from vinpaint_cli.types import Box, Clip
+from vinpaint_cli.types import Box
 from vinpaint_cli.weights.state import save_checkpoint
 
 small = load_small("internal")
 
 
-def smooth(clip: Clip) -> torch.Tensor:
-    return (smooth_start(clip.frames * 2 - 1, clip.holes) + 1) / 2
-
-
-def test_an_untrained_network_fills_smoothly_at_the_clips_size() -> None:
+@pytest.mark.parametrize("factor", [1.0, 0.5])
+def test_an_untrained_network_leaves_what_propagate_makes(factor: float) -> None:
     clip = clip_of(2, 40, 56)
-    method = InternalMethod(Pyramid(InternalConfig("base", 4, prefill=True), (1.0,)))
-    torch.testing.assert_close(method.fill(clip), smooth(clip), atol=1e-5, rtol=0)
+    clip.holes[1] *= 0.4
+    method = InternalMethod(Pyramid(InternalConfig("base", 4, prefill=True), (factor,)))
+    torch.testing.assert_close(method.fill(clip), PropagateMethod().fill(clip), atol=1e-5, rtol=0)
+
+
+def test_what_a_network_adds_is_added_to_that() -> None:
+    clip = clip_of(1, 40, 56)
+    network = small.network(factors=(1.0,))
+    with torch.no_grad():
+        own = network.nets[0](clip.frames * 2 - 1, clip.holes)[-1]
+    added = (own - smooth_start(clip.frames * 2 - 1, clip.holes)) / 2
+    assert added.abs().max() > 1e-3
+    expected = (PropagateMethod().fill(clip) + added).clamp(0, 1)
+    filled = InternalMethod(network).fill(clip)
+    torch.testing.assert_close(filled[~outside(clip)], expected[~outside(clip)], atol=1e-5, rtol=0)
 
 
 def test_scales_pass_their_picture_on() -> None:
@@ -66,7 +77,7 @@ def test_tiles_give_what_one_piece_gives(monkeypatch: pytest.MonkeyPatch) -> Non
     tiled = InternalMethod(nets).fill(clip)
     inside = ~outside(clip)
     error = (tiled - whole)[inside].abs().mean()
-    assert 0 < float(error) < 0.1 * float((whole - smooth(clip))[inside].abs().mean())
+    assert 0 < float(error) < 0.1 * float((whole - PropagateMethod().fill(clip))[inside].abs().mean())
 
 
 def test_a_far_away_hole_costs_no_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +110,9 @@ def test_a_file_that_was_not_fitted_is_used_at_one_scale(tmp_path: Path) -> None
     path = tmp_path / "start.safetensors"
     save_checkpoint(path, network, {"config": network.config.to_dict()})
     clip = clip_of(1, 40, 56)
-    torch.testing.assert_close(InternalMethod(path).fill(clip), smooth(clip), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        InternalMethod(path).fill(clip), PropagateMethod().fill(clip), atol=1e-5, rtol=0
+    )
 
 
 @pytest.mark.parametrize("factors", [[], [1.0, 0.5], [0.0, 1.0], [1.5], "wide"])

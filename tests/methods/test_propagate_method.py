@@ -5,7 +5,7 @@ import torch
 from scenes import block
 
 from vinpaint_cli.methods.propagate.method import PropagateMethod
-from vinpaint_cli.ops.inpaint import fill_smoothly
+from vinpaint_cli.ops.inpaint import fill_left, fill_smoothly
 from vinpaint_cli.types import Clip
 
 SIZE = 40, 60
@@ -49,3 +49,28 @@ def test_a_flat_picture_stays_flat() -> None:
         flat = np.full((*SIZE, 3), level, np.float32)
         filled = fill_smoothly(flat, HOLE.astype(np.float32))
         assert np.abs(filled - level).max() < 0.3 / 255
+
+
+def test_what_was_found_in_doubt_counts_for_half_of_what_is_left() -> None:
+    picture = np.repeat(HOLE[..., None], 3, axis=-1).astype(np.float32)
+    shares = HOLE * np.float32(0.2)
+    found, left = fill_smoothly(picture, shares), fill_left(picture, shares)
+    assert found[20, 30].mean() > 0.5
+    assert np.allclose(left[20, 30], found[20, 30] / 2, atol=0.02)
+    sure = fill_left(picture, HOLE * np.float32(0.02))
+    assert sure[20, 30].mean() > 0.5
+
+
+def test_a_flat_picture_and_one_without_anything_known_stay_as_they_are() -> None:
+    flat = np.full((*SIZE, 3), 0.333, np.float32)
+    for shares in (HOLE.astype(np.float32), HOLE * np.float32(0.4)):
+        assert np.abs(fill_left(flat, shares) - 0.333).max() < 0.3 / 255
+    assert np.allclose(fill_left(ramp(), np.ones(SIZE, np.float32)), 0.5)
+    doubtful = np.full(SIZE, 0.3, np.float32)  # nothing is surely known
+    assert np.array_equal(fill_left(flat, doubtful), fill_smoothly(flat, doubtful))
+
+
+def test_hidden_values_are_not_read_by_what_is_left() -> None:
+    shares = HOLE.astype(np.float32)
+    spoilt = np.where(HOLE[..., None], np.nan, ramp()).astype(np.float32)
+    assert np.array_equal(fill_left(spoilt, shares), fill_left(ramp(), shares))

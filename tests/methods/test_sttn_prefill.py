@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers_methods import without_telea
+from helpers_methods import as_they_learnt
 
 from vinpaint_cli.methods.sttn.method import STTNMethod
 from vinpaint_cli.methods.sttn.net import STTN, STTNConfig
@@ -110,7 +110,7 @@ JUDGE = replace(CONFIG, judges=True)
 def test_one_that_judges_is_the_networks_forward_and_mixes_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without_telea(monkeypatch)
+    as_they_learnt(monkeypatch)
     clip = clip_of(4, 32, 48)
     net = network(JUDGE)
     expected = (net(clip.frames[None] * 2 - 1, clip.holes[None])[0] + 1) / 2

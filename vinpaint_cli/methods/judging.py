@@ -1,4 +1,4 @@
-"""How a network that judges is laid over a clip: beside the smooth fill that `propagate` makes."""
+"""How a network that judges is laid over a clip: over what `propagate` makes of it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,26 @@ import torch
 from torch import Tensor
 
 from vinpaint_cli.nets.sheet import Sheet
-from vinpaint_cli.ops.inpaint import fill_smoothly
+from vinpaint_cli.ops.inpaint import fill_left
+
+BELIEF = 0.5
+"""How far networks are trusted with changing belief.
+
+Those trained so far overstate it on clips unlike those they learnt from; half of it does no harm.
+"""
 
 
 def lay(sheet: Sheet, index: int, maps: Tensor) -> Tensor:
     """Frame ``index`` ``(3, h, w)`` in [0, 1], as the maps ``(4, H, W)`` judge it.
 
-    Telea's fronts, which carry edges into the hole, come in with the fill of `propagate`; networks learn
-    without them, since they need OpenCV.
+    Maps of zero leave what `propagate` makes, with Telea's fronts, which carry edges into the hole; networks
+    learn without them, since they need OpenCV.
     """
-    return sheet.judge(index, maps, _fill)
+    return sheet.judge(index, torch.cat([maps[:3], BELIEF * maps[3:]]), _fill)
 
 
 def _fill(frames: Tensor, shares: Tensor) -> Tensor:
     """The fill of `propagate`, ``(1, 3, h, w)`` in [0, 1]; shares ``(1, 1, h, w)``."""
     picture = np.ascontiguousarray(frames[0].permute(1, 2, 0).cpu().numpy())
-    smooth = fill_smoothly(picture, shares[0, 0].cpu().numpy())
+    smooth = fill_left(picture, shares[0, 0].cpu().numpy())
     return torch.from_numpy(smooth).permute(2, 0, 1)[None].to(frames.device)

@@ -55,17 +55,15 @@ def gather(frames: Tensor, shares: Tensor, other: Tensor | None = None, grey: fl
 
     Pixels of a share of `NOTHING` or more are not read. The mixture is what stands there without a network:
     what was found, and by its share a smooth fill, the mean of that of the surely known pixels alone and that
-    of all that are known better than by half (together they err less than either); and of an ``other`` fill
-    ``(N, 3, h, w)``, which then counts as much as both. Where nothing at all is known stands ``grey``.
+    of all that are known better than by half (together they err less than either); or, where it is given, an
+    ``other`` fill ``(N, 3, h, w)``. Where nothing at all is known stands ``grey``.
     """
     something = shares < NOTHING
     found = torch.where(something, frames - grey, 0.0)
     sure = (1 - shares / SURE).clamp_min(0)
-    start = smooth_start(found, shares)
-    alone = torch.where((sure > 0).any(3, keepdim=True).any(2, keepdim=True), smooth_fill(found, sure), start)
-    fill = (alone + start) / 2
-    if other is not None:
-        fill = (fill + other - grey) / 2
+    alone, start = smooth_fill(found, sure), smooth_start(found, shares)
+    alone = torch.where((sure > 0).any(3, keepdim=True).any(2, keepdim=True), alone, start)
+    fill = (alone + start) / 2 if other is None else other - grey
     mixture = torch.where(something, torch.lerp(found, fill, shares.expand_as(fill)), fill)
     difference = torch.where(something, found - alone, 0.0)
     return torch.cat([mixture + grey, shares, difference], 1)

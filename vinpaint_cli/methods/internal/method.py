@@ -17,6 +17,8 @@ from vinpaint_cli.methods.internal.net import InternalConfig, InternalNet
 from vinpaint_cli.methods.internal.pyramid import Pyramid, fill_frames
 from vinpaint_cli.methods.internal.spec import SPEC
 from vinpaint_cli.methods.loading import dtype_of, rebuild
+from vinpaint_cli.nets.holes import smooth_start
+from vinpaint_cli.ops.inpaint import fill_left
 from vinpaint_cli.types import Clip, MethodSpec
 
 UNFITTED_PIXELS = 1024 * 576
@@ -47,6 +49,7 @@ class InternalMethod:
         network = network.to(self.device, self.dtype).to(memory_format=torch.channels_last)
         self._nets: list[nn.Module] = list(network.nets) if isinstance(network, Pyramid) else [network]
         self._factors = network.factors if isinstance(network, Pyramid) else None
+        self._prefills = bool(network.config.prefill)
 
     @property
     def spec(self) -> MethodSpec:
@@ -65,8 +68,21 @@ class InternalMethod:
             if not picture.isfinite().all():
                 raise UsageError(f"these weights overflow in {self.dtype}; use --precision bf16 or fp32")
             shown = sheet.restore(index, (picture[0] + 1) / 2)
+            if self._prefills:
+                shown = (shown + _better(clip, index)).clamp(0.0, 1.0)
             result[index] = torch.where(clip.holes[index] > 0, shown, result[index])
         return result
+
+
+def _better(clip: Clip, index: int) -> Tensor:
+    """What the fill of `propagate` has over the smooth fill that a network starts from ``(3, h, w)``.
+
+    Added to the network's picture: so one that adds nothing leaves what `propagate` makes.
+    """
+    frame, share = clip.frames[index].float(), clip.holes[index].float()
+    start = smooth_start(frame[None] * 2 - 1, share[None])[0]
+    fill = fill_left(frame.permute(1, 2, 0).contiguous().cpu().numpy(), share[0].cpu().numpy())
+    return torch.from_numpy(fill).permute(2, 0, 1).to(frame.device) - (start + 1) / 2
 
 
 def _factor(clip: Clip) -> float:

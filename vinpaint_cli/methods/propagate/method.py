@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vinpaint_cli.methods.propagate.spec import SPEC
-from vinpaint_cli.ops.inpaint import fill_smoothly
+from vinpaint_cli.ops.inpaint import fill_left
 from vinpaint_cli.types import Clip, MethodSpec
 
 
@@ -15,7 +15,7 @@ class PropagateMethod:
     """Fills smoothly, frame by frame, what propagation has left.
 
     Real pixels come from `ops.propagate`, which the engine runs before every method; alone, this class
-    interpolates from the known and the well-propagated pixels (`ops.inpaint.fill_smoothly`).
+    interpolates from the known and the well-propagated pixels (`ops.inpaint.fill_left`).
     """
 
     def __init__(self, device: str | torch.device = "cpu", dtype: str | torch.dtype = "fp32") -> None:
@@ -33,6 +33,6 @@ class PropagateMethod:
         for t, share in enumerate(shares):
             if share.max(initial=0) > 0:
                 picture = np.ascontiguousarray(result[t].permute(1, 2, 0).numpy())
-                smooth = torch.from_numpy(fill_smoothly(picture, share)).permute(2, 0, 1)
+                smooth = torch.from_numpy(fill_left(picture, share)).permute(2, 0, 1)
                 result[t] = torch.where(torch.from_numpy(share > 0), smooth, result[t])
         return result.to(clip.frames.device)
