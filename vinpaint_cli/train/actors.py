@@ -22,13 +22,18 @@ FOLLOWED = 0.6
 """How often the camera follows the thing, so that it hardly moves in the picture."""
 
 DRIFT, CROSSING = 0.4, 3.0
-"""Standard deviation of its speed, in pixels per frame, when it is followed and when it is not."""
+"""Standard deviation of its velocity each way, in pixels per frame, when it is followed and when it is not.
+
+It also swings, by up to `SWING` pixels.
+"""
+
+SWING = 3.0
 
 BEND = (0.0, 2.0, 5.0)
-"""By how many pixels it may bend at most, each as often."""
+"""By how many of its own pixels it may bend each way at most; each as often."""
 
 EDGE = 3
-"""Pixels around a cut-out over which it may fade."""
+"""Pixels around a cut-out; its outline fades over the first of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ def random_movement(rng: np.random.Generator, steps: Array, size: tuple[int, int
     """A smooth movement at times ``steps`` ``(T,)`` (frames) in pictures of ``size`` ``(width, height)``."""
     time = steps - steps.mean()
     velocity = rng.normal(0, DRIFT if rng.random() < FOLLOWED else CROSSING, 2)
-    swing = np.sin(time[:, None] * _pace(rng, 2) + rng.uniform(0, 6.28, 2)) * rng.uniform(0, 3, 2)
+    swing = np.sin(time[:, None] * _pace(rng, 2) + rng.uniform(0, 6.28, 2)) * rng.uniform(0, SWING, 2)
     roll = np.sin(time * _pace(rng, 1) + rng.uniform(0, 6.28)) * rng.uniform(0, 0.1)
     return Movement(
         rng.uniform(0.2, 0.8, 2) * size + time[:, None] * velocity + swing,
@@ -85,7 +90,7 @@ def _random_waves(rng: np.random.Generator) -> tuple[Wave, ...]:
     most = float(rng.choice(BEND)) / count
     return tuple(
         Wave(
-            rng.uniform(0, most, 2),
+            rng.uniform(-most, most, 2),
             rng.normal(0, 2, 2) / rng.uniform(12, 60),
             float(_pace(rng, 1)[0] * rng.choice([-1, 1])),
             float(rng.uniform(0, 6.28)),
@@ -118,7 +123,8 @@ def random_outline(rng: np.random.Generator, size: tuple[int, int]) -> npt.NDArr
 def put_in_front(rng: np.random.Generator, clip: Tensor, other: Tensor, steps: Array) -> tuple[Tensor, Array]:
     """Move a piece of ``other`` ``(3, H, W)`` over ``clip`` ``(T, 3, h, w)``, both in 0…255.
 
-    Returns the new clip and where the piece's middle is, x and y in pixels ``(T, 2)``.
+    steps: times of the clip's frames ``(T,)``. Returns the new clip and where the piece's middle is, x and y
+    in pixels ``(T, 2)``.
     """
     height, width = clip.shape[-2:]
     movement = random_movement(rng, steps, (width, height))
@@ -131,7 +137,7 @@ def put_in_front(rng: np.random.Generator, clip: Tensor, other: Tensor, steps: A
 
 
 def _cut_out(rng: np.random.Generator, other: Tensor, outline: Tensor) -> Tensor:
-    """A piece of a photo of the outline's shape, its exposure changed, with alpha: ``(4, a + 6, b + 6)``."""
+    """A piece of a photo with another exposure and alpha: the outline ``(1, a, b)`` and `EDGE` around it."""
     a, b = outline.shape[-2:]
     least = max(a / other.shape[1], b / other.shape[2])
     scale = max(least, 2 * a / other.shape[1] * rng.uniform(0.3, 1.0))

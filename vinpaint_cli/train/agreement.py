@@ -49,7 +49,7 @@ SETTLED = 0.75
 With nothing else the picture gets softer while its error falls: where a fill made of it is as good, nothing
 would speak for what was found.
 """
-VIDEOS = 0.7
+VIDEO_SHARE = 0.7
 """How often a clip is drawn out of a video, not moved over a photo."""
 
 
@@ -86,7 +86,7 @@ def gather(
     from vinpaint_cli.train.material import STILL_GROUPS, find_material
 
     rng = np.random.default_rng(seed)
-    source = Clips(find_material(paths), size, SPAN, VIDEOS, STILL_GROUPS)
+    source = Clips(find_material(paths), size, SPAN, VIDEO_SHARE, STILL_GROUPS)
     examples: list[Example] = []
     for _ in range(clips):
         drawn = source.draw(rng)

@@ -1,6 +1,6 @@
 """Making a pack: photos, shots of videos, and samples whose holes propagation has been through.
 
-The part of training that decodes video and, with `agreement`, needs cv2; both are imported when it runs.
+Needs cv2, as `material`, `clips` and `agreement` do; it is imported when it runs.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 STILL = 1.2
 """Mean difference of neighbours below which a shot is called still, in levels."""
 
-
-VIDEOS = 0.67
+VIDEO_SHARE = 0.67
 """How often a sample is drawn out of a video, not moved over a photo."""
 
 NOTHING = 0.02
@@ -178,7 +177,7 @@ def _propagated(material: Material, options: PackOptions) -> Iterator[Propagated
     from vinpaint_cli.train.clips import Clips
 
     rng = np.random.default_rng(options.seed)
-    clips = Clips(material, options.size, options.span, VIDEOS, options.still_groups)
+    clips = Clips(material, options.size, options.span, VIDEO_SHARE, options.still_groups)
     made = 0
     while made < options.propagated:
         drawn = clips.draw(rng)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from vinpaint_cli.train.actors import put_in_front
-from vinpaint_cli.train.draw import moved_photo
+from vinpaint_cli.train.draw import FLOWERS, held_out, moved_photo
 from vinpaint_cli.train.holes import draw_holes, draw_kind, moved_to
 from vinpaint_cli.train.material import Material, group_of, read_photo, read_shots, resized
 
@@ -32,12 +32,15 @@ ON_STAGE = 0.7
 """How often a hole lies on the thing that was put in front, unless it wanders."""
 
 BESIDE = (30.0, 20.0)
-"""Standard deviation of the distance between the two, in pixels across and down."""
+"""Standard deviation of how far it then lies beside its middle, in pixels across and down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A clip ``(T, h, w, 3)`` and its holes, bool ``(T, h, w)``, 1 = fill; ``kind``: of holes."""
+    """A clip ``(T, h, w, 3)`` in 0…255 and its holes, bool ``(T, h, w)``, 1 = fill.
+
+    ``name`` and ``group`` of what it was drawn from; ``kind`` of holes.
+    """
 
     name: str
     group: str
@@ -50,14 +53,14 @@ class Clips:
     """Draws clips of at most ``span`` frames of ``size`` ``(width, height)``.
 
     share: how often a video is drawn, if there is any; the others are photos seen by a camera that moves.
-    still_groups: names (a pattern) of videos of standing cameras.
+    still_groups: pattern of the names of sources whose camera stands still.
     """
 
     def __init__(
         self, material: Material, size: tuple[int, int], span: int, share: float, still_groups: str
     ) -> None:
         self.size, self.span, self.share, self.still_groups = size, span, share, still_groups
-        self.photos = [p for p in material.photos if group_of(p) != "tf-flowers"] or list(material.photos)
+        self.photos = [p for p in material.photos if group_of(p) != FLOWERS] or list(material.photos)
         self.videos = [*material.videos, *material.folders]
         self._shots: dict[Path, list[list[Bytes]]] = {}
 
@@ -66,22 +69,26 @@ class Clips:
         video = bool(self.videos) and (rng.random() < self.share or not self.photos)
         path = self._video(rng) if video else self._photo(rng)
         clip = self._from_video(rng, path) if video else self._from_photo(rng, path)
-        clip, place = self._acted(rng, clip)
+        name = path.stem if video else path.name
+        clip, place = self._acted(rng, clip, held_out(name))
         kind = draw_kind(rng)
         holes = draw_holes(rng, kind, np.arange(len(clip)), self.size[1], self.size[0])
         if place is not None and kind != "moving" and rng.random() < ON_STAGE:
             holes = moved_to(holes, place + rng.normal(0, BESIDE))
-        return Drawn(path.stem if video else path.name, group_of(path), clip, kind, holes)
+        return Drawn(name, group_of(path), clip, kind, holes)
 
-    def _acted(self, rng: np.random.Generator, clip: Bytes) -> tuple[Bytes, npt.NDArray[np.float64] | None]:
+    def _acted(
+        self, rng: np.random.Generator, clip: Bytes, held: bool
+    ) -> tuple[Bytes, npt.NDArray[np.float64] | None]:
         """A clip with things put in front of it, and the middle of the last, x and y; None without."""
         count = int(rng.choice(len(ACTED), p=ACTED))
-        if not self.photos or not count:
+        photos = [p for p in self.photos if held_out(p.name) == held] or self.photos
+        if not photos or not count:
             return clip, None
-        shown = torch.from_numpy(np.array(clip)).permute(0, 3, 1, 2).float()
+        shown = _planes(clip)
         for _ in range(count):
-            other = torch.from_numpy(np.array(read_photo(self._photo(rng)))).permute(2, 0, 1).float()
-            shown, places = put_in_front(rng, shown, other, np.arange(float(len(clip))))
+            other = read_photo(photos[int(rng.integers(len(photos)))])
+            shown, places = put_in_front(rng, shown, _planes(other), np.arange(float(len(clip))))
         pixels = shown.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
         return pixels, places.mean(0).clip(0, np.array(self.size) - 1.0)
 
@@ -93,9 +100,9 @@ class Clips:
         return self.videos[int(rng.choice(len(self.videos), p=weights / weights.sum()))]
 
     def _from_photo(self, rng: np.random.Generator, path: Path) -> Bytes:
-        photo, other = read_photo(path), read_photo(self._photo(rng))
+        photo = read_photo(path)
         steps = np.arange(int(rng.integers(min(9, self.span), self.span + 1)))
-        return moved_photo(rng, photo, other, steps, self.size)[0]
+        return moved_photo(rng, photo, photo, steps, self.size, front=False)[0]
 
     def _weight(self, path: Path) -> float:
         """Videos of standing cameras and single short clips come rarely, long ones of many shots often."""
@@ -104,7 +111,7 @@ class Clips:
 
     def _from_video(self, rng: np.random.Generator, path: Path) -> Bytes:
         if path not in self._shots:
-            if len(self._shots) >= 12:
+            if len(self._shots) >= VIDEOS_KEPT:
                 self._shots.pop(next(iter(self._shots)))
             shots = [shot for shot, _ in read_shots(path, LINES)]
             self._shots[path] = [shot for shot in shots if len(shot) >= 8] or shots[:1]
@@ -126,3 +133,8 @@ class Clips:
         cut = [resized(f[y : y + rows, x : x + columns], width, height) for f in frames]
         clip = np.stack(cut)
         return np.ascontiguousarray(clip[:, :, ::-1]) if rng.random() < 0.5 else clip
+
+
+def _planes(pictures: Bytes) -> torch.Tensor:
+    """``(…, h, w, 3)`` → float32 ``(…, 3, h, w)``."""
+    return torch.from_numpy(np.array(pictures)).movedim(-1, -3).float()

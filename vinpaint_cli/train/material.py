@@ -24,7 +24,7 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 VIDEOS = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".mpg", ".ogv")
 
 STILL_GROUPS = "intel"
-"""Names of sources whose camera stands still."""
+"""Pattern of the names of sources whose camera stands still."""
 
 CUT = 24.0
 """Mean difference of two tiny grey pictures, in levels, from which on a cut lies between them."""
