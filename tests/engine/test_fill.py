@@ -11,6 +11,7 @@ import pytest
 import torch
 from scenes import block
 
+from vinpaint_cli.engine import fill
 from vinpaint_cli.engine.compose import composed_frames
 from vinpaint_cli.engine.device import memory_errors
 from vinpaint_cli.engine.fill import Filler, complete
@@ -20,6 +21,7 @@ from vinpaint_cli.engine.watch import Clock
 from vinpaint_cli.errors import OutOfMemoryError
 from vinpaint_cli.masks.files import MaskOptions, build_mask
 from vinpaint_cli.methods.propagate.spec import SPEC
+from vinpaint_cli.ops.flow import Motion
 from vinpaint_cli.types import Box, Clip, MethodSpec, Patch, Segment
 from vinpaint_cli.video.read import open_source
 
@@ -68,6 +70,42 @@ def test_what_does_not_mix_stands_wherever_there_is_a_hole() -> None:
     complete(Paints(0.7, mixes=False), frames, shares, [0])
     assert frames[0, 0, 0, 0] == pytest.approx(0.2)
     assert frames[0, 1, 1, 0] == pytest.approx(0.7)
+
+
+class Blinks(Paints):
+    """Fills every second frame darker."""
+
+    def fill(self, clip: Clip) -> torch.Tensor:
+        return torch.stack(
+            [torch.full_like(f, self.value * (0.5 + t % 2)) for t, f in enumerate(clip.frames)]
+        )
+
+
+def test_what_was_filled_is_evened_out_where_the_motion_is_known() -> None:
+    zero = np.zeros((4, 4, 2), np.float16)
+    still = Motion((zero,) * 5, (zero,) * 5, (np.eye(3),) * 5)
+    results = []
+    for motion in (None, still):
+        frames, shares = np.full((6, 4, 4, 3), 0.2, np.float32), np.zeros((6, 4, 4), np.float32)
+        shares[:, 1, 1] = 1
+        complete(Blinks(0.4), frames, shares, range(6), motion)
+        assert (frames[:, 0, 0] == np.float32(0.2)).all()
+        results.append(float(np.abs(np.diff(frames[:, 1, 1, 0])).mean()))
+    assert results[0] == pytest.approx(0.4, abs=1e-5)
+    assert results[1] < 0.15
+
+
+def test_a_segment_knows_the_motion_only_after_propagation(
+    clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, Motion | None]] = []
+    monkeypatch.setattr(fill, "even_out", lambda frames, shares, motion: told.append((len(frames), motion)))
+    for propagates in (True, False):
+        reader = reader_of(clip(codec="ffv1", frames=12))
+        Filler(Paints(0.5), propagates, Clock()).fill(segment(range(4, 8), range(1, 11)), reader)
+    ((frames, motion),) = told
+    assert motion is not None
+    assert len(motion.forward) == frames - 1
 
 
 def test_patches_are_those_of_the_core_and_its_joins(clip: Callable[..., Path]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -47,14 +48,13 @@ def test_what_two_show_is_believed_before_what_one_shows() -> None:
     assert confidence.mean() > 0.5
 
 
-def test_candidates_that_contradict_each_other_are_doubted_more_than_their_scores_say() -> None:
-    same = [candidate(texture(1)), candidate(texture(1), "camera")]
-    apart = [candidate(texture(1)), candidate(texture(2) + 50, "camera")]
-    doubt, scores_alone = (
-        1 - found[1].mean() for found in (weigh(apart, DEPTH, around()), fuse(apart, DEPTH))
-    )
-    assert doubt > 2 * scores_alone
-    assert 1 - weigh(same, DEPTH, around())[1].mean() < scores_alone
+@pytest.mark.parametrize("other", get_args(Kind))
+def test_candidates_that_contradict_each_other_are_doubted_and_those_that_agree_are_not(other: Kind) -> None:
+    same = [candidate(texture(1)), candidate(texture(1), other)]
+    apart = [candidate(texture(1)), candidate(texture(2) + 50, other)]
+    agreeing, contradicting = (1 - weigh(two, DEPTH, around())[1].mean() for two in (same, apart))
+    assert agreeing < 0.1 * (1 - fuse(same, DEPTH)[1].mean())
+    assert contradicting > 20 * agreeing
 
 
 def test_the_order_of_candidates_does_not_matter() -> None:

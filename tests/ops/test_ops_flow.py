@@ -5,7 +5,7 @@ import pytest
 from scenes import block, pan
 
 from vinpaint_cli.ops.camera import accumulate, apply_homography, between, fit_homography
-from vinpaint_cli.ops.flow import DisFlow, complete, estimate_motion, inconsistency
+from vinpaint_cli.ops.flow import DisFlow, Motion, complete, estimate_motion, inconsistency, inconsistency_at
 from vinpaint_cli.ops.image import coordinate_grid, luma
 
 ZOOM = np.array([[1.02, 0.01, -3.0], [-0.01, 1.02, 2.0], [1e-5, 0, 1]])
@@ -91,3 +91,20 @@ def test_a_plane_seen_edge_on_is_no_camera_motion() -> None:
     with np.errstate(all="ignore"):
         flow = np.nan_to_num(apply_homography(wild, grid) - grid, nan=0, posinf=1e6, neginf=-1e6)
     assert np.array_equal(fit_homography(flow, np.ones((60, 80), bool)), np.eye(3))
+
+
+def test_single_pixels_are_as_inconsistent_as_in_the_whole_picture() -> None:
+    rng = np.random.default_rng(2)
+    flow, back = rng.normal(0, 3, (2, 30, 40, 2)).astype(np.float32)
+    rows, columns = np.array([0, 7, 29]), np.array([39, 11, 0])
+    found = inconsistency_at(flow, back, rows, columns)
+    assert np.allclose(found, inconsistency(flow, back)[rows, columns], rtol=1e-5)
+
+
+def test_a_part_of_the_motion_is_that_of_its_frames() -> None:
+    flows = tuple(np.full((4, 5, 2), t, np.float16) for t in range(5))
+    motion = Motion(flows, tuple(-flow for flow in flows), tuple(np.eye(3) * t for t in range(5)))
+    part = motion.part(2, 5)
+    assert [len(pairs) for pairs in (part.forward, part.backward, part.camera)] == [2, 2, 2]
+    assert part.step(1, 1)[0][0, 0, 0] == motion.step(3, 1)[0][0, 0, 0] == 3
+    assert [len(motion.part(*ends).forward) for ends in ((0, 6), (3, 4), (2, 2))] == [5, 0, 0]

@@ -13,7 +13,9 @@ from vinpaint_cli.engine.device import memory_errors
 from vinpaint_cli.engine.reader import Pictures, SegmentReader
 from vinpaint_cli.engine.watch import Clock
 from vinpaint_cli.masks.shapes import hole_box
+from vinpaint_cli.ops.flow import Motion
 from vinpaint_cli.ops.propagate import PropagateOptions, propagate
+from vinpaint_cli.ops.steady import even_out
 from vinpaint_cli.types import Box, Clip, Method, Patch, Segment
 
 if TYPE_CHECKING:
@@ -73,13 +75,14 @@ class Filler:
             targets = [alpha > 0 for alpha in alphas]
             wanted = self._wanted(segment)
             with self._timed("propagate"):
-                frames, shares = bring_in(
+                frames, shares, motion = bring_in(
                     pictures, targets, reader.height, propagates=self.propagates, wanted=wanted, tick=tick
                 )
             part = slice(wanted.start, wanted.stop)
             if shares[part].any():
                 with self.clock.time("method"):
-                    complete(self.method, frames[part], shares[part], segment.frames[part])
+                    followed = None if motion is None else motion.part(part.start, part.stop)
+                    complete(self.method, frames[part], shares[part], segment.frames[part], followed)
             counted = segment.core if answers is None else answers
             return self._patches(segment, counted, pictures, frames, alphas, shares)
 
@@ -125,25 +128,29 @@ def bring_in(
     propagates: bool = True,
     wanted: range | None = None,
     tick: Callable[[], None] = lambda: None,
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Motion | None]:
     """Bring in what other frames show, the first stage of filling.
 
     pictures ``(T, h, w, 3)``; targets: T × bool ``(h, w)``, True = fill; height: that of the whole frame
     in pixels. Returns float32 frames ``(T, h, w, 3)`` in [0, 1] with what propagation found, and float32
-    shares ``(T, h, w)``: how much of each pixel is still to be filled (all of it unless ``propagates``).
+    shares ``(T, h, w)``: how much of each pixel is still to be filled (all of it unless ``propagates``), and
+    the completed motion, which nobody knows unless ``propagates``.
     Frames outside ``wanted`` (places in the clip; default all) serve as sources only.
     """
     if not propagates:
         scale = np.float32(1 / np.iinfo(pictures.dtype).max)
-        return pictures.astype(np.float32) * scale, np.stack(targets).astype(np.float32)
+        return pictures.astype(np.float32) * scale, np.stack(targets).astype(np.float32), None
     found = propagate(pictures, targets, PropagateOptions(unit=height / 240), wanted=wanted, tick=tick)
-    return found.frames, 1 - found.confidence
+    return found.frames, 1 - found.confidence, found.motion
 
 
-def complete(method: Method, frames: Array, shares: Array, indices: Sequence[int]) -> None:
+def complete(
+    method: Method, frames: Array, shares: Array, indices: Sequence[int], motion: Motion | None = None
+) -> None:
     """Let the method fill what is left, mixed in by its share unless it decides; changes ``frames`` in place.
 
-    frames and shares as `bring_in` returns them; indices: the T frame numbers in the source.
+    frames, shares and motion as `bring_in` returns them; indices: the T frame numbers in the source. Where
+    the motion is known, what was filled is evened out along it, so that it does not flicker.
     """
     import torch
 
@@ -154,6 +161,8 @@ def complete(method: Method, frames: Array, shares: Array, indices: Sequence[int
     for frame, share, completion in zip(frames, shares, filled, strict=True):
         weight = share if method.spec.mixes else (share > 0).astype(np.float32)
         frame += weight[..., None] * (completion - frame)
+    if motion is not None:
+        even_out(frames, shares, motion)
 
 
 def _patch(index: int, roi: Box, box: Box, frame: Array, alpha: Plane, dtype: np.dtype[Any]) -> Patch:

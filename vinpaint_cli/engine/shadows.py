@@ -94,7 +94,7 @@ def _bank(run: Run, shares: Bytes, places: Sequence[Bool]) -> Bytes:
 def _hide(run: Run, place: Bool, propagates: bool, tick: Callable[[], None]) -> tuple[Bytes, Bytes]:
     """What propagation finds in the true hole and in another ``place``: pictures and shares still to fill."""
     targets = list(run.holes | place)
-    found, shares = bring_in(run.pictures, targets, run.height, propagates=propagates, tick=tick)
+    found, shares, _ = bring_in(run.pictures, targets, run.height, propagates=propagates, tick=tick)
     return _levels(found), _levels(shares)
 
 

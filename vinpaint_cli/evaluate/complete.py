@@ -17,6 +17,7 @@ from vinpaint_cli.engine.job import BYTES_PER_PIXEL, LONGEST_SEGMENT
 from vinpaint_cli.engine.scan import SCAN_WIDTH, CutDetector
 from vinpaint_cli.evaluate.dataset import scaled
 from vinpaint_cli.masks.shapes import hole_box
+from vinpaint_cli.ops.flow import Motion
 from vinpaint_cli.plan.memory import default_budget, segment_limits
 from vinpaint_cli.plan.segments import SegmentLimits, plan_segments
 from vinpaint_cli.plan.shots import shots_from_cuts
@@ -66,9 +67,9 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a method starts from: per segment frames in [0, 1] and shares still to be filled; its cost."""
+    """What a method starts from, per segment: frames in [0, 1], shares to be filled, motion; and its cost."""
 
-    parts: tuple[tuple[Segment, Array, Array], ...]
+    parts: tuple[tuple[Segment, Array, Array, Motion | None], ...]
     cost: Cost
 
 
@@ -117,10 +118,10 @@ class HiddenClip:
         propagated = 0.0
         cost = Cost()
         with memory_errors(f"a clip of shape {self.pictures.shape}"), cost.measured():
-            for segment, frames, shares in start.parts:
+            for segment, frames, shares, motion in start.parts:
                 filled = frames.copy()
                 if shares.any():
-                    complete(method, filled, shares, segment.frames)
+                    complete(method, filled, shares, segment.frames, motion)
                 propagated += self._lay(result, segment, filled, shares)
         return Completed(result, propagated, int(self.holes.sum()), start.cost.plus(cost))
 

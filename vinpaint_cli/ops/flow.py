@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from vinpaint_cli.ops.camera import Homography, apply_homography, fit_homography
 from vinpaint_cli.ops.image import Array, Bool, Bytes, coordinate_grid, dilate, membrane, sample
 
 Half = npt.NDArray[np.float16]
+Integers = npt.NDArray[np.integer[Any]]
 
 
 class FlowEstimator(Protocol):
@@ -66,6 +67,11 @@ class Motion:
             ahead, back = back, ahead
         return ahead.astype(np.float32), back.astype(np.float32)
 
+    def part(self, start: int, stop: int) -> Motion:
+        """That of frames ``start`` to ``stop`` alone."""
+        pairs = slice(start, max(start, stop - 1))
+        return Motion(self.forward[pairs], self.backward[pairs], self.camera[pairs])
+
 
 def inconsistency(flow: Array, opposite: Array) -> Array:
     """Forward–backward error relative to what the motion allows; at most 1 means consistent ``(h, w)``.
@@ -73,7 +79,17 @@ def inconsistency(flow: Array, opposite: Array) -> Array:
     ``|f(x) + b(x + f(x))|² / (0.01·(|f|² + |b|²) + 0.5)`` (Sundaram et al., ECCV 2010).
     """
     height, width = flow.shape[:2]
-    back = sample(opposite, coordinate_grid(height, width) + flow)
+    return _apart(flow, sample(opposite, coordinate_grid(height, width) + flow))
+
+
+def inconsistency_at(flow: Array, opposite: Array, rows: Integers, columns: Integers) -> Array:
+    """That of n pixels alone, ``(n,)``."""
+    here = flow[rows, columns]
+    positions = np.stack([columns, rows], -1).astype(np.float32) + here
+    return _apart(here, sample(opposite, positions))
+
+
+def _apart(flow: Array, back: Array) -> Array:
     allowed = np.float32(0.01) * (_squared_length(flow) + _squared_length(back)) + np.float32(0.5)
     return np.asarray(_squared_length(flow + back) / allowed, np.float32)
 

@@ -3,6 +3,8 @@
 Each frame is filled on its own, so where the evidence is weak two neighbours may settle for different
 candidates. Here a doubtful pixel takes part of what its neighbour holds, once forward and once backward in
 time, and the two are averaged. What is well supported stays as it is, so nothing sharp is blurred.
+
+That happens before anything is filled (`steady`), and once more when all is (`even_out`).
 """
 
 from __future__ import annotations
@@ -11,11 +13,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vinpaint_cli.ops.flow import Motion, inconsistency
+from vinpaint_cli.ops.flow import Motion, inconsistency, inconsistency_at
 from vinpaint_cli.ops.image import Array, Bool, dilate, sample
 
 STRENGTH = 0.9
 """Share of the neighbour for a pixel without any confidence of its own, where the flow is consistent."""
+
+EVENED = 0.8
+"""Share of the neighbour for a pixel that is all filled, where the flow is consistent."""
 
 LEAST = 1e-3
 """Confidence below which a pixel is taken to hold no colour."""
@@ -100,3 +105,44 @@ def _sampled(before: tuple[Array, Array], positions: Array, trust: Array) -> Arr
         weighted = sample(picture * confidence[..., None], positions[partly], outside="zero")
         colour[partly] = weighted / np.maximum(trust[partly], 1e-6)[:, None]
     return colour
+
+
+def even_out(frames: Array, shares: Array, motion: Motion) -> None:
+    """Let what was filled agree with its neighbours in time along the flow, in place.
+
+    frames: float32 ``(T, h, w, 3)``, complete; shares: float32 ``(T, h, w)`` in [0, 1], how much of each
+    pixel was filled, and how far it may change; motion: of these frames.
+    """
+    later, earlier = (_carried_on(frames, shares, motion, direction) for direction in (1, -1))
+    for frame, share, one, other in zip(frames, shares, later, earlier, strict=True):
+        frame[share > 0] = (one + other) / 2
+
+
+def _carried_on(frames: Array, shares: Array, motion: Motion, direction: int) -> list[Array]:
+    """Colours ``(n, 3)`` of what was filled in each frame, with those before it in one direction of time."""
+    count = len(frames)
+    found: dict[int, Array] = {}
+    before: Array | None = None
+    for t in range(count) if direction > 0 else range(count - 1, -1, -1):
+        filled = shares[t] > 0
+        colour = frames[t][filled]
+        if before is not None and len(colour):
+            colour = _evened(colour, shares[t], before, motion, t, direction)
+        before = frames[t]
+        if len(colour):
+            before = before.copy()
+            before[filled] = colour
+        found[t] = colour
+    return [found[t] for t in range(count)]
+
+
+def _evened(colour: Array, share: Array, before: Array, motion: Motion, t: int, direction: int) -> Array:
+    """The filled pixels ``(n, 3)`` of frame t, each with its part of the frame before it."""
+    rows, columns = np.nonzero(share > 0)
+    ahead, back = motion.step(t, -direction)
+    positions = np.stack([columns, rows], -1).astype(np.float32) + ahead[rows, columns]
+    height, width = share.shape
+    inside = ((positions >= 0) & (positions <= (width - 1, height - 1))).all(-1)
+    doubt = inconsistency_at(ahead, back, rows, columns)
+    part = EVENED * np.exp(-doubt) * share[rows, columns] * inside
+    return np.asarray(colour + part[:, None] * (sample(before, positions) - colour), np.float32)
