@@ -332,6 +332,20 @@ def test_a_small_gain_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
         assert found == pytest.approx(fit.status.best, abs=1e-3)
 
 
+@pytest.mark.parametrize("least", [1, 10**9])
+def test_a_fit_cut_short_by_time_is_not_used(monkeypatch: pytest.MonkeyPatch, least: int) -> None:
+    import vinpaint_cli.methods.internal.fit as fitting
+
+    monkeypatch.setattr(fitting, "NEEDED", 0.01)
+    monkeypatch.setattr(fitting, "LEAST_STEPS", least)
+    fit = fitter(patience=10**6, rate=1e-2)
+    fit.budget = Budget(seconds=0.7)
+    fit._material = lambda number: Material([habit((36, 16, 52, 32))], [habit((20, 12, 36, 28))], [])
+    fit.run(nothing, dropped)
+    assert fit.status.step > 5
+    assert fit.status.used == [least == 1]
+
+
 def test_thinned_footage_keeps_frames_in_which_something_is_judged() -> None:
     whole = footage()
     assert whole.judged is not None

@@ -37,6 +37,8 @@ LEAST_GAIN = 0.005
 """dB by which a judgement must be better than the best for the fit not to have stalled."""
 NEEDED = 0.5
 """dB by which the pixels kept aside must be better than a smooth fill for the network to be used."""
+LEAST_STEPS = 100
+"""Steps that a scale must have had for its network to be used, where the budget is a time."""
 SMALLEST_ERROR = 1e-5
 FIRST_SHARE = 0.6
 """The coarsest scale's share of the budget, where there are finer ones."""
@@ -289,10 +291,11 @@ class _Sitting:
         """Where the network is hardly better than what it starts from, let it do nothing.
 
         One place kept aside is weak evidence: small gains there went with colours in the true hole that do
-        not belong to it.
+        not belong to it, and 46 steps on a large picture with specks, for all that they gained a decibel.
         """
         status = self.status
-        used = not self.best.config.prefill or status.best >= status.smooth + NEEDED
+        fitted = bool(self.budget.steps) or status.step >= LEAST_STEPS
+        used = not self.best.config.prefill or (fitted and status.best >= status.smooth + NEEDED)
         if not used:
             self.best.hush()
             status.best = status.smooth
