@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers_evaluate import HEIGHT, WIDTH, make_tree, object_masks, write_pictures
-from scenes import block
 
 from vinpaint_cli.errors import InputError, MaskError, UsageError
 from vinpaint_cli.evaluate.dataset import count_frames, find_clips, read_clip, read_objects
-from vinpaint_cli.evaluate.holes import KINDS, check_kinds, make_holes, shifted
+from vinpaint_cli.evaluate.holes import KINDS, check_kinds, make_holes
 
 SHAPE = (5, HEIGHT, WIDTH)
 
@@ -119,13 +118,6 @@ def test_the_object_pasted_is_that_of_another_clip(tree: Path) -> None:
         holes = make_holes("objects", clip, clips, SHAPE, 0)
         assert [int(hole.sum()) for hole in holes] == [sides[donor] ** 2] * 5
         assert len({np.argwhere(hole).mean(0).tobytes() for hole in holes}) > 1
-
-
-def test_shifting_loses_what_leaves() -> None:
-    hole = block(10, 12, (2, 3, 6, 7))
-    assert np.array_equal(shifted(hole, 1, 2), block(10, 12, (4, 4, 8, 8)))
-    assert np.array_equal(shifted(hole, -4, -3), block(10, 12, (0, 0, 3, 3)))
-    assert not shifted(hole, 20, 0).any()
 
 
 def test_a_folder_of_masks(tree: Path, tmp_path: Path) -> None:

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from scenes import block, pan
 
-from vinpaint_cli.engine.shadows import Run, find_shadows, shifted, usable
+from vinpaint_cli.engine.shadows import Run, find_shadows, usable
 
 HEIGHT, WIDTH = 64, 96
 
@@ -76,16 +75,6 @@ def test_the_same_seed_finds_the_same() -> None:
     one, other = (find_shadows(run_of(), 1, np.random.default_rng(5)) for _ in range(2))
     np.testing.assert_array_equal(one.kept.judged, other.kept.judged)
     np.testing.assert_array_equal(one.shadows[0].found, other.shadows[0].found)
-
-
-@pytest.mark.parametrize("shift", [(0, 0), (3, -2), (-5, 7), (10, 0), (0, -12), (40, 40)])
-def test_a_shifted_hole_is_where_it_should_be(shift: tuple[int, int]) -> None:
-    hole = block(10, 12, (4, 3, 8, 6))
-    expected = np.zeros_like(hole)
-    for y, x in zip(*np.nonzero(hole), strict=True):
-        if 0 <= y + shift[0] < 10 and 0 <= x + shift[1] < 12:
-            expected[y + shift[0], x + shift[1]] = True
-    np.testing.assert_array_equal(shifted(hole, shift), expected)
 
 
 def test_a_run_that_is_all_hole_is_of_no_use() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scenes import block
 
-from vinpaint_cli.masks.random import _filled, _winding, blob, moving_holes, stationary_holes
+from vinpaint_cli.masks.random import _filled, _winding, blob, moving_holes, shifted, stationary_holes
 
 HEIGHT, WIDTH = 240, 432
 
@@ -102,3 +103,14 @@ def test_tiny_frames_have_holes_too(size: tuple[int, int]) -> None:
             holes = make(np.random.default_rng(seed), 3, *size)
             assert holes.shape == (3, *size)
             assert holes.any((1, 2)).all()
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (3, -2), (-5, 7), (10, 0), (0, -12), (40, 40)])
+def test_a_shifted_hole_is_where_it_should_be(shift: tuple[int, int]) -> None:
+    hole = block(10, 12, (4, 3, 8, 6))
+    expected = np.zeros_like(hole)
+    for y, x in zip(*np.nonzero(hole), strict=True):
+        if 0 <= y + shift[0] < 10 and 0 <= x + shift[1] < 12:
+            expected[y + shift[0], x + shift[1]] = True
+    assert np.array_equal(shifted(hole, *shift), expected)
+    assert np.array_equal(shifted(np.stack([hole, ~hole]), *shift)[0], expected)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from vinpaint_cli.engine.fill import bring_in
 from vinpaint_cli.engine.reader import Pictures
-from vinpaint_cli.masks.random import moving_holes
+from vinpaint_cli.masks.random import moving_holes, shifted
 from vinpaint_cli.methods.internal.samples import Footage
 from vinpaint_cli.ops.image import to_levels
 
@@ -121,7 +121,7 @@ def _places(run: Run, count: int, rng: np.random.Generator) -> list[Bool]:
     for _ in range(count):
         taken = [union, *(_union(place) for place in places)]
         shift = max(_shifts(union, rng), key=lambda shift: _merit(union, shift, taken))
-        places.append(np.stack([shifted(hole, shift) for hole in run.holes]))
+        places.append(np.stack([shifted(hole, *shift) for hole in run.holes]))
     return places
 
 
@@ -134,21 +134,10 @@ def _shifts(union: Bool, rng: np.random.Generator) -> Iterator[tuple[int, int]]:
 
 def _merit(union: Bool, shift: tuple[int, int], taken: Sequence[Bool]) -> float:
     """How much of the hole stays in the picture, less what it meets; the true hole weighs most."""
-    moved = shifted(union, shift)
+    moved = shifted(union, *shift)
     area = max(1, int(union.sum()))
     meets = sum(int((moved & other).sum()) for other in taken[1:]) + 2 * int((moved & taken[0]).sum())
     return (int(moved.sum()) - meets) / area
-
-
-def shifted(hole: Bool, shift: tuple[int, int]) -> Bool:
-    """A hole ``(h, w)`` moved by ``(rows, columns)``; what leaves the picture is gone."""
-    moved = np.zeros_like(hole)
-    down, right = shift
-    height, width = hole.shape
-    if abs(down) < height and abs(right) < width:
-        part = hole[max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)]
-        moved[max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)] = part
-    return moved
 
 
 def usable(run: Run) -> bool:

@@ -144,7 +144,10 @@ def fit_for_job(job: Job, plan: Plan, folder: Path, watcher: Watcher) -> Path:
         watcher.note(f"fitting a network to the clip first, {_length(options.fit)}; it is kept in {target}")
         report = fitting.report()
         if not any(report.used):
-            watcher.note("the fit gained too little to be used, so the hole is filled smoothly")
+            watcher.note(
+                "the fit took too few steps or gained too little to be used, so the hole is filled smoothly; "
+                "more --minutes may help"
+            )
     return target
 
 

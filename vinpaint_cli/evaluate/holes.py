@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vinpaint_cli.errors import InputError, UsageError
 from vinpaint_cli.evaluate.dataset import ClipEntry, read_masks, read_objects
-from vinpaint_cli.masks.random import moving_holes, stationary_holes
+from vinpaint_cli.masks.random import moving_holes, shifted, stationary_holes
 
 Bool = npt.NDArray[np.bool_]
 Maker = Callable[[np.random.Generator, int, int, int], Bool]
@@ -101,17 +101,6 @@ def _pasted_object(
     offsets = np.sin(2 * np.pi * time / periods + phases) * (height / 6, width / 6)
     moved = [shifted(hole, int(dy), int(dx)) for hole, (dy, dx) in zip(objects, offsets, strict=True)]
     return np.stack(moved)
-
-
-def shifted(hole: Bool, down: int, right: int) -> Bool:
-    """``hole (h, w)`` moved by whole pixels; what leaves the frame is lost."""
-    height, width = hole.shape
-    result = np.zeros_like(hole)
-    rows, columns = slice(max(0, down), height + min(0, down)), slice(max(0, right), width + min(0, right))
-    result[rows, columns] = hole[
-        max(0, -down) : height + min(0, -down), max(0, -right) : width + min(0, -right)
-    ]
-    return result
 
 
 def _masks_of(folder: Path, clip: ClipEntry) -> Path:

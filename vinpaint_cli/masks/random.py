@@ -125,6 +125,18 @@ def tight(shape: Bool) -> Bool:
     return shape[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
+def shifted(hole: Bool, down: int, right: int) -> Bool:
+    """Holes ``(…, h, w)`` moved by whole pixels; what leaves the picture is gone."""
+    moved = np.zeros_like(hole)
+    height, width = hole.shape[-2:]
+    rows, columns = slice(max(0, down), height + min(0, down)), slice(max(0, right), width + min(0, right))
+    if abs(down) < height and abs(right) < width:
+        moved[..., rows, columns] = hole[
+            ..., max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)
+        ]
+    return moved
+
+
 def _start(rng: np.random.Generator, shape: Bool, height: int, width: int) -> tuple[int, int]:
     """Upper left corner, uniform over the places where the shape fits."""
     rows, columns = shape.shape

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from vinpaint_cli.methods.filling import fill_frame
 from vinpaint_cli.nets.sheet import Sheet
-from vinpaint_cli.ops.inpaint import fill_left
 
 BELIEF = 0.5
 """How far networks are trusted with changing belief.
@@ -27,6 +26,4 @@ def lay(sheet: Sheet, index: int, maps: Tensor) -> Tensor:
 
 def _fill(frames: Tensor, shares: Tensor) -> Tensor:
     """The fill of `propagate`, ``(1, 3, h, w)`` in [0, 1]; shares ``(1, 1, h, w)``."""
-    picture = np.ascontiguousarray(frames[0].permute(1, 2, 0).cpu().numpy())
-    smooth = fill_left(picture, shares[0, 0].cpu().numpy())
-    return torch.from_numpy(smooth).permute(2, 0, 1)[None].to(frames.device)
+    return fill_frame(frames[0], shares[0])[None]

@@ -83,7 +83,7 @@ def inconsistency(flow: Array, opposite: Array) -> Array:
 
 
 def inconsistency_at(flow: Array, opposite: Array, rows: Integers, columns: Integers) -> Array:
-    """That of n pixels alone, ``(n,)``."""
+    """:func:`inconsistency` of n pixels alone ``(n,)``; flows ``(h, w, 2)``, rows and columns ``(n,)``."""
     here = flow[rows, columns]
     positions = np.stack([columns, rows], -1).astype(np.float32) + here
     return _apart(here, sample(opposite, positions))

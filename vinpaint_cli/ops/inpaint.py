@@ -67,6 +67,8 @@ def fill_left(picture: Array, share: Array) -> Array:
     The mean of two fills: one makes use of what was half found, the other (a membrane) of what is surely
     known alone. Where what was found is wrong the second is better, where it is right the first; together
     they err less than either.
+
+    ``picture (h, w, 3)`` float32 in [0, 1], not read where ``share (h, w)`` is 1; returns ``(h, w, 3)``.
     """
     found = fill_smoothly(picture, share)
     known = np.clip(1 - share / SURE, 0, 1).astype(np.float32)

@@ -100,9 +100,8 @@ class Clips:
         return self.videos[int(rng.choice(len(self.videos), p=weights / weights.sum()))]
 
     def _from_photo(self, rng: np.random.Generator, path: Path) -> Bytes:
-        photo = read_photo(path)
         steps = np.arange(int(rng.integers(min(9, self.span), self.span + 1)))
-        return moved_photo(rng, photo, photo, steps, self.size, front=False)[0]
+        return moved_photo(rng, read_photo(path), None, steps, self.size)[0]
 
     def _weight(self, path: Path) -> float:
         """Videos of standing cameras and single short clips come rarely, long ones of many shots often."""

@@ -171,15 +171,14 @@ def validation(
 def moved_photo(
     rng: np.random.Generator,
     photo: Bytes,
-    other: Bytes,
+    other: Bytes | None,
     steps: Steps,
     size: tuple[int, int],
     attached: bool = False,
-    front: bool = True,
 ) -> tuple[Bytes, npt.NDArray[np.bool_] | None]:
     """A clip ``(T, h, w, 3)`` of a photo seen by a moving camera at times ``steps``.
 
-    With ``front`` half of the clips have a cut-out of ``other`` moving in front. With ``attached`` a hole
+    Half of the clips have a cut-out of ``other`` moving in front, if it is given. With ``attached`` a hole
     that lies on the photo comes too, bool ``(T, h, w)``, else None.
     """
     picture = torch.from_numpy(np.array(photo)).permute(2, 0, 1).float()
@@ -191,7 +190,7 @@ def moved_photo(
         hole = torch.from_numpy(_attached(rng, photo.shape[:2], path, size))
     seen = view(torch.cat([picture, hole]), path, size)
     clip = seen[:, :3]
-    if front and rng.random() < 0.5:
+    if other is not None and rng.random() < 0.5:
         second = torch.from_numpy(np.array(other)).permute(2, 0, 1).float()
         clip, _ = put_in_front(rng, clip, second, time)
     pixels = clip.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from vinpaint_cli.masks.random import blob, moving_holes, stationary_holes
+from vinpaint_cli.masks.random import blob, moving_holes, shifted, stationary_holes
 
 Bool = npt.NDArray[np.bool_]
 
@@ -78,11 +78,7 @@ def moved_to(holes: Bool, place: npt.NDArray[np.float64]) -> Bool:
     height, width = holes.shape[1:]
     down = round(float(np.clip(place[1], 0, height - 1)) - (rows[0] + rows[-1]) / 2)
     right = round(float(np.clip(place[0], 0, width - 1)) - (columns[0] + columns[-1]) / 2)
-    moved = np.zeros_like(holes)
-    moved[:, max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)] = holes[
-        :, max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)
-    ]
-    return moved
+    return shifted(holes, down, right)
 
 
 def _outline(rng: np.random.Generator, h: int, w: int) -> Bool:

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from vinpaint_cli.errors import UsageError
+from vinpaint_cli.methods.filling import fill_frame
 from vinpaint_cli.methods.internal.net import InternalConfig, InternalNet
 from vinpaint_cli.methods.internal.pyramid import Pyramid, fill_frames
 from vinpaint_cli.methods.internal.spec import SPEC
 from vinpaint_cli.methods.loading import dtype_of, rebuild
 from vinpaint_cli.nets.holes import smooth_start
-from vinpaint_cli.ops.inpaint import fill_left
 from vinpaint_cli.types import Clip, MethodSpec
 
 UNFITTED_PIXELS = 1024 * 576
@@ -81,8 +81,7 @@ def _better(clip: Clip, index: int) -> Tensor:
     """
     frame, share = clip.frames[index].float(), clip.holes[index].float()
     start = smooth_start(frame[None] * 2 - 1, share[None])[0]
-    fill = fill_left(frame.permute(1, 2, 0).contiguous().cpu().numpy(), share[0].cpu().numpy())
-    return torch.from_numpy(fill).permute(2, 0, 1).to(frame.device) - (start + 1) / 2
+    return fill_frame(frame, share) - (start + 1) / 2
 
 
 def _factor(clip: Clip) -> float:

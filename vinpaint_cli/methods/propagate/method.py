@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from vinpaint_cli.methods.filling import fill_frame
 from vinpaint_cli.methods.propagate.spec import SPEC
-from vinpaint_cli.ops.inpaint import fill_left
 from vinpaint_cli.types import Clip, MethodSpec
 
 
@@ -28,11 +27,8 @@ class PropagateMethod:
 
     def fill(self, clip: Clip) -> Tensor:
         """Float32 ``(T, 3, h, w)`` in [0, 1]: smooth values where ``holes`` > 0, else the clip's own."""
-        result = clip.frames.detach().to("cpu", torch.float32, copy=True)
-        shares = clip.holes.detach().cpu().numpy()[:, 0]
-        for t, share in enumerate(shares):
-            if share.max(initial=0) > 0:
-                picture = np.ascontiguousarray(result[t].permute(1, 2, 0).numpy())
-                smooth = torch.from_numpy(fill_left(picture, share)).permute(2, 0, 1)
-                result[t] = torch.where(torch.from_numpy(share > 0), smooth, result[t])
-        return result.to(clip.frames.device)
+        result = clip.frames.detach().to(torch.float32, copy=True)
+        for t, share in enumerate(clip.holes):
+            if bool((share > 0).any()):
+                result[t] = torch.where(share > 0, fill_frame(result[t], share), result[t])
+        return result

@@ -1,0 +1,19 @@
+"""The fill of `propagate`, for methods that work on tensors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vinpaint_cli.ops.inpaint import fill_left
+
+
+def fill_frame(frame: Tensor, share: Tensor) -> Tensor:
+    """`ops.inpaint.fill_left` of one frame: float32 ``(3, h, w)`` in [0, 1], on the frame's device.
+
+    frame: ``(3, h, w)`` in [0, 1]; values of hidden pixels are not read. share: ``(1, h, w)`` in [0, 1], how
+    much of each pixel is still to be filled.
+    """
+    picture = frame.detach().float().permute(1, 2, 0).contiguous().cpu().numpy()
+    filled = fill_left(picture, share[0].detach().float().cpu().numpy())
+    return torch.from_numpy(filled).permute(2, 0, 1).to(frame.device)
