@@ -239,7 +239,8 @@ class MethodSpec:
     memory per pixel of one window at float32. ``weights`` names the default entry of weights.toml; it is
     empty when the method has a network but no default, None when it has no network. ``fitted``: its
     network is fitted to each clip before it is used, unless weights are given. ``mixes``: its fill is mixed
-    in by the share that is left of each pixel; else it stands wherever there is a hole.
+    in by the share that is left of each pixel; else it stands wherever there is a hole. ``invents``: what no
+    frame shows is as it wants it; else that is left smooth, and may be given texture.
     """
 
     name: str
@@ -256,6 +257,7 @@ class MethodSpec:
     weights: str | None = None
     fitted: bool = False
     mixes: bool = True
+    invents: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ PLACES: dict[str, tuple[str, str]] = {
     "method": ("remove", "method"),
     "weights": ("remove", "weights"),
     "propagate": ("remove", "propagate"),
+    "texture": ("remove", "texture"),
     "device": ("remove", "device"),
     "precision": ("remove", "precision"),
     "memory": ("remove", "memory"),

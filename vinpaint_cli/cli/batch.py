@@ -53,6 +53,7 @@ def batch(
     method: o.Method = "propagate",
     weights: o.Weights = None,
     propagate: o.Propagate = True,
+    texture: o.Texture = True,
     device: o.Device = "auto",
     precision: o.Precision = "auto",
     memory: o.Memory = None,

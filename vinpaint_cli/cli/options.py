@@ -132,6 +132,15 @@ Propagate = Annotated[
         rich_help_panel=_WORK,
     ),
 ]
+Texture = Annotated[
+    bool,
+    typer.Option(
+        "--texture/--no-texture",
+        metavar="",
+        help="Texture from around for what no frame shows, where the method leaves it smooth.",
+        rich_help_panel=_WORK,
+    ),
+]
 Device = Annotated[
     str,
     typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where networks run.", rich_help_panel=_WORK),

@@ -45,6 +45,7 @@ def remove(
     method: o.Method = "propagate",
     weights: o.Weights = None,
     propagate: o.Propagate = True,
+    texture: o.Texture = True,
     device: o.Device = "auto",
     list_devices: o.ListDevices = False,
     precision: o.Precision = "auto",
@@ -110,6 +111,7 @@ def remove(
         device=device,
         precision=precision,
         propagate=propagate,
+        texture=texture,
         feather=feather,
         memory=memory,
         fit=FitOptions(minutes, steps, fit_config, fit_seed),
@@ -202,4 +204,4 @@ def summary(report: RemoveReport) -> str:
 
 def _filler(report: RemoveReport) -> str:
     """Who invented what no frame shows."""
-    return "smooth filling" if report.method == "propagate" else report.method
+    return "filling from around" if report.method == "propagate" else report.method

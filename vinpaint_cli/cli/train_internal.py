@@ -117,9 +117,9 @@ def summary(report: TrainInternalReport) -> str:
     gain = report.psnr - report.smooth
     if not any(report.used):
         return (
-            f"{report.output}: {report.steps} steps in {duration(report.seconds)} were too few, or gained too "
-            f"little on the pixels kept aside, to be used, so holes are filled smoothly ({report.smooth:.2f} dB); "
-            "more --minutes may help"
+            f"{report.output}: {report.steps} steps in {duration(report.seconds)} were too few, or gained "
+            "too little on the pixels kept aside, to be used, so holes are filled without them "
+            f"({report.smooth:.2f} dB); more --minutes may help"
         )
     return (
         f"{report.output}: {report.steps} steps in {duration(report.seconds)}, hidden pixels kept aside at "

@@ -159,7 +159,7 @@ class Worker:
     ) -> Filled:
         assert self._reader is not None  # fill has opened the job
         clock = Clock()
-        filler = Filler(self.load(spec), spec.options.propagate, clock)
+        filler = Filler(self.load(spec), spec.options.propagate, clock, spec.options.texture)
         filled = filler.fill(segment, self._reader, tick, answers)
         return replace(filled, seconds=clock.seconds, fit=self._fit)
 

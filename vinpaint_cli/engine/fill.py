@@ -16,6 +16,7 @@ from vinpaint_cli.masks.shapes import hole_box
 from vinpaint_cli.ops.flow import Motion
 from vinpaint_cli.ops.propagate import PropagateOptions, propagate
 from vinpaint_cli.ops.steady import even_out
+from vinpaint_cli.ops.texture import add_texture
 from vinpaint_cli.types import Box, Clip, Method, Patch, Segment
 
 if TYPE_CHECKING:
@@ -50,11 +51,12 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class Filler:
-    """How segments are filled: the method, and whether propagation runs before it."""
+    """How segments are filled: the method, and whether propagation runs before and texture comes after."""
 
     method: Method
     propagates: bool
     clock: Clock
+    textures: bool = True
 
     def fill(
         self,
@@ -83,6 +85,9 @@ class Filler:
                 with self.clock.time("method"):
                     followed = None if motion is None else motion.part(part.start, part.stop)
                     complete(self.method, frames[part], shares[part], segment.frames[part], followed)
+                if self.textures:
+                    with self.clock.time("texture"):
+                        finish(self.method, frames[part], shares[part], followed, reader.height)
             counted = segment.core if answers is None else answers
             return self._patches(segment, counted, pictures, frames, alphas, shares)
 
@@ -163,6 +168,15 @@ def complete(
         frame += weight[..., None] * (completion - frame)
     if motion is not None:
         even_out(frames, shares, motion)
+
+
+def finish(method: Method, frames: Array, shares: Array, motion: Motion | None, height: int) -> None:
+    """Give texture to what the method has left smooth, where the motion is known; in place.
+
+    frames, shares and motion as `complete` leaves them; height: that of the whole frame in pixels.
+    """
+    if motion is not None and not method.spec.invents:
+        add_texture(frames, shares, motion, height / 240)
 
 
 def _patch(index: int, roi: Box, box: Box, frame: Array, alpha: Plane, dtype: np.dtype[Any]) -> Patch:

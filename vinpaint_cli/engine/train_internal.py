@@ -145,8 +145,8 @@ def fit_for_job(job: Job, plan: Plan, folder: Path, watcher: Watcher) -> Path:
         report = fitting.report()
         if not any(report.used):
             watcher.note(
-                "the fit took too few steps or gained too little to be used, so the hole is filled smoothly; "
-                "more --minutes may help"
+                "the fit took too few steps or gained too little to be used, so the hole is filled without "
+                "it; more --minutes may help"
             )
     return target
 

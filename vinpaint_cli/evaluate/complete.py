@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.engine.device import available_memory, memory_errors
-from vinpaint_cli.engine.fill import bring_in, complete
+from vinpaint_cli.engine.fill import bring_in, complete, finish
 from vinpaint_cli.engine.job import BYTES_PER_PIXEL, LONGEST_SEGMENT
 from vinpaint_cli.engine.scan import SCAN_WIDTH, CutDetector
 from vinpaint_cli.evaluate.dataset import scaled
@@ -108,7 +108,9 @@ class HiddenClip:
             seen = slice(segment.frames.start, segment.frames.stop)
             yield self._hidden[seen], self.holes[seen]
 
-    def completed(self, method: Method, propagates: bool, shots: Sequence[range]) -> Completed:
+    def completed(
+        self, method: Method, propagates: bool, shots: Sequence[range], *, textures: bool = True
+    ) -> Completed:
         """Fill the clip. Propagation runs once for all methods, and counts in the cost of each.
 
         Raises OutOfMemoryError and what the method raises.
@@ -122,6 +124,8 @@ class HiddenClip:
                 filled = frames.copy()
                 if shares.any():
                     complete(method, filled, shares, segment.frames, motion)
+                    if textures:
+                        finish(method, filled, shares, motion, self.pictures.shape[1])
                 propagated += self._lay(result, segment, filled, shares)
         return Completed(result, propagated, int(self.holes.sum()), start.cost.plus(cost))
 

@@ -39,7 +39,8 @@ class EvaluateOptions:
     methods: names of `vinpaint methods`. weights: for those with a network. masks: kinds of holes, or
     folders of masks. size: ``(width, height)`` that clips are scaled to, None for their own. clips: names,
     all by default. frames: at most so many of each clip. propagate: before all methods but the baselines.
-    fit: for a method whose network is fitted to each clip and hole, unless weights are given.
+    texture: for what no frame shows, where a method leaves it smooth. fit: for a method whose network is
+    fitted to each clip and hole, unless weights are given.
     """
 
     methods: tuple[str, ...] = ("propagate",)
@@ -50,6 +51,7 @@ class EvaluateOptions:
     clips: tuple[str, ...] = ()
     frames: int | None = None
     propagate: bool = True
+    texture: bool = True
     device: str = "auto"
     precision: str = "auto"
     fit: FitOptions = field(default_factory=FitOptions)
@@ -121,7 +123,7 @@ class _Bench:
         for label, loaded in self.methods.items():
             propagates = self.options.propagate and label not in BASELINES
             method, fitting = self._fitted(loaded, hidden, shots)
-            done = hidden.completed(method, propagates, shots)
+            done = hidden.completed(method, propagates, shots, textures=self.options.texture)
             scores = truth.score(done.frames, hidden.holes)
             cost = fitting.plus(done.cost)
             rows.append(

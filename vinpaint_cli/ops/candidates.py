@@ -10,7 +10,16 @@ import numpy.typing as npt
 from vinpaint_cli.ops.camera import apply_homography, between
 from vinpaint_cli.ops.flow import inconsistency
 from vinpaint_cli.ops.fusion import Candidate, Kind
-from vinpaint_cli.ops.image import Array, Bool, coordinate_grid, dilate, membrane, sample, to_levels
+from vinpaint_cli.ops.image import (
+    Array,
+    Bool,
+    box_around,
+    coordinate_grid,
+    dilate,
+    membrane,
+    sample,
+    to_levels,
+)
 from vinpaint_cli.ops.routes import Route
 from vinpaint_cli.ops.scene import Scene, bicubic_levels, look
 
@@ -129,16 +138,6 @@ def from_far(scene: Scene, t: int, ring: Ring, source: int) -> Candidate:
     _, usable, _ = look(scene.blocked[source], positions)
     colour = bicubic_levels(scene.frames[source], positions)
     return _judged(ring, colour, usable, error[at], np.full(len(usable), abs(source - t)), "far")
-
-
-def box_around(hole: Bool, context: int) -> tuple[slice, slice]:
-    """Rows and columns of the hole grown by ``context`` pixels, inside the picture; there must be a hole."""
-    rows, columns = np.nonzero(hole)
-    height, width = hole.shape
-    return (
-        slice(max(int(rows.min()) - context, 0), min(int(rows.max()) + 1 + context, height)),
-        slice(max(int(columns.min()) - context, 0), min(int(columns.max()) + 1 + context, width)),
-    )
 
 
 def _align(

@@ -38,8 +38,10 @@ def sample(picture: npt.NDArray[Any], positions: Array, *, order: int = 1, outsi
         return np.asarray(
             cv2.remap(source, positions[..., 0], positions[..., 1], flag, borderMode=border), np.float32
         )
-    # As a sheet, because remap is many times slower on a single column, and bounded in rows.
     count = len(positions)
+    if not count:
+        return np.zeros((0, *source.shape[2:]), np.float32)
+    # As a sheet, because remap is many times slower on a single column, and bounded in rows.
     sheet = np.zeros((-(-count // _COLUMNS), _COLUMNS, 2), np.float32)
     sheet.reshape(-1, 2)[:count] = positions
     values = np.asarray(cv2.remap(source, sheet[..., 0], sheet[..., 1], flag, borderMode=border), np.float32)
@@ -54,6 +56,16 @@ def dilate(mask: Bool, radius: int) -> Bool:
         return mask
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     return np.asarray(cv2.dilate(mask.astype(np.uint8), disc), np.uint8).astype(bool)
+
+
+def box_around(hole: Bool, context: int) -> tuple[slice, slice]:
+    """Rows and columns of the hole grown by ``context`` pixels, inside the picture; there must be a hole."""
+    rows, columns = np.nonzero(hole)
+    height, width = hole.shape
+    return (
+        slice(max(int(rows.min()) - context, 0), min(int(rows.max()) + 1 + context, height)),
+        slice(max(int(columns.min()) - context, 0), min(int(columns.max()) + 1 + context, width)),
+    )
 
 
 def depth_inside(hole: Bool) -> Array:

@@ -15,7 +15,10 @@ TELEA_SHARE = 0.5
 """Telea's part of a smooth fill; the rest is a membrane."""
 
 SOFTEN = 3.0
-"""Standard deviation in pixels of the blur that Telea's part has at twice this depth."""
+"""Standard deviation in pixels of the blur that Telea's part has at twice this depth, at least."""
+
+DEEP = 12.0
+"""The greatest depth of a hole in such standard deviations, at most: a large hole is softened more."""
 
 
 def telea(picture: Array, hole: Bool) -> Array:
@@ -82,6 +85,8 @@ def _soft_telea(picture: Array, hole: Bool) -> Array:
     import cv2
 
     carried = telea(picture, hole)
-    soft = np.asarray(cv2.GaussianBlur(carried, (0, 0), SOFTEN), np.float32).reshape(picture.shape)
-    depth = np.clip(depth_inside(hole) / (2 * SOFTEN), 0, 1)[..., None]
+    inside = depth_inside(hole)
+    width = max(SOFTEN, float(inside.max()) / DEEP)
+    soft = np.asarray(cv2.GaussianBlur(carried, (0, 0), width), np.float32).reshape(picture.shape)
+    depth = np.clip(inside / (2 * width), 0, 1)[..., None]
     return np.asarray(carried + depth * (soft - carried), np.float32)

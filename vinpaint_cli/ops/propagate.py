@@ -26,10 +26,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.ops.agreement import Surroundings, weigh
-from vinpaint_cli.ops.candidates import Ring, box_around, far_frames, from_far, from_route
+from vinpaint_cli.ops.candidates import Ring, far_frames, from_far, from_route
 from vinpaint_cli.ops.flow import DisFlow, FlowEstimator, Motion
 from vinpaint_cli.ops.fusion import Candidate, fuse
-from vinpaint_cli.ops.image import Array, Bool, depth_inside, enlarged, shrunk, to_levels
+from vinpaint_cli.ops.image import Array, Bool, box_around, depth_inside, enlarged, shrunk, to_levels
 from vinpaint_cli.ops.inpaint import fill_smoothly
 from vinpaint_cli.ops.routes import Route, follow_camera, follow_chain
 from vinpaint_cli.ops.scene import PropagateOptions, Scene, make_scene

@@ -7,6 +7,7 @@ has learned from them is in the weights.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -53,8 +54,9 @@ class InternalMethod:
 
     @property
     def spec(self) -> MethodSpec:
-        """What the method can do."""
-        return SPEC
+        """What the method can do; networks that add nothing to a smooth fill do not invent."""
+        nets = [net for net in self._nets if isinstance(net, InternalNet)]
+        return replace(SPEC, invents=not all(net.hushed for net in nets))
 
     def fill(self, clip: Clip) -> Tensor:
         """Float32 ``(T, 3, h, w)`` in [0, 1]: the network's values where ``holes`` > 0, else the clip's.

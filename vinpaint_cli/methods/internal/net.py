@@ -135,6 +135,14 @@ class InternalNet(nn.Module):
             if isinstance(network, nn.Sequential):
                 silence(network[-1])
 
+    @property
+    def hushed(self) -> bool:
+        """Whether it adds nothing to what it is given."""
+        last = [*self.coarse[-1].parameters()]
+        if self.fine is not None:
+            last += self.fine.decoder[-1].parameters()
+        return self.config.prefill and not any(bool(values.any()) for values in last)
+
     def start(self, frames: Tensor, shares: Tensor) -> Tensor:
         """What stands in the holes before the network: nothing (0), with ``prefill`` a smooth fill.
 

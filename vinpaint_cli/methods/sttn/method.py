@@ -65,8 +65,10 @@ class STTNMethod:
 
     @property
     def spec(self) -> MethodSpec:
-        """What the method can do; size and who mixes are the loaded network's."""
-        return replace(SPEC, size=self.network.config.size, mixes=not self.network.config.judges)
+        """What the method can do; size, who mixes and whether it invents are the loaded network's."""
+        config = self.network.config
+        invents = config.colours or not config.judges
+        return replace(SPEC, size=config.size, mixes=not config.judges, invents=invents)
 
     def fill(self, clip: Clip) -> Tensor:
         """Float32 ``(T, 3, h, w)`` in [0, 1]: the network's values where ``holes`` > 0, else the clip's.

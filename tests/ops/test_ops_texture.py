@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scenes import block, pan, wall
+
+from vinpaint_cli.ops.flow import Motion
+from vinpaint_cli.ops.texture import add_texture
+
+SIZE = 64, 96
+HOLE = block(*SIZE, (36, 20, 66, 44))
+INSIDE = block(*SIZE, (44, 26, 58, 38))
+
+
+def moving(frames: int, flow: np.ndarray | None = None) -> Motion:
+    """The same flow ``(h, w, 2)`` from each frame to the next, and its opposite."""
+    ahead = np.zeros((*SIZE, 2), np.float16) if flow is None else flow.astype(np.float16)
+    return Motion((ahead,) * (frames - 1), (-ahead,) * (frames - 1), (np.eye(3),) * (frames - 1))
+
+
+def covered(pictures: np.ndarray, holes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Frames in [0, 1], of little contrast, with one colour in their holes; and the shares."""
+    frames = 0.35 + 0.3 * pictures.astype(np.float32) / 255
+    for frame, hole in zip(frames, holes, strict=True):
+        frame[hole] = frame[~hole].mean(0)
+    return frames, holes.astype(np.float32)
+
+
+def still_wall(count: int) -> tuple[np.ndarray, np.ndarray]:
+    return covered(np.stack([wall(*SIZE)] * count), np.stack([HOLE] * count))
+
+
+def roughness(frame: np.ndarray, part: np.ndarray) -> float:
+    both = part[:, 1:] & part[:, :-1]
+    return float(np.abs(np.diff(frame, axis=1)).mean(-1)[both].mean())
+
+
+def test_a_still_scene_has_the_same_texture_in_every_frame() -> None:
+    frames, shares = still_wall(6)
+    before = frames.copy()
+    add_texture(frames, shares, moving(6))
+    assert roughness(frames[0], INSIDE) > 0.5 * roughness(before[0], ~HOLE)
+    assert np.abs(frames - frames[0]).max() < 1e-4
+    assert np.array_equal(frames[:, ~HOLE], before[:, ~HOLE])
+
+
+def test_texture_moves_with_what_is_around() -> None:
+    step, count = 2, 6
+    frames, shares = covered(pan(count, *SIZE, step=(step, 0)), np.stack([HOLE] * count))
+    flow = np.zeros((*SIZE, 2))
+    flow[..., 0] = -step
+    add_texture(frames, shares, moving(count, flow))
+    for t in range(count - 1):
+        here, there = frames[t + 1][26:38, 46:56], frames[t][26:38, 46 + step : 56 + step]
+        assert np.abs(here - there).mean() < 0.01
+        assert roughness(frames[t], INSIDE) > 0.005
+
+
+def test_texture_that_the_flow_tears_is_given_up() -> None:
+    frames, shares = still_wall(4)
+    before = frames.copy()
+    flow = np.random.default_rng(0).normal(0, 2, (*SIZE, 2))
+    add_texture(frames, shares, moving(4, flow))
+    changed = [float(np.abs(frame - old)[INSIDE].mean()) for frame, old in zip(frames, before, strict=True)]
+    assert max(changed) > 0.02
+    assert min(changed) < 0.1 * max(changed)
+
+
+def test_texture_that_does_not_go_on_beside_the_hole_is_given_up() -> None:
+    pictures = np.stack([wall(*SIZE)] * 8)
+    frames, shares = covered(pictures, np.stack([HOLE] * 8))
+    frames[4:] = frames[4:] / 2 + 0.5
+    before = frames.copy()
+    shares[0] *= 0.99  # the first frame hides most: it is the key
+    shares[0][block(*SIZE, (34, 18, 68, 46))] = 1
+    add_texture(frames, shares, moving(8))
+    changed = [float(np.abs(frame - old)[INSIDE].mean()) for frame, old in zip(frames, before, strict=True)]
+    assert min(changed[:4]) > 0.02
+    assert max(changed[5:]) < 0.2 * min(changed[:4])
+
+
+def test_what_another_frame_hides_besides_has_texture_of_its_own() -> None:
+    other = block(*SIZE, (6, 10, 26, 30))
+    holes = np.stack([HOLE] * 3 + [HOLE | other] + [HOLE] * 2)
+    holes[3] = other
+    frames, shares = covered(np.stack([wall(*SIZE)] * 6), holes)
+    add_texture(frames, shares, moving(6))
+    assert roughness(frames[3], block(*SIZE, (10, 14, 22, 26))) > 0.005
+    assert roughness(frames[5], INSIDE) > 0.005
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5])
+def test_what_is_half_known_stays(share: float) -> None:
+    frames, shares = still_wall(3)
+    before = frames.copy()
+    add_texture(frames, shares * np.float32(share), moving(3))
+    assert np.array_equal(frames, before)
+
+
+def test_the_unit_scales_what_is_compared() -> None:
+    """What is five pixels deep is worth texture at 240 lines, not at 1080."""
+    sliver = block(*SIZE, (0, 20, 11, 44))
+    holes = np.stack([HOLE, HOLE, HOLE | sliver])
+    changed = []
+    for unit in (1.0, 4.5):
+        frames, shares = covered(np.stack([wall(*SIZE)] * 3), holes)
+        shares[0][block(*SIZE, (30, 14, 72, 50))] = 1  # the key
+        before = frames.copy()
+        add_texture(frames, shares, moving(3), unit)
+        changed.append(float(np.abs(frames[2] - before[2])[sliver].mean()))
+    assert changed[0] > 0.005
+    assert changed[1] == 0

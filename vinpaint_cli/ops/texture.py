@@ -1,0 +1,213 @@
+"""Texture for what no frame shows, the same in all frames: made on one frame and carried along the flow.
+
+On the frame where most is hidden, what was filled smoothly is replaced by patches from around it
+(`ops.exemplar`). The other frames take it over along the completed flow; each pixel knows its position in
+that key frame, so the picture is sampled once and nothing blurs. What they hide besides is filled on the
+first frame that hides it, and carried on from there. (Key frames as in Xu et al., Deep Flow-Guided Video
+Inpainting, CVPR 2019, section 3.4.)
+
+Invented texture in the wrong place is worse than a soft picture. So it fades to what was there before where
+the patches did not fit, where the flow has bent it out of shape, and where, beside the hole, it is not what
+is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vinpaint_cli.ops.exemplar import HIDDEN, fill_with_patches, textured
+from vinpaint_cli.ops.flow import Integers, Motion
+from vinpaint_cli.ops.image import Array, Bool, box_around, depth_inside, dilate, membrane, sample
+
+MARGIN = 4
+"""Pixels, at 240 lines, around what a key frame filled that are followed too: to compare, and to borrow."""
+
+CONTEXT = 48
+"""Least distance in pixels, at 240 lines, from which patches are taken; else the length of what is hidden."""
+
+LEAST_DEPTH = 2
+"""Depth in pixels, at 240 lines, from which what a frame hides besides is worth texture of its own."""
+
+LEAST_PART = 0.05
+"""Part of what a frame hides from which the rest is worth that."""
+
+WINDOW = 4
+"""Pixels, at 240 lines, on each side over which differences and bending are averaged."""
+
+MISFIT = 0.16
+"""Root mean square difference of patches (of 1) at which texture has e⁻¹ of its trust."""
+
+MISMATCH = 0.12
+"""Difference in colour beside the hole (of 1) at which it has e⁻¹ of its trust."""
+
+BENT = 0.6
+"""Change of the displacement per pixel at which it has e⁻¹ of its trust."""
+
+FAINT = 0.3
+"""Trust up to which nothing is laid; from one less this on, all of it: half-seen texture is a blemish."""
+
+SEEN = 0.3
+"""Share to be filled up to which a pixel beside the hole tells whether texture goes on in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A key frame's picture ``(h, w, 3)``, seen from another frame.
+
+    fit: ``(h, w)`` of the key frame, how well the patches fitted. Of that other frame: shift ``(h, w, 2)``,
+    from a pixel to where it lies in the picture (x, y); reached, bool ``(h, w)``, whether that is in or close
+    to what the key frame filled; trust, ``(h, w)`` in [0, 1].
+    """
+
+    picture: Array
+    fit: Array
+    shift: Array
+    reached: Bool
+    trust: Array
+
+
+def add_texture(frames: Array, shares: Array, motion: Motion, unit: float = 1.0) -> None:
+    """Give texture to what is all but unknown, in place.
+
+    frames: float32 ``(T, h, w, 3)`` in [0, 1], complete. shares: float32 ``(T, h, w)`` in [0, 1], how much of
+    each pixel was filled; above 0.5 it may change. motion: of these frames, completed in the holes. unit:
+    height of the whole picture / 240.
+    """
+    hidden = [int(np.count_nonzero(share > HIDDEN)) for share in shares]
+    if not any(hidden):
+        return
+    count = len(hidden)
+    first = max(range(count), key=lambda t: (hidden[t], -abs(2 * t - count)))
+    scale = max(1.0, unit)
+    key = _fill(frames[first], shares[first], scale)
+    _carry(frames, shares, motion, key, range(first + 1, count), -1, scale)
+    _carry(frames, shares, motion, key, range(first - 1, -1, -1), 1, scale)
+
+
+def _fill(frame: Array, share: Array, scale: float) -> _Key:
+    """Fill what is hidden in a frame ``(h, w, 3)``, which becomes a key."""
+    hidden = share > HIDDEN
+    rows, columns = np.nonzero(hidden)
+    box = box_around(hidden, max(round(CONTEXT * scale), int(np.ptp(rows)), int(np.ptp(columns))))
+    picture, misfit = frame.copy(), np.zeros_like(share)
+    picture[box], misfit[box] = fill_with_patches(np.ascontiguousarray(frame[box]), share[box])
+    fit = np.exp(-misfit / MISFIT**2).astype(np.float32)
+    frame += _part(fit)[..., None] * (picture - frame)
+    near = dilate(hidden, round(MARGIN * scale))
+    return _Key(picture, fit, np.zeros((*share.shape, 2), np.float32), near, np.ones_like(share))
+
+
+def _part(trust: Array) -> Array:
+    """How much of a texture is laid, by how far it is trusted."""
+    return np.asarray(np.clip((trust - FAINT) / (1 - 2 * FAINT), 0, 1), np.float32)
+
+
+def _carry(
+    frames: Array,
+    shares: Array,
+    motion: Motion,
+    key: _Key,
+    order: Iterable[int],
+    direction: int,
+    scale: float,
+) -> None:
+    """Fill frames in turn from their neighbours in ``direction``, and what those do not hide, anew."""
+    keys = [key]
+    for t in order:
+        flow, _ = motion.step(t, direction)
+        hidden = shares[t] > HIDDEN
+        near = dilate(hidden, round(MARGIN * scale))
+        moved = [_moved(key, flow, near) for key in keys]
+        keys = [_judged(key, frames[t], shares[t], scale) for key in moved if key.reached.any()]
+        left = _lay(frames[t], shares[t], keys)
+        if _worthwhile(left > HIDDEN, hidden, scale):
+            keys.append(_fill(frames[t], left, scale))
+
+
+def _worthwhile(left: Bool, hidden: Bool, scale: float) -> bool:
+    """Whether what is left of the hidden pixels is more than slivers."""
+    enough = np.count_nonzero(left) > LEAST_PART * np.count_nonzero(hidden)
+    return bool(enough and depth_inside(left).max() >= LEAST_DEPTH * scale)
+
+
+def _moved(key: _Key, flow: Array, near: Bool) -> _Key:
+    """The key seen from the frame that ``flow (h, w, 2)`` leaves, where it is ``near`` something hidden."""
+    rows, columns = np.nonzero(near)
+    ahead = flow[rows, columns]
+    support = key.reached.astype(np.float32)
+    known = np.dstack([key.shift * support[..., None], key.trust * support, support])
+    carried = sample(known, _grid(rows, columns) + ahead, outside="zero")
+    carried[:, :3] /= np.maximum(carried[:, 3:], 1e-6)
+    shift, trust, reached = np.zeros_like(key.shift), np.zeros_like(key.trust), np.zeros_like(near)
+    shift[rows, columns] = ahead + carried[:, :2]
+    trust[rows, columns] = carried[:, 2]
+    reached[rows, columns] = carried[:, 3] > 0.5
+    return replace(key, shift=shift, reached=reached, trust=trust)
+
+
+def _grid(rows: Integers, columns: Integers) -> Array:
+    """Positions ``(n, 2)`` (x, y) of pixels."""
+    return np.stack([columns, rows], -1).astype(np.float32)
+
+
+def _judged(key: _Key, frame: Array, share: Array, scale: float) -> _Key:
+    """The key with the trust of this frame, half of it that of the one before, so that nothing flickers."""
+    doubt = (_mismatch(key, frame, share, scale) / MISMATCH) ** 2 + (_bending(key, scale) / BENT) ** 2
+    return replace(key, trust=np.asarray((key.trust + np.exp(-doubt)) / 2, np.float32))
+
+
+def _mismatch(key: _Key, frame: Array, share: Array, scale: float) -> Array:
+    """Mean difference in colour ``(h, w)`` to what is seen beside the hole, carried into it."""
+    beside = key.reached & (share < SEEN)
+    rows, columns = np.nonzero(beside)
+    if not len(rows):
+        return np.zeros_like(share)
+    there = sample(key.picture, _grid(rows, columns) + key.shift[rows, columns])
+    apart = np.zeros_like(frame)
+    apart[rows, columns] = there - frame[rows, columns]
+    # The mean first: texture that lies a pixel aside goes on as well as any.
+    known = beside.astype(np.float32)
+    error = np.abs(_mean(apart, known, scale)).mean(-1) * known
+    return membrane(np.asarray(error[..., None], np.float32), known)[..., 0]
+
+
+def _bending(key: _Key, scale: float) -> Array:
+    """How much the displacement changes from pixel to pixel ``(h, w)``, on average around."""
+    inside = key.reached.astype(np.float32)
+    change = np.zeros_like(inside)
+    down, right = np.abs(np.diff(key.shift, axis=0)).sum(-1), np.abs(np.diff(key.shift, axis=1)).sum(-1)
+    change[1:] += down * inside[1:] * inside[:-1]
+    change[:, 1:] += right * inside[:, 1:] * inside[:, :-1]
+    return _mean(change[..., None], inside, scale)[..., 0]
+
+
+def _mean(values: Array, weights: Array, scale: float) -> Array:
+    """Mean around of ``values (h, w, c)``, 0 where ``weights (h, w)`` are."""
+    import cv2
+
+    side = (2 * round(WINDOW * scale) + 1,) * 2
+    total = np.asarray(cv2.blur(values, side), np.float32).reshape(values.shape)
+    return np.asarray(total / np.maximum(cv2.blur(weights, side), 1e-3)[..., None], np.float32)
+
+
+def _lay(frame: Array, share: Array, keys: Sequence[_Key]) -> Array:
+    """Put what the keys hold into ``frame (h, w, 3)``, the first that reaches a pixel; returns what is left.
+
+    That is the share of each pixel that is still without.
+    """
+    left = share.copy()
+    for key in keys:
+        rows, columns = np.nonzero(key.reached & (left > HIDDEN))
+        positions = _grid(rows, columns) + key.shift[rows, columns]
+        inside = ((positions >= 0) & (positions <= np.array(share.shape[::-1]) - 1)).all(-1)
+        rows, columns, positions = rows[inside], columns[inside], positions[inside]
+        if len(rows):
+            colour = np.clip(sample(key.picture, positions, order=3), 0, 1)
+            trust = sample(key.fit, positions) * key.trust[rows, columns]
+            part = (_part(trust) * textured(share[rows, columns]))[:, None]
+            frame[rows, columns] += part * (colour - frame[rows, columns])
+            left[rows, columns] = 0
+    return left
