@@ -137,6 +137,7 @@ def test_dry_run_tells_the_plan_and_writes_nothing(vinpaint: Runner, film: Path)
     assert region["x"] + region["width"] >= 36
     assert plan["estimated_total"] == pytest.approx(sum(plan["estimated_seconds"].values()), abs=0.2)
     assert plan["estimated_seconds"]["propagate"] > 0
+    assert "texture" in plan["estimated_seconds"]
     assert any("an estimate" in line for line in ended.lines)
 
 

@@ -17,6 +17,7 @@ from vinpaint_cli.engine.reader import Pictures, SegmentReader
 from vinpaint_cli.engine.remove import Job, Plan
 from vinpaint_cli.errors import WeightsError
 from vinpaint_cli.ops.propagate import PropagateOptions, propagate
+from vinpaint_cli.ops.texture import add_texture
 from vinpaint_cli.types import Clip, Segment
 from vinpaint_cli.video.write import open_writer
 
@@ -52,7 +53,7 @@ def estimate(job: Job, plan: Plan, target: Path, scan_seconds: float) -> Estimat
     if not plan.segments:
         return found
     if job.options.propagate:
-        found.seconds["propagate"] = _propagate_seconds(job, plan)
+        found.seconds |= _propagate_seconds(job, plan)
     if plan.spec.fitted and job.options.weights is None:
         _add_fit(found, job.options.fit)
     if plan.spec.weights is not None:
@@ -93,8 +94,8 @@ def _encode_seconds(job: Job, plan: Plan, target: Path) -> float:
     return (time.perf_counter() - start) * plan.scan.frames / max(1, frames)
 
 
-def _propagate_seconds(job: Job, plan: Plan) -> float:
-    """Propagate over the largest segment made small, then by pixels.
+def _propagate_seconds(job: Job, plan: Plan) -> dict[str, float]:
+    """Propagate over the largest segment made small and give it texture, then by pixels.
 
     Its frames are all there, since what a pixel costs depends on how far it has to travel.
     """
@@ -103,9 +104,17 @@ def _propagate_seconds(job: Job, plan: Plan) -> float:
     frames, holes = _made_small(job, plan, largest, scale)
     unit = scale * job.source.info.height / 240
     with _timed() as took:
-        propagate(frames, holes, PropagateOptions(unit=unit))
-    per_pixel = took[0] / (frames.size / 3) / (1 + SMALL_COSTS_MORE * (1 / scale - 1))
-    return float(per_pixel * sum(_pixels(segment) for segment in plan.segments))
+        found = propagate(frames, holes, PropagateOptions(unit=unit))
+    stages = {"propagate": took[0]}
+    if job.options.texture:
+        with _timed() as took:
+            add_texture(found.frames, 1 - found.confidence, found.motion, unit)
+        stages["texture"] = took[0]
+    pixels = sum(_pixels(segment) for segment in plan.segments) / (frames.size / 3)
+    return {
+        stage: seconds * pixels / (1 + SMALL_COSTS_MORE * (1 / scale - 1))
+        for stage, seconds in stages.items()
+    }
 
 
 def _pixels(segment: Segment) -> int:
