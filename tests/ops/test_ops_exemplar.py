@@ -91,6 +91,46 @@ def test_no_edge_is_left_where_the_light_falls_off() -> None:
         assert abs(start[rows, inside].mean() - start[rows, outside].mean()) > 0.05
 
 
+def test_a_step_in_light_is_made_up_for_at_the_border() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.01, (*SIZE, 3))
+    truth = (0.3 + noise).astype(np.float32)
+    hole = block(*SIZE, (0, 20, 60, 44))
+    truth[:, :60] += np.float32(0.2) * (np.indices((*SIZE,))[0] >= 20)[:, :60, None]  # nothing to copy for it
+    start, share = covered(truth, hole)
+    filled, _ = fill_with_patches(start, share)
+    assert abs(filled[43, 10:50].mean() - truth[44, 10:50].mean()) < 0.03
+
+
+def test_where_nearly_all_fits_nothing_turns_dark() -> None:
+    for amplitude in (0.1, 0.2, 0.3, 0.45, 0.6):
+        truth = np.full((*SIZE, 3), 0.8, np.float32)
+        truth[10:20, 45:50] -= np.float32(amplitude)
+        start, share = covered(truth, HOLE)
+        start[HOLE] = 0.78
+        filled, _ = fill_with_patches(start, share)
+        assert filled[HOLE].min() > 0.75 - amplitude
+        assert (np.abs(filled[HOLE] - start[HOLE]).max(-1) > 1e-4).all()
+
+
+@pytest.mark.parametrize("box", [(0, 0, 100, 100), (150, 150, 302, 301), (50, 50, 303, 302)])
+def test_texture_reaches_the_edge_of_the_picture(box: tuple[int, int, int, int]) -> None:
+    size = max(200, box[3]), max(240, box[2])
+    truth = wall(*size).astype(np.float32) / 510
+    hole = block(*size, box)
+    start, share = covered(truth, hole)
+    filled, _ = fill_with_patches(start, share)
+    assert (np.abs(filled - start)[hole].max(-1) > 1e-6).mean() > 0.999
+    assert np.array_equal(filled, fill_with_patches(start, share)[0])
+
+
+def test_in_a_large_picture_stripes_go_on_too() -> None:
+    size, hole = (240, 320), block(240, 320, (90, 70, 210, 170))
+    truth = stripes(*size)
+    start, share = covered(truth, hole)
+    filled, _ = fill_with_patches(start, share)
+    assert psnr(255 * filled[hole], 255 * truth[hole]) > 30
+
+
 def test_a_deep_hole_is_filled_to_the_middle() -> None:
     noise = np.random.default_rng(0).normal(0, 0.05, (420, 480, 3))
     truth = (0.8 + noise).astype(np.float32).clip(0, 1)

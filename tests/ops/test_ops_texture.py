@@ -69,7 +69,8 @@ def test_texture_that_the_flow_tears_is_given_up() -> None:
 def test_texture_that_does_not_go_on_beside_the_hole_is_given_up() -> None:
     pictures = np.stack([wall(*SIZE)] * 8)
     frames, shares = covered(pictures, np.stack([HOLE] * 8))
-    frames[4:] = frames[4:] / 2 + 0.5
+    frames[4:, :, :51] += 0.3  # not the light, which is one for all
+    frames[4:, :, 51:] -= 0.3
     before = frames.copy()
     shares[0] *= 0.99  # the first frame hides most: it is the key
     shares[0][block(*SIZE, (34, 18, 68, 46))] = 1
@@ -79,14 +80,39 @@ def test_texture_that_does_not_go_on_beside_the_hole_is_given_up() -> None:
     assert max(changed[5:]) < 0.2 * min(changed[:4])
 
 
-def test_what_another_frame_hides_besides_has_texture_of_its_own() -> None:
+def test_what_other_frames_hide_besides_has_texture_of_its_own_and_comes_in_softly() -> None:
     other = block(*SIZE, (6, 10, 26, 30))
-    holes = np.stack([HOLE] * 3 + [HOLE | other] + [HOLE] * 2)
-    holes[3] = other
-    frames, shares = covered(np.stack([wall(*SIZE)] * 6), holes)
-    add_texture(frames, shares, moving(6))
-    assert roughness(frames[3], block(*SIZE, (10, 14, 22, 26))) > 0.005
-    assert roughness(frames[5], INSIDE) > 0.005
+    holes = np.stack([HOLE] * 3 + [other] * 5)
+    frames, shares = covered(np.stack([wall(*SIZE)] * 8), holes)
+    add_texture(frames, shares, moving(8))
+    rough = [roughness(frame, block(*SIZE, (10, 14, 22, 26))) for frame in frames]
+    assert rough[3] < 0.2 * rough[7]
+    assert rough[4] < rough[7]
+    assert rough[7] > 0.005
+    assert all(roughness(frame, INSIDE) > 0.005 for frame in frames[:3])
+
+
+@pytest.mark.parametrize("half_found", [False, True])
+def test_texture_takes_on_the_light_of_its_frame(half_found: bool) -> None:
+    frames, shares = still_wall(12)
+    around = block(*SIZE, (22, 6, 80, 58))
+    if half_found:
+        shares[:, around & ~HOLE] = 0.4
+    fall = 0.97 ** np.arange(12, dtype=np.float32)
+    frames *= fall[:, None, None, None]
+    add_texture(frames, shares, moving(12))
+    offsets = [float(frame[HOLE].mean() - frame[~HOLE].mean()) for frame in frames]
+    assert max(offsets) - min(offsets) < 0.02
+    assert min(roughness(frame, INSIDE) for frame in frames) > 0.005
+
+
+def test_where_patches_do_not_fit_the_smooth_fill_stays() -> None:
+    frames, shares = still_wall(2)
+    before = frames.copy()
+    rng = np.random.default_rng(0)
+    frames[:, ~HOLE] = rng.integers(0, 2, (np.count_nonzero(~HOLE), 3))
+    add_texture(frames, shares, moving(2))
+    assert np.array_equal(frames[:, HOLE], before[:, HOLE])
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.5])
@@ -100,13 +126,13 @@ def test_what_is_half_known_stays(share: float) -> None:
 def test_the_unit_scales_what_is_compared() -> None:
     """What is five pixels deep is worth texture at 240 lines, not at 1080."""
     sliver = block(*SIZE, (0, 20, 11, 44))
-    holes = np.stack([HOLE, HOLE, HOLE | sliver])
+    holes = np.stack([HOLE] * 2 + [HOLE | sliver] * 3)
     changed = []
     for unit in (1.0, 4.5):
-        frames, shares = covered(np.stack([wall(*SIZE)] * 3), holes)
+        frames, shares = covered(np.stack([wall(*SIZE)] * 5), holes)
         shares[0][block(*SIZE, (30, 14, 72, 50))] = 1  # the key
         before = frames.copy()
-        add_texture(frames, shares, moving(3), unit)
-        changed.append(float(np.abs(frames[2] - before[2])[sliver].mean()))
+        add_texture(frames, shares, moving(5), unit)
+        changed.append(float(np.abs(frames[4] - before[4])[sliver].mean()))
     assert changed[0] > 0.005
     assert changed[1] == 0

@@ -137,7 +137,7 @@ Texture = Annotated[
     typer.Option(
         "--texture/--no-texture",
         metavar="",
-        help="Texture from around for what no frame shows, where the method leaves it smooth.",
+        help="After propagation: texture from around for what no frame shows and the method leaves smooth.",
         rich_help_panel=_WORK,
     ),
 ]

@@ -46,10 +46,10 @@ class RemoveOptions:
     """What a person may say about a removal; None means: choose well.
 
     method: a name of `vinpaint methods`. weights: a file or a name of weights.toml. device: auto, cpu,
-    cuda, mps. precision: auto, fp32, bf16, fp16. propagate: bring in real pixels first. texture: give some
-    to what no frame shows, where the method leaves it smooth. feather: pixels of soft edge outside the hole.
-    memory: ``8G``, ``512M`` or ``50%`` of what is free. fit: for a method whose network is fitted to the clip
-    first, unless weights are given.
+    cuda, mps. precision: auto, fp32, bf16, fp16. propagate: bring in real pixels first. texture: give
+    some to what no frame shows, where propagation ran and the method leaves it smooth. feather: pixels of
+    soft edge outside the hole. memory: ``8G``, ``512M`` or ``50%`` of what is free. fit: for a method whose
+    network is fitted to the clip first, unless weights are given.
     """
 
     mask: MaskOptions = field(default_factory=MaskOptions)

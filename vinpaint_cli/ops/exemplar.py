@@ -41,13 +41,13 @@ QUERIES = 6_000
 """Patches looked for at one size, about; where there are more, in every second or third row and column."""
 
 THINNEST = 3
-"""Most pixels from one patch to the next, so that each pixel lies in five of them or more."""
+"""Most pixels from one patch to the next, so that each pixel lies in four of them or more."""
 
 COMPARED = 6_000_000
 """Pairs of patches up to which all are compared."""
 
 ROUNDS = 4
-"""Times that patches are looked for and laid at each size, half as often at the picture's own."""
+"""Times that patches are looked for and laid at each size, half as often where there are many."""
 
 FADE = 1.2
 """Factor by which a pixel counts less for each pixel that it lies deeper in the hole, down to ``FADED``."""
@@ -59,12 +59,19 @@ NEAR = 8
 """Pixels from the match of the size below within which a better one is looked for at random."""
 
 SEAM = 12
-"""Depth in pixels at which e⁻¹ of a difference in colour at the hole's border is made up for."""
+"""Depth in pixels at which e⁻¹ of a difference in colour at the hole's border is made up for, at least.
+
+Else a third of the greatest depth.
+"""
 
 GUESSED = 0.8
 """What a hidden pixel counts beside a known one, when patches are compared."""
 
+LEAST_WEIGHT = 20.0
+"""Exponent at which unlikeness counts no more: where nothing fits, the least bad is laid."""
+
 CHUNK = 2_048
+"""Patches that are compared at a time, for the memory's sake."""
 
 _AROUND = np.array([(dy, dx) for dy in range(-RADIUS, RADIUS + 1) for dx in range(-RADIUS, RADIUS + 1)])
 
@@ -106,7 +113,8 @@ def fill_with_patches(picture: Array, share: Array) -> tuple[Array, Array]:
 
     picture: float32 ``(h, w, 3)`` in [0, 1], complete, smooth where it was filled. share: ``(h, w)`` in
     [0, 1], how much of each pixel was filled: above 0.5 it is replaced, up to 0.05 it may be copied. Returns
-    a new picture, and how badly the patches fit around each pixel: their mean squared difference ``(h, w)``.
+    a new picture, and how badly the patches fit around each pixel ``(h, w)``: the squared difference of their
+    colours and textures, summed over channels, weighted mean over pixels.
     The same picture gives the same result. Where no patch is wholly known, it stays as it is.
     """
     levels = _pyramid(picture, share)
@@ -144,7 +152,7 @@ def _border(level: _Level, total: Array, proposed: Array) -> Array:
 
 
 def _misfit(level: _Level, matches: _Matches) -> Array:
-    """Mean squared difference ``(h, w)`` of the patches around each pixel to what they were filled with."""
+    """How unlike the patches around each pixel are to what they were filled with ``(h, w)``."""
     import cv2
 
     sums, count = np.zeros(level.share.shape, np.float32), np.zeros(level.share.shape, np.float32)
@@ -186,10 +194,16 @@ def _level(features: Array, share: Array) -> _Level:
     weight = np.where(hidden, GUESSED * FADE**-depth, 1).astype(np.float32)
     asked = _centres(_grown(hidden))
     stride = int(np.clip(np.ceil(np.sqrt(np.count_nonzero(asked) / QUERIES)), 1, THINNEST))
-    rows, columns = np.indices(share.shape)
-    asked &= (rows % stride == 0) & (columns % stride == 0)
+    rows, columns = (_lattice(extent, stride) for extent in share.shape)
+    asked &= rows[:, None] & columns
     sources = _centres(~_grown(share > KNOWN))
     return _Level(features, share, hidden, sources, np.argwhere(asked), stride, weight)
+
+
+def _lattice(extent: int, stride: int) -> Bool:
+    """Which rows (or columns) have centres of patches: every ``stride``, and the first and the last."""
+    place = np.arange(extent)
+    return np.asarray(((place - RADIUS) % stride == 0) | (place == extent - RADIUS - 1))
 
 
 def _grown(mask: Bool) -> Bool:
@@ -238,7 +252,8 @@ def _finer(level: _Level, coarser: _Matches) -> _Matches:
     table = np.zeros((height // 2 + 1, width // 2 + 1, 2), np.int64)
     table[coarser.at[:, 0], coarser.at[:, 1]] = coarser.to - coarser.at
     at, stride = level.queries, coarser.stride
-    rows, columns = (at // 2 // stride * stride).T
+    inside = np.clip(at // 2, RADIUS, np.array([height // 2, width // 2]) - RADIUS - 1)
+    rows, columns = ((inside - RADIUS) // stride * stride + RADIUS).T
     to = at + 2 * table[rows, columns]
     to = np.clip(to, RADIUS, np.array([height, width]) - RADIUS - 1)
     return _Matches(at, to, np.zeros(len(at), np.float32), level.stride)
@@ -332,11 +347,16 @@ class _Search:
         tried = np.flatnonzero(good)
         if not len(tried):
             return
-        difference = self.patches[tried] - _patches(self.features, to[tried])
-        apart = np.einsum("npc,npc,np->n", difference, difference, self.weights[tried])
+        apart = np.concatenate([self._apart(tried[n : n + CHUNK], to) for n in range(0, len(tried), CHUNK)])
         better = apart < self.distance[tried]
         taken = tried[better]
         self.to[taken], self.distance[taken] = to[taken], apart[better]
+
+    def _apart(self, numbers: Places, to: Places) -> Array:
+        """How unlike the patches with these numbers are to those at ``to``."""
+        difference = self.patches[numbers] - _patches(self.features, to[numbers])
+        apart = np.einsum("npc,npc,np->n", difference, difference, self.weights[numbers])
+        return np.asarray(apart, np.float32)
 
 
 def _laid(level: _Level, matches: _Matches) -> Array:
@@ -363,7 +383,7 @@ def _proposed(level: _Level, matches: _Matches, sharp: bool = False) -> tuple[Ar
     at, to = matches.at[usable] @ (width, 1), matches.to[usable] @ (width, 1)
     distance = matches.distance[usable]
     usual = max(float(np.quantile(distance, 0.75)), 1e-6) if len(distance) else 1.0
-    weight = np.exp(-distance / (2 * usual)) * level.weight.reshape(-1)[at]
+    weight = np.exp(-np.minimum(distance / (2 * usual), LEAST_WEIGHT)) * level.weight.reshape(-1)[at]
     weight = weight.astype(np.float32)
     total, sums = np.zeros(len(flat), np.float32), np.zeros_like(flat)
     most, best = np.zeros(len(flat), np.float32), np.zeros(len(flat), np.int64)

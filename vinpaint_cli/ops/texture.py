@@ -2,9 +2,9 @@
 
 On the frame where most is hidden, what was filled smoothly is replaced by patches from around it
 (`ops.exemplar`). The other frames take it over along the completed flow; each pixel knows its position in
-that key frame, so the picture is sampled once and nothing blurs. What they hide besides is filled on the
-first frame that hides it, and carried on from there. (Key frames as in Xu et al., Deep Flow-Guided Video
-Inpainting, CVPR 2019, section 3.4.)
+that key frame, so the picture is sampled once and nothing blurs, and takes on the light of its frame. What
+they hide besides is filled as soon as it is more than slivers, and comes in softly. (Key frames as in Xu et
+al., Deep Flow-Guided Video Inpainting, CVPR 2019, section 3.4.)
 
 Invented texture in the wrong place is worse than a soft picture. So it fades to what was there before where
 the patches did not fit, where the flow has bent it out of shape, and where, beside the hole, it is not what
@@ -38,10 +38,10 @@ WINDOW = 4
 """Pixels, at 240 lines, on each side over which differences and bending are averaged."""
 
 MISFIT = 0.16
-"""Root mean square difference of patches (of 1) at which texture has e⁻¹ of its trust."""
+"""Root of what `fill_with_patches` tells of how badly patches fit, at which texture has e⁻¹ of its trust."""
 
 MISMATCH = 0.12
-"""Difference in colour beside the hole (of 1) at which it has e⁻¹ of its trust."""
+"""Difference in colour beside the hole (of 1), light apart, at which it has e⁻¹ of its trust."""
 
 BENT = 0.6
 """Change of the displacement per pixel at which it has e⁻¹ of its trust."""
@@ -59,7 +59,7 @@ class _Key:
 
     fit: ``(h, w)`` of the key frame, how well the patches fitted. Of that other frame: shift ``(h, w, 2)``,
     from a pixel to where it lies in the picture (x, y); reached, bool ``(h, w)``, whether that is in or close
-    to what the key frame filled; trust, ``(h, w)`` in [0, 1].
+    to what the key frame filled; trust, ``(h, w)`` in [0, 1]; light, ``(3,)``, how much brighter the key is.
     """
 
     picture: Array
@@ -67,6 +67,7 @@ class _Key:
     shift: Array
     reached: Bool
     trust: Array
+    light: Array
 
 
 def add_texture(frames: Array, shares: Array, motion: Motion, unit: float = 1.0) -> None:
@@ -82,22 +83,23 @@ def add_texture(frames: Array, shares: Array, motion: Motion, unit: float = 1.0)
     count = len(hidden)
     first = max(range(count), key=lambda t: (hidden[t], -abs(2 * t - count)))
     scale = max(1.0, unit)
-    key = _fill(frames[first], shares[first], scale)
+    key = _fill(frames[first], shares[first], scale, trust=1.0)
     _carry(frames, shares, motion, key, range(first + 1, count), -1, scale)
     _carry(frames, shares, motion, key, range(first - 1, -1, -1), 1, scale)
 
 
-def _fill(frame: Array, share: Array, scale: float) -> _Key:
-    """Fill what is hidden in a frame ``(h, w, 3)``, which becomes a key."""
+def _fill(frame: Array, share: Array, scale: float, trust: float) -> _Key:
+    """Fill what is hidden in a frame ``(h, w, 3)`` as far as texture is trusted; the frame becomes a key."""
     hidden = share > HIDDEN
     rows, columns = np.nonzero(hidden)
     box = box_around(hidden, max(round(CONTEXT * scale), int(np.ptp(rows)), int(np.ptp(columns))))
     picture, misfit = frame.copy(), np.zeros_like(share)
     picture[box], misfit[box] = fill_with_patches(np.ascontiguousarray(frame[box]), share[box])
     fit = np.exp(-misfit / MISFIT**2).astype(np.float32)
-    frame += _part(fit)[..., None] * (picture - frame)
+    frame += _part(trust * fit)[..., None] * (picture - frame)
     near = dilate(hidden, round(MARGIN * scale))
-    return _Key(picture, fit, np.zeros((*share.shape, 2), np.float32), near, np.ones_like(share))
+    shift, light = np.zeros((*share.shape, 2), np.float32), np.zeros(3, np.float32)
+    return _Key(picture, fit, shift, near, np.full_like(share, trust), light)
 
 
 def _part(trust: Array) -> Array:
@@ -124,7 +126,7 @@ def _carry(
         keys = [_judged(key, frames[t], shares[t], scale) for key in moved if key.reached.any()]
         left = _lay(frames[t], shares[t], keys)
         if _worthwhile(left > HIDDEN, hidden, scale):
-            keys.append(_fill(frames[t], left, scale))
+            keys.append(_fill(frames[t], left, scale, trust=0.0))
 
 
 def _worthwhile(left: Bool, hidden: Bool, scale: float) -> bool:
@@ -154,24 +156,36 @@ def _grid(rows: Integers, columns: Integers) -> Array:
 
 
 def _judged(key: _Key, frame: Array, share: Array, scale: float) -> _Key:
-    """The key with the trust of this frame, half of it that of the one before, so that nothing flickers."""
-    doubt = (_mismatch(key, frame, share, scale) / MISMATCH) ** 2 + (_bending(key, scale) / BENT) ** 2
-    return replace(key, trust=np.asarray((key.trust + np.exp(-doubt)) / 2, np.float32))
+    """The key in the light of this frame, and its trust: half of it the neighbour's, so that it lasts."""
+    box = box_around(key.reached, round(WINDOW * scale))
+    part = replace(key, shift=key.shift[box], reached=key.reached[box], trust=key.trust[box])
+    light, mismatch = _compare(part, frame[box], share[box], scale, box)
+    doubt = (mismatch / MISMATCH) ** 2 + (_bending(part, scale) / BENT) ** 2
+    trust = np.zeros_like(key.trust)
+    trust[box] = (part.trust + np.exp(-doubt)) / 2
+    return replace(key, trust=trust, light=light)
 
 
-def _mismatch(key: _Key, frame: Array, share: Array, scale: float) -> Array:
-    """Mean difference in colour ``(h, w)`` to what is seen beside the hole, carried into it."""
-    beside = key.reached & (share < SEEN)
+def _compare(
+    key: _Key, frame: Array, share: Array, scale: float, box: tuple[slice, slice]
+) -> tuple[Array, Array]:
+    """How the key differs from what is seen beside the hole: in light ``(3,)``, and else ``(h, w)``.
+
+    Where little is seen there, what was half found tells, and at the last the smooth fill.
+    """
+    beside = next(
+        found for part in (share < SEEN, share <= HIDDEN, share <= 1) if (found := key.reached & part).any()
+    )
     rows, columns = np.nonzero(beside)
-    if not len(rows):
-        return np.zeros_like(share)
-    there = sample(key.picture, _grid(rows, columns) + key.shift[rows, columns])
+    corner = np.array([box[1].start, box[0].start], np.float32)
     apart = np.zeros_like(frame)
-    apart[rows, columns] = there - frame[rows, columns]
+    apart[beside] = sample(key.picture, _grid(rows, columns) + corner + key.shift[beside]) - frame[beside]
+    light = np.median(apart[beside], axis=0).astype(np.float32)
+    apart[beside] -= light
     # The mean first: texture that lies a pixel aside goes on as well as any.
     known = beside.astype(np.float32)
     error = np.abs(_mean(apart, known, scale)).mean(-1) * known
-    return membrane(np.asarray(error[..., None], np.float32), known)[..., 0]
+    return light, membrane(np.asarray(error[..., None], np.float32), known)[..., 0]
 
 
 def _bending(key: _Key, scale: float) -> Array:
@@ -196,7 +210,7 @@ def _mean(values: Array, weights: Array, scale: float) -> Array:
 def _lay(frame: Array, share: Array, keys: Sequence[_Key]) -> Array:
     """Put what the keys hold into ``frame (h, w, 3)``, the first that reaches a pixel; returns what is left.
 
-    That is the share of each pixel that is still without.
+    That is the share of each pixel; 0.5 where something was laid: not to be filled, nor to be copied.
     """
     left = share.copy()
     for key in keys:
@@ -205,9 +219,9 @@ def _lay(frame: Array, share: Array, keys: Sequence[_Key]) -> Array:
         inside = ((positions >= 0) & (positions <= np.array(share.shape[::-1]) - 1)).all(-1)
         rows, columns, positions = rows[inside], columns[inside], positions[inside]
         if len(rows):
-            colour = np.clip(sample(key.picture, positions, order=3), 0, 1)
+            colour = np.clip(sample(key.picture, positions, order=3) - key.light, 0, 1)
             trust = sample(key.fit, positions) * key.trust[rows, columns]
             part = (_part(trust) * textured(share[rows, columns]))[:, None]
             frame[rows, columns] += part * (colour - frame[rows, columns])
-            left[rows, columns] = 0
+            left[rows, columns] = HIDDEN
     return left
