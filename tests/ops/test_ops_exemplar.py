@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import block, psnr, wall
 
-from vinpaint_cli.ops.exemplar import fill_with_patches
+from vinpaint_cli.ops.exemplar import _level, _Search, fill_with_patches
 
 SIZE = 64, 96
 HOLE = block(*SIZE, (36, 20, 66, 44))
@@ -91,14 +91,16 @@ def test_no_edge_is_left_where_the_light_falls_off() -> None:
         assert abs(start[rows, inside].mean() - start[rows, outside].mean()) > 0.05
 
 
-def test_a_step_in_light_is_made_up_for_at_the_border() -> None:
+def test_no_edge_is_left_around_what_is_brighter_than_all_else() -> None:
+    rows, columns = np.indices(SIZE)
+    distance = np.hypot(rows - 32, columns - 51)
     noise = np.random.default_rng(0).normal(0, 0.01, (*SIZE, 3))
-    truth = (0.3 + noise).astype(np.float32)
-    hole = block(*SIZE, (0, 20, 60, 44))
-    truth[:, :60] += np.float32(0.2) * (np.indices((*SIZE,))[0] >= 20)[:, :60, None]  # nothing to copy for it
+    truth = (0.2 + 0.6 * np.exp(-((distance / 20) ** 2))[..., None] + noise).astype(np.float32)
+    hole = distance < 12
     start, share = covered(truth, hole)
     filled, _ = fill_with_patches(start, share)
-    assert abs(filled[43, 10:50].mean() - truth[44, 10:50].mean()) < 0.03
+    inside, outside = hole & (distance > 10.5), ~hole & (distance < 13.5)
+    assert filled[inside].mean() > filled[outside].mean() - 0.01
 
 
 def test_where_nearly_all_fits_nothing_turns_dark() -> None:
@@ -129,6 +131,23 @@ def test_in_a_large_picture_stripes_go_on_too() -> None:
     start, share = covered(truth, hole)
     filled, _ = fill_with_patches(start, share)
     assert psnr(255 * filled[hole], 255 * truth[hole]) > 30
+
+
+def test_a_good_match_spreads_to_the_patches_around() -> None:
+    picture = np.tile(wall(64, 50), (1, 4, 1)).astype(np.float32) / 255
+    level = _level(
+        np.dstack([picture, np.zeros_like(picture[..., :2])]),
+        covered(picture, block(64, 200, (60, 24, 90, 44)))[1],
+    )
+    rng = np.random.default_rng(0)
+    sources = np.argwhere(level.sources)
+    to = sources[rng.integers(len(sources), size=len(level.queries))]
+    one = len(to) // 2
+    to[one] = level.queries[one] + np.array([0, 50])
+    found = _Search(level, level.features, to, rng).run(reach=0)
+    right = (found.to == found.at + np.array([0, 50])).all(-1)
+    assert right.sum() >= 100
+    assert np.allclose(found.distance[right], 0, atol=1e-6)
 
 
 def test_a_deep_hole_is_filled_to_the_middle() -> None:
