@@ -112,6 +112,8 @@ class Page:
 
 @pytest.fixture
 def page(driver: Any, sitting: Sitting) -> Iterator[Page]:
+    driver.get("about:blank")
+    driver.get_log("browser")  # what a page before this one said when its sitting ended
     made = Page(driver, sitting)
     yield made
     driver.get("about:blank")  # nothing may still be asking when the sitting ends
