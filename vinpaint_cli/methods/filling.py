@@ -6,6 +6,16 @@ import torch
 from torch import Tensor
 
 from vinpaint_cli.ops.inpaint import fill_left
+from vinpaint_cli.types import Clip
+
+
+def fill_clip(clip: Clip) -> Tensor:
+    """Float32 ``(T, 3, h, w)`` in [0, 1]: :func:`fill_frame` where ``holes`` > 0, else the clip's own."""
+    result = clip.frames.detach().to(torch.float32, copy=True)
+    for t, share in enumerate(clip.holes):
+        if bool((share > 0).any()):
+            result[t] = torch.where(share > 0, fill_frame(result[t], share), result[t])
+    return result
 
 
 def fill_frame(frame: Tensor, share: Tensor) -> Tensor:

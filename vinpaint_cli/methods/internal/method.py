@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vinpaint_cli.errors import UsageError
-from vinpaint_cli.methods.filling import fill_frame
+from vinpaint_cli.methods.filling import fill_clip, fill_frame
 from vinpaint_cli.methods.internal.net import InternalConfig, InternalNet
 from vinpaint_cli.methods.internal.pyramid import Pyramid, fill_frames
 from vinpaint_cli.methods.internal.spec import SPEC
@@ -61,8 +61,11 @@ class InternalMethod:
     def fill(self, clip: Clip) -> Tensor:
         """Float32 ``(T, 3, h, w)`` in [0, 1]: the network's values where ``holes`` > 0, else the clip's.
 
-        Values of hidden pixels (share 0.5 or more) are not read. Raises UsageError when float16 overflows.
+        Values of hidden pixels (share 0.5 or more) are not read. Networks that add nothing are not run: then
+        it is the fill of `propagate`. Raises UsageError when float16 overflows.
         """
+        if not self.spec.invents:
+            return fill_clip(clip)
         result = clip.frames.to(torch.float32, copy=True)
         marked = (clip.holes.flatten(1) > 0).any(dim=1).nonzero().flatten().tolist()
         pictures = fill_frames(self._nets, self._factors or (_factor(clip),), clip, marked)

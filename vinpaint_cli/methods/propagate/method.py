@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vinpaint_cli.methods.filling import fill_frame
+from vinpaint_cli.methods.filling import fill_clip
 from vinpaint_cli.methods.propagate.spec import SPEC
 from vinpaint_cli.types import Clip, MethodSpec
 
@@ -27,8 +27,4 @@ class PropagateMethod:
 
     def fill(self, clip: Clip) -> Tensor:
         """Float32 ``(T, 3, h, w)`` in [0, 1]: smooth values where ``holes`` > 0, else the clip's own."""
-        result = clip.frames.detach().to(torch.float32, copy=True)
-        for t, share in enumerate(clip.holes):
-            if bool((share > 0).any()):
-                result[t] = torch.where(share > 0, fill_frame(result[t], share), result[t])
-        return result
+        return fill_clip(clip)
