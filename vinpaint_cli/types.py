@@ -240,7 +240,8 @@ class MethodSpec:
     empty when the method has a network but no default, None when it has no network. ``fitted``: its
     network is fitted to each clip before it is used, unless weights are given. ``mixes``: its fill is mixed
     in by the share that is left of each pixel; else it stands wherever there is a hole. ``invents``: what no
-    frame shows is as it wants it; else that is left smooth, and may be given texture.
+    frame shows is as it wants it; else that is left smooth, and may be given texture. What depends on the
+    network is that of the weights once they are loaded (``Method.spec``).
     """
 
     name: str

@@ -67,8 +67,11 @@ Else a third of the greatest depth.
 GUESSED = 0.8
 """What a hidden pixel counts beside a known one, when patches are compared."""
 
-LEAST_WEIGHT = 20.0
-"""Exponent at which unlikeness counts no more: where nothing fits, the least bad is laid."""
+FARTHEST = 20.0
+"""Unlikeness, in units of twice the usual, beyond which more of it does not matter.
+
+So that even where nothing fits something is laid.
+"""
 
 CHUNK = 2_048
 """Patches that are compared at a time, for the memory's sake."""
@@ -383,7 +386,7 @@ def _proposed(level: _Level, matches: _Matches, sharp: bool = False) -> tuple[Ar
     at, to = matches.at[usable] @ (width, 1), matches.to[usable] @ (width, 1)
     distance = matches.distance[usable]
     usual = max(float(np.quantile(distance, 0.75)), 1e-6) if len(distance) else 1.0
-    weight = np.exp(-np.minimum(distance / (2 * usual), LEAST_WEIGHT)) * level.weight.reshape(-1)[at]
+    weight = np.exp(-np.minimum(distance / (2 * usual), FARTHEST)) * level.weight.reshape(-1)[at]
     weight = weight.astype(np.float32)
     total, sums = np.zeros(len(flat), np.float32), np.zeros_like(flat)
     most, best = np.zeros(len(flat), np.float32), np.zeros(len(flat), np.int64)

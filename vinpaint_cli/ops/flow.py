@@ -8,16 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.ops.camera import Homography, apply_homography, fit_homography
-from vinpaint_cli.ops.image import Array, Bool, Bytes, coordinate_grid, dilate, membrane, sample
+from vinpaint_cli.ops.image import (
+    Array,
+    Bool,
+    Bytes,
+    Integers,
+    coordinate_grid,
+    dilate,
+    membrane,
+    pixel_positions,
+    sample,
+)
 
 Half = npt.NDArray[np.float16]
-Integers = npt.NDArray[np.integer[Any]]
 
 
 class FlowEstimator(Protocol):
@@ -85,7 +94,7 @@ def inconsistency(flow: Array, opposite: Array) -> Array:
 def inconsistency_at(flow: Array, opposite: Array, rows: Integers, columns: Integers) -> Array:
     """:func:`inconsistency` of n pixels alone ``(n,)``; flows ``(h, w, 2)``, rows and columns ``(n,)``."""
     here = flow[rows, columns]
-    positions = np.stack([columns, rows], -1).astype(np.float32) + here
+    positions = pixel_positions(rows, columns) + here
     return _apart(here, sample(opposite, positions))
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
+Integers = npt.NDArray[np.integer[Any]]
 
 _COLUMNS = 1024
 
@@ -21,6 +22,16 @@ def coordinate_grid(height: int, width: int, x0: int = 0, y0: int = 0) -> Array:
     """Pixel positions ``(h, w, 2)`` float32, ``[..., 0]`` = x + x0, ``[..., 1]`` = y + y0."""
     y, x = np.mgrid[y0 : y0 + height, x0 : x0 + width].astype(np.float32)
     return np.dstack([x, y])
+
+
+def pixel_positions(rows: Integers, columns: Integers) -> Array:
+    """Positions ``(n, 2)`` (x, y) float32 of n pixels."""
+    return np.stack([columns, rows], -1).astype(np.float32)
+
+
+def inside(positions: Array, height: int, width: int) -> Bool:
+    """Which of ``positions (…, 2)`` (x, y in pixels) lie in a picture, on its outermost pixels at most."""
+    return np.asarray(((positions >= 0) & (positions <= (width - 1, height - 1))).all(-1))
 
 
 def sample(picture: npt.NDArray[Any], positions: Array, *, order: int = 1, outside: str = "edge") -> Array:

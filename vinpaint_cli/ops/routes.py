@@ -8,7 +8,7 @@ import numpy as np
 
 from vinpaint_cli.ops.camera import apply_homography, between
 from vinpaint_cli.ops.flow import inconsistency
-from vinpaint_cli.ops.image import Array
+from vinpaint_cli.ops.image import Array, pixel_positions
 from vinpaint_cli.ops.scene import Integers, Scene, look
 
 
@@ -31,7 +31,7 @@ def follow_camera(scene: Scene, t: int, direction: int) -> Route:
     things that move around the hole, would have led elsewhere by then: squared, in units of half a pixel.
     """
     rows, columns = (a.astype(np.int32) for a in np.nonzero(scene.targets(t)))
-    here = np.stack([columns, rows], -1).astype(np.float32)
+    here = pixel_positions(rows, columns)
     source = np.full(len(rows), -1, np.int32)
     position = np.zeros_like(here)
     left = np.arange(len(rows))
@@ -110,13 +110,13 @@ def _step(
     if seen is None or n == 0:
         return Route(rows, columns, nowhere, np.zeros((n, 2), np.float32), np.zeros(n, np.float32))
     ahead, back = scene.motion.step(t, direction)
-    here = np.stack([columns, rows], -1).astype(np.float32)
+    here = pixel_positions(rows, columns)
     there = here + ahead[rows, columns]
     error = inconsistency(ahead, back)[rows, columns]
     inside, shown, nearest = look(scene.blocked[t + direction], there)
     ny, nx = nearest
     carried = inside & ~shown & (seen[0][ny, nx] >= 0)
-    offset = there - np.stack([nx, ny], -1).astype(np.float32)
+    offset = there - pixel_positions(ny, nx)
     return Route(
         rows,
         columns,

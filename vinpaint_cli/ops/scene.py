@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from vinpaint_cli.ops.camera import Homography, accumulate
 from vinpaint_cli.ops.flow import FlowEstimator, Motion, estimate_motion
-from vinpaint_cli.ops.image import Array, Bool, Bytes, dilate, luma, membrane, sample, to_levels
+from vinpaint_cli.ops.image import Array, Bool, Bytes, dilate, inside, luma, membrane, sample, to_levels
 
 Integers = npt.NDArray[np.int32]
 
@@ -99,14 +99,14 @@ def look(hole: Bool, positions: Array) -> tuple[Bool, Bool, tuple[Integers, Inte
     """Which ``positions`` lie inside the picture, which on known pixels only, and the nearest pixel."""
     height, width = hole.shape
     x, y = positions[:, 0], positions[:, 1]
-    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    within = inside(positions, height, width)
     x0 = np.clip(np.floor(x), 0, max(width - 2, 0)).astype(np.int32)
     y0 = np.clip(np.floor(y), 0, max(height - 2, 0)).astype(np.int32)
     x1, y1 = np.minimum(x0 + 1, width - 1), np.minimum(y0 + 1, height - 1)
     hidden = hole[y0, x0] | hole[y1, x0] | hole[y0, x1] | hole[y1, x1]
     nx = np.clip(np.rint(x), 0, width - 1).astype(np.int32)
     ny = np.clip(np.rint(y), 0, height - 1).astype(np.int32)
-    return inside, inside & ~hidden, (ny, nx)
+    return within, within & ~hidden, (ny, nx)
 
 
 def bicubic_levels(frame: Array, positions: Array) -> Array:

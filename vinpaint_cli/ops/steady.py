@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vinpaint_cli.ops.flow import Motion, inconsistency, inconsistency_at
-from vinpaint_cli.ops.image import Array, Bool, dilate, sample
+from vinpaint_cli.ops.image import Array, Bool, dilate, inside, pixel_positions, sample
 
 STRENGTH = 0.9
 """Share of the neighbour for a pixel without any confidence of its own, where the flow is consistent."""
@@ -76,7 +76,7 @@ def _mixed(
     """The hidden pixels of frame t with their share of the frame before it in this direction."""
     rows, columns = np.nonzero(hole)
     ahead, back = motion.step(t, -direction)
-    positions = np.stack([columns, rows], -1).astype(np.float32) + ahead[rows, columns]
+    positions = pixel_positions(rows, columns) + ahead[rows, columns]
     # A pixel the neighbour really shows was a candidate already.
     filled = sample(neighbour_hole.astype(np.float32), positions, outside="zero") > 0.01
     share = STRENGTH * np.exp(-inconsistency(ahead, back)[rows, columns]) * np.sqrt(np.maximum(0, 1 - trust))
@@ -140,9 +140,7 @@ def _evened(colour: Array, share: Array, before: Array, motion: Motion, t: int, 
     """The filled pixels ``(n, 3)`` of frame t, each with its part of the frame before it."""
     rows, columns = np.nonzero(share > 0)
     ahead, back = motion.step(t, -direction)
-    positions = np.stack([columns, rows], -1).astype(np.float32) + ahead[rows, columns]
-    height, width = share.shape
-    inside = ((positions >= 0) & (positions <= (width - 1, height - 1))).all(-1)
+    positions = pixel_positions(rows, columns) + ahead[rows, columns]
     doubt = inconsistency_at(ahead, back, rows, columns)
-    part = EVENED * np.exp(-doubt) * share[rows, columns] * inside
+    part = EVENED * np.exp(-doubt) * share[rows, columns] * inside(positions, *share.shape)
     return np.asarray(colour + part[:, None] * (sample(before, positions) - colour), np.float32)

@@ -19,8 +19,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vinpaint_cli.ops.exemplar import HIDDEN, fill_with_patches, textured
-from vinpaint_cli.ops.flow import Integers, Motion
-from vinpaint_cli.ops.image import Array, Bool, box_around, depth_inside, dilate, membrane, sample
+from vinpaint_cli.ops.flow import Motion
+from vinpaint_cli.ops.image import (
+    Array,
+    Bool,
+    box_around,
+    depth_inside,
+    dilate,
+    inside,
+    membrane,
+    pixel_positions,
+    sample,
+)
 
 MARGIN = 4
 """Pixels, at 240 lines, around what a key frame filled that are followed too: to compare, and to borrow."""
@@ -122,8 +132,8 @@ def _carry(
         flow, _ = motion.step(t, direction)
         hidden = shares[t] > HIDDEN
         near = dilate(hidden, round(MARGIN * scale))
-        moved = [_moved(key, flow, near) for key in keys]
-        keys = [_judged(key, frames[t], shares[t], scale) for key in moved if key.reached.any()]
+        moved = [_moved(known, flow, near) for known in keys]
+        keys = [_judged(known, frames[t], shares[t], scale) for known in moved if known.reached.any()]
         left = _lay(frames[t], shares[t], keys)
         if _worthwhile(left > HIDDEN, hidden, scale):
             keys.append(_fill(frames[t], left, scale, trust=0.0))
@@ -141,18 +151,13 @@ def _moved(key: _Key, flow: Array, near: Bool) -> _Key:
     ahead = flow[rows, columns]
     support = key.reached.astype(np.float32)
     known = np.dstack([key.shift * support[..., None], key.trust * support, support])
-    carried = sample(known, _grid(rows, columns) + ahead, outside="zero")
+    carried = sample(known, pixel_positions(rows, columns) + ahead, outside="zero")
     carried[:, :3] /= np.maximum(carried[:, 3:], 1e-6)
     shift, trust, reached = np.zeros_like(key.shift), np.zeros_like(key.trust), np.zeros_like(near)
     shift[rows, columns] = ahead + carried[:, :2]
     trust[rows, columns] = carried[:, 2]
     reached[rows, columns] = carried[:, 3] > 0.5
     return replace(key, shift=shift, reached=reached, trust=trust)
-
-
-def _grid(rows: Integers, columns: Integers) -> Array:
-    """Positions ``(n, 2)`` (x, y) of pixels."""
-    return np.stack([columns, rows], -1).astype(np.float32)
 
 
 def _judged(key: _Key, frame: Array, share: Array, scale: float) -> _Key:
@@ -179,7 +184,9 @@ def _compare(
     rows, columns = np.nonzero(beside)
     corner = np.array([box[1].start, box[0].start], np.float32)
     apart = np.zeros_like(frame)
-    apart[beside] = sample(key.picture, _grid(rows, columns) + corner + key.shift[beside]) - frame[beside]
+    apart[beside] = (
+        sample(key.picture, pixel_positions(rows, columns) + corner + key.shift[beside]) - frame[beside]
+    )
     light = np.median(apart[beside], axis=0).astype(np.float32)
     apart[beside] -= light
     # The mean first: texture that lies a pixel aside goes on as well as any.
@@ -190,12 +197,12 @@ def _compare(
 
 def _bending(key: _Key, scale: float) -> Array:
     """How much the displacement changes from pixel to pixel ``(h, w)``, on average around."""
-    inside = key.reached.astype(np.float32)
-    change = np.zeros_like(inside)
+    reached = key.reached.astype(np.float32)
+    change = np.zeros_like(reached)
     down, right = np.abs(np.diff(key.shift, axis=0)).sum(-1), np.abs(np.diff(key.shift, axis=1)).sum(-1)
-    change[1:] += down * inside[1:] * inside[:-1]
-    change[:, 1:] += right * inside[:, 1:] * inside[:, :-1]
-    return _mean(change[..., None], inside, scale)[..., 0]
+    change[1:] += down * reached[1:] * reached[:-1]
+    change[:, 1:] += right * reached[:, 1:] * reached[:, :-1]
+    return _mean(change[..., None], reached, scale)[..., 0]
 
 
 def _mean(values: Array, weights: Array, scale: float) -> Array:
@@ -215,9 +222,9 @@ def _lay(frame: Array, share: Array, keys: Sequence[_Key]) -> Array:
     left = share.copy()
     for key in keys:
         rows, columns = np.nonzero(key.reached & (left > HIDDEN))
-        positions = _grid(rows, columns) + key.shift[rows, columns]
-        inside = ((positions >= 0) & (positions <= np.array(share.shape[::-1]) - 1)).all(-1)
-        rows, columns, positions = rows[inside], columns[inside], positions[inside]
+        positions = pixel_positions(rows, columns) + key.shift[rows, columns]
+        shown = inside(positions, *share.shape)
+        rows, columns, positions = rows[shown], columns[shown], positions[shown]
         if len(rows):
             colour = np.clip(sample(key.picture, positions, order=3) - key.light, 0, 1)
             trust = sample(key.fit, positions) * key.trust[rows, columns]
