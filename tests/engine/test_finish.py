@@ -51,6 +51,13 @@ def test_texture_is_for_what_a_method_leaves_smooth(
     assert bool((frames != before).any()) == changes
 
 
+def test_texture_is_told_how_large_the_whole_picture_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    units: list[float] = []
+    monkeypatch.setattr("vinpaint_cli.engine.fill.add_texture", lambda *given: units.append(given[-1]))
+    finish(PropagateMethod(), *smooth_clip(), height=1080)
+    assert units == [4.5]
+
+
 @pytest.mark.parametrize("name", ["propagate", "sttn", "combcn", "flow-recurrent"])
 def test_what_is_bundled_does_not_invent(name: str) -> None:
     assert not load_method(name, weights=None, device="cpu", dtype="fp32").spec.invents

@@ -123,6 +123,39 @@ def test_what_is_half_known_stays(share: float) -> None:
     assert np.array_equal(frames, before)
 
 
+@pytest.mark.parametrize("key_share", [0.75, 1.0])
+def test_what_was_partly_found_is_partly_replaced(key_share: float) -> None:
+    """As much in a frame that texture is carried to as in the one that it is made on."""
+    frames, shares = still_wall(2)
+    shares[1][block(*SIZE, (35, 19, 67, 45))] = 1  # the second frame hides most: it is the key
+    whole, before = frames.copy(), frames.copy()
+    add_texture(whole, shares.copy(), moving(2))
+    shares[0, INSIDE] = 0.75
+    shares[1, INSIDE] = key_share
+    add_texture(frames, shares, moving(2))
+    part = [
+        np.abs(frame - old)[INSIDE].mean() / np.abs(full - old)[INSIDE].mean()
+        for frame, full, old in zip(frames, whole, before, strict=True)
+    ]
+    assert 0.25 < part[0] < 0.8
+    assert part[1] == pytest.approx(part[0] if key_share < 1 else 1, rel=0.1)
+
+
+def test_texture_keeps_its_sharpness_between_pixels() -> None:
+    count, step = 9, 0.5
+    frames, shares = covered(pan(count, *SIZE, step=(0, 0)), np.stack([HOLE] * count))
+    flow = np.zeros((*SIZE, 2))
+    flow[..., 0] = -step
+    columns = np.arange(SIZE[1])
+    stripes = [0.5 + 0.1 * np.sin((columns + step * t) * 2 * np.pi / 6) for t in range(count)]
+    for frame, line, hole in zip(frames, stripes, shares > 0, strict=True):
+        frame[~hole] = np.broadcast_to(line[None, :, None], frame.shape)[~hole]
+        frame[hole] = 0.5
+    add_texture(frames, shares, moving(count, flow))
+    for frame, line in zip(frames, stripes, strict=True):
+        assert np.abs(frame[INSIDE] - np.broadcast_to(line[None, :, None], frame.shape)[INSIDE]).max() < 0.02
+
+
 def test_the_unit_scales_what_is_compared() -> None:
     """What is five pixels deep is worth texture at 240 lines, not at 1080."""
     sliver = block(*SIZE, (0, 20, 11, 44))

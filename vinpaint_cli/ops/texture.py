@@ -67,13 +67,15 @@ SEEN = 0.3
 class _Key:
     """A key frame's picture ``(h, w, 3)``, seen from another frame.
 
-    fit: ``(h, w)`` of the key frame, how well the patches fitted. Of that other frame: shift ``(h, w, 2)``,
-    from a pixel to where it lies in the picture (x, y); reached, bool ``(h, w)``, whether that is in or close
-    to what the key frame filled; trust, ``(h, w)`` in [0, 1]; light, ``(3,)``, how much brighter the key is.
+    Of the key frame: fit ``(h, w)``, how well the patches fitted; laid ``(h, w)``, the part of the picture
+    that is theirs, 1 beside them. Of that other frame: shift ``(h, w, 2)``, from a pixel to where it lies in
+    the picture (x, y); reached, bool ``(h, w)``, whether that is in or close to what the key frame filled;
+    trust, ``(h, w)`` in [0, 1]; light, ``(3,)``, how much brighter the key is.
     """
 
     picture: Array
     fit: Array
+    laid: Array
     shift: Array
     reached: Bool
     trust: Array
@@ -108,8 +110,9 @@ def _fill(frame: Array, share: Array, scale: float, trust: float) -> _Key:
     fit = np.exp(-misfit / MISFIT**2).astype(np.float32)
     frame += _part(trust * fit)[..., None] * (picture - frame)
     near = dilate(hidden, round(MARGIN * scale))
+    laid = np.where(hidden, textured(share), np.float32(1))
     shift, light = np.zeros((*share.shape, 2), np.float32), np.zeros(3, np.float32)
-    return _Key(picture, fit, shift, near, np.full_like(share, trust), light)
+    return _Key(picture, fit, laid, shift, near, np.full_like(share, trust), light)
 
 
 def _part(trust: Array) -> Array:
@@ -228,7 +231,8 @@ def _lay(frame: Array, share: Array, keys: Sequence[_Key]) -> Array:
         if len(rows):
             colour = np.clip(sample(key.picture, positions, order=3) - key.light, 0, 1)
             trust = sample(key.fit, positions) * key.trust[rows, columns]
-            part = (_part(trust) * textured(share[rows, columns]))[:, None]
-            frame[rows, columns] += part * (colour - frame[rows, columns])
+            laid = np.maximum(sample(key.laid, positions), 1e-3)
+            part = _part(trust) * np.minimum(textured(share[rows, columns]) / laid, 1)
+            frame[rows, columns] += part[:, None] * (colour - frame[rows, columns])
             left[rows, columns] = HIDDEN
     return left
