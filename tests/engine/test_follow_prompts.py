@@ -14,7 +14,7 @@ from clip_factory import texture as film_texture
 
 from vinpaint_cli.engine.job import object_bounds
 from vinpaint_cli.engine.seeds import segment_frame
-from vinpaint_cli.engine.track import Tools, TrackedMasks, find_hole, track_masks, write_tracked
+from vinpaint_cli.engine.track import Tools, TrackedMasks, find_hole, track_masks, write_found
 from vinpaint_cli.engine.watch import SilentWatcher
 from vinpaint_cli.errors import Interrupted, MaskError, UsageError
 from vinpaint_cli.masks.files import MaskOptions, build_mask
@@ -343,7 +343,7 @@ def test_one_frame_alone_can_be_segmented(film: FrameSource) -> None:
 
 def test_written_as_a_video_it_is_the_same_mask(film: FrameSource, tmp_path: Path) -> None:
     found = follow(film, clicks=("20,24", "40,24@f9"))
-    write_tracked(film, found, tmp_path / "tracked.mkv")
+    write_found(film, found, tmp_path / "tracked.mkv")
     spec = MaskOptions(prompts=PromptOptions(clicks=("20,24",)), dilate=2)
     direct = build_mask(spec, film.info, tracked=found)
     back, again = find_hole(film, replace(spec, tracked=str(tmp_path / "tracked.mkv")))

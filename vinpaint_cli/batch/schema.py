@@ -44,6 +44,7 @@ PLACES: dict[str, tuple[str, str]] = {
     "mask_hold": ("mask", "hold"),
     "mask_resize": ("mask", "resize"),
     "dilate": ("mask", "dilate"),
+    "shadows": ("mask", "shadows"),
     "feather": ("remove", "feather"),
     "start": ("mask", "start"),
     "end": ("mask", "end"),

@@ -39,6 +39,7 @@ def batch(
     mask_hold: o.MaskHold = False,
     mask_resize: o.MaskResize = False,
     dilate: o.Dilate = None,
+    shadows: o.Shadows = False,
     feather: o.Feather = None,
     start: o.Start = None,
     end: o.End = None,

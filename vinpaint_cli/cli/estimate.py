@@ -48,7 +48,7 @@ def estimate(job: Job, plan: Plan, target: Path, scan_seconds: float) -> Estimat
 
     Raises what the stages raise: also options that the encoder does not take are found here.
     """
-    found = Estimate({"scan": scan_seconds})
+    found = Estimate({**job.seconds, "scan": scan_seconds})
     found.seconds["encode"] = _encode_seconds(job, plan, target)
     if not plan.segments:
         return found

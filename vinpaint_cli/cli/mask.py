@@ -25,6 +25,7 @@ def mask(
     mask_hold: o.MaskHold = False,
     mask_resize: o.MaskResize = False,
     dilate: o.Dilate = None,
+    shadows: o.Shadows = False,
     start: o.Start = None,
     end: o.End = None,
     click: p.Clicks = None,
@@ -67,6 +68,7 @@ def mask(
         start=start,
         end=end,
         prompts=prompts,
+        shadows=shadows,
     )
     if output is None and preview is None and overlay is None:
         output = str(default_mask_output(path))

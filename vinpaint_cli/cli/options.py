@@ -81,6 +81,15 @@ Dilate = Annotated[
         rich_help_panel=_MASK,
     ),
 ]
+Shadows = Annotated[
+    bool,
+    typer.Option(
+        "--shadows",
+        metavar="",
+        help="Their shadows go too, where other frames show what lies under them; takes about twice as long.",
+        rich_help_panel=_MASK,
+    ),
+]
 Feather = Annotated[
     int | None,
     typer.Option(

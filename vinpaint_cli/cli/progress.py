@@ -20,6 +20,7 @@ _NAMES = {
     "look": "looking for the hole",
     "shots": "looking for cuts",
     "track": "following the object",
+    "shadows": "looking for shadows",
     "overlay": "writing the overlay",
     "fill": "filling and encoding",
     "copy": "copying",

@@ -31,6 +31,7 @@ def remove(
     mask_hold: o.MaskHold = False,
     mask_resize: o.MaskResize = False,
     dilate: o.Dilate = None,
+    shadows: o.Shadows = False,
     feather: o.Feather = None,
     start: o.Start = None,
     end: o.End = None,
@@ -102,6 +103,7 @@ def remove(
         start=start,
         end=end,
         prompts=prompts,
+        shadows=shadows,
     )
     encode = EncodeOptions(codec, crf, preset, pix_fmt, lossless)
     options = RemoveOptions(

@@ -30,6 +30,7 @@ _LABELS = {
     "from_frames": "",  # see _drawn
     "fixes": "",  # see _drawn
     "tracked": "",
+    "whole": "",
     "mask.boxes": "--box",
     "prompts.boxes": "--box-prompt",
     "clicks": "--click",
@@ -152,6 +153,8 @@ def _files(options: RemoveOptions, spec: MethodSpec) -> Iterator[tuple[str, Path
         yield "the segmenter's file of weights", resolve(prompts.segmenter_weights)
     if options.mask.tracked is not None:
         yield "the followed mask", Path(options.mask.tracked)
+    if options.mask.whole is not None:
+        yield "the whole mask", Path(options.mask.whole)
 
 
 def _weights(given: str | None, spec: MethodSpec) -> Path | None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vinpaint_cli.engine.cast import add_shadows
 from vinpaint_cli.engine.device import Placement, available_memory, place, resident_memory
 from vinpaint_cli.engine.fit_options import FitOptions, check_fit_options
 from vinpaint_cli.engine.scan import Scan, scan
 from vinpaint_cli.engine.track import find_hole
-from vinpaint_cli.engine.watch import Watcher
+from vinpaint_cli.engine.watch import Clock, SilentWatcher, Watcher
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.masks.files import MaskOptions, check_mask_options
 from vinpaint_cli.masks.shapes import HoleSource
@@ -80,25 +81,42 @@ class Plan:
 class Job:
     """One clip, opened, with its mask: what planning, filling and removing start from.
 
+    ``found``: what of the mask took time to find, to be kept for another run; None when nothing did.
+    ``seconds``: of that, by stage.
+
     Raises UsageError, InputError (VideoError, MaskError) for what cannot be read or does not fit.
     """
 
     def __init__(self, path: str | Path, options: RemoveOptions, watcher: Watcher | None = None) -> None:
-        """``watcher`` sees an object being followed, where the mask is one that was pointed at."""
+        """``watcher`` sees an object being followed, and shadows being looked for."""
         self.path = Path(path)
         self.options = options
         self.spec = method_spec(options.method)
         check_options(options)
         self.source: FrameSource = open_source(self.path)
         self.mask: HoleSource
-        self.mask, self.tracked = find_hole(self.source, options.mask, watcher, device=options.device)
+        clock = Clock()
+        with clock.time("track"):
+            self.mask, self.tracked = find_hole(self.source, options.mask, watcher, device=options.device)
+        self.found: HoleSource | None = self.tracked
+        self.seconds: Mapping[str, float] = clock.seconds if self.tracked else {}
+        if options.mask.shadows and options.mask.whole is None:
+            with clock.time("shadows"):
+                self.mask = self.found = self._with_shadows(watcher or SilentWatcher())
+            self.seconds = {**self.seconds, "shadows": clock.seconds["shadows"]}
+
+    def _with_shadows(self, watcher: Watcher) -> HoleSource:
+        return add_shadows(self.source, self.mask, lambda zone: self._plan(zone, 0, watcher), watcher)
 
     def plan(self, watcher: Watcher) -> Plan:
         """Scan the clip and cut the work into segments."""
+        return self._plan(self.mask, self.feather, watcher)
+
+    def _plan(self, mask: HoleSource, feather: int, watcher: Watcher) -> Plan:
         info, options = self.source.info, self.options
         free = available_memory()
         memory = parse_memory(options.memory, free) if options.memory else default_budget(free)
-        found = scan(self.source, self.mask, self.feather, watcher)
+        found = scan(self.source, mask, feather, watcher)
         segments = plan_segments(
             split_shots(found.shots, object_bounds(options.mask, found.holes)),
             found.holes,
@@ -113,7 +131,7 @@ class Job:
             ),
             size=self.spec.size,
         )
-        return Plan(found, segments, memory, self.feather, self.placement, self.spec)
+        return Plan(found, segments, memory, feather, self.placement, self.spec)
 
     @property
     def feather(self) -> int:

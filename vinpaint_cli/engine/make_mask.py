@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vinpaint_cli.engine.doubt import doubtful
+from vinpaint_cli.engine.job import Job, RemoveOptions
 from vinpaint_cli.engine.output import check_output
 from vinpaint_cli.engine.overlay import check_overlay, write_overlay
 from vinpaint_cli.engine.preview import HoleCount, HoleCounter, check_picture, count_holes, write_preview
-from vinpaint_cli.engine.track import TrackedMasks, find_hole
+from vinpaint_cli.engine.track import TrackedMasks
 from vinpaint_cli.engine.watch import SilentWatcher, Watcher, advance
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.masks.files import MaskOptions, check_mask_options
@@ -17,7 +18,6 @@ from vinpaint_cli.masks.pictures import IMAGE_SUFFIXES
 from vinpaint_cli.masks.shapes import HoleSource
 from vinpaint_cli.types import FrameSource
 from vinpaint_cli.video.maskfile import HoleFrames, hole_frame, open_mask_writer
-from vinpaint_cli.video.read import open_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,8 @@ def make_mask(
     picture = None if preview is None else check_picture(preview, overwrite)
     film = None if overlay is None else check_overlay(path, overlay, overwrite)
     _check_apart(target, picture, film)
-    source = open_source(path)
-    mask, tracked = find_hole(source, options, watcher, device=device)
+    job = Job(path, RemoveOptions(mask=options, device=device), watcher)
+    source, mask, tracked = job.source, job.mask, job.tracked
     count, warnings = _write(source, mask, target, watcher)
     shown = write_preview(source, mask, count, picture, tracked) if picture is not None else ()
     if film is not None:

@@ -72,7 +72,7 @@ def remove(
             announce=kept.publishing,
             threads=kept.threads,
         )
-        kept.keep_tracked(job)
+        kept.keep_found(job)
         run = Removal(job, target, overwrite, watcher, kept, crew or LocalCrew())
         return run.fill(writer) if run.plan.segments else run.copy(writer)
 
@@ -87,6 +87,7 @@ class Removal:
         self._watcher, self._kept, self._crew = watcher, kept, crew
         self._clock, self._tally, self._fit = Clock(), Tally(), kept.fit
         self._waited = 0.0
+        self._clock.add(job.seconds)
         options = kept.followed(job.options)
         found = None
         if job.spec.fitted and options.weights is None:

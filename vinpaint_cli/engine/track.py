@@ -152,7 +152,7 @@ def find_hole(
     """
     first = next(iter(source.frames(0, 1)))
     tracked = None
-    if options.prompts.follows and options.tracked is None:
+    if options.prompts.follows and options.tracked is None and options.whole is None:
         check_mask_options(options)
         tracked = track_masks(
             source,
@@ -166,14 +166,14 @@ def find_hole(
     return build_mask(options, source.info, origin_pts=first.pts, tracked=tracked), tracked
 
 
-def write_tracked(source: FrameSource, tracked: TrackedMasks, path: str | Path) -> None:
-    """Write tracked masks as a lossless video (``.mkv``), not grown, for `MaskOptions.tracked`.
+def write_found(source: FrameSource, found: HoleSource, path: str | Path) -> None:
+    """Write masks as a lossless video (``.mkv``), as they are, for `MaskOptions.tracked` or ``whole``.
 
     Raises OutputError.
     """
-    with open_mask_writer(path, HoleFrames(source, tracked)) as writer:
+    with open_mask_writer(path, HoleFrames(source, found)) as writer:
         for frame in source.frames():
-            writer.write(hole_frame(frame, tracked.at(frame)))
+            writer.write(hole_frame(frame, found.at(frame)))
 
 
 def _follow(

@@ -73,11 +73,11 @@ class Work(Protocol):
         ...
 
     def followed(self, options: RemoveOptions) -> RemoveOptions:
-        """The options, with the mask that was followed before."""
+        """The options, with the mask that was found before."""
         ...
 
-    def keep_tracked(self, job: Job) -> None:
-        """Keep the mask that was followed, if any."""
+    def keep_found(self, job: Job) -> None:
+        """Keep the mask that was followed, or whose shadows were found, if any."""
         ...
 
     @property
@@ -128,7 +128,7 @@ class NoWork:
         """As they are."""
         return options
 
-    def keep_tracked(self, job: Job) -> None:
+    def keep_found(self, job: Job) -> None:
         """Nothing."""
 
     def keep_fitted(self, path: Path) -> None:

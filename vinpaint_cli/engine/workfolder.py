@@ -5,7 +5,7 @@
     .out.mp4.work/
       lock                  held by the run
       fingerprint.json      what the output depends on
-      tracked.mkv           the mask of an object that was followed
+      tracked.mkv           the mask of an object that was followed, or the hole with its shadows
       tracked.json          size and SHA-256 of it
       plan.json             the scan and the segments
       journal.jsonl         a line for each finished segment, each temporary output, and its publishing
@@ -37,7 +37,7 @@ from vinpaint_cli.engine.lock import NAME as LOCK
 from vinpaint_cli.engine.lock import FolderLock
 from vinpaint_cli.engine.patchfile import file_digest, read_patches, write_patches
 from vinpaint_cli.engine.planfile import plan_from_dict, plan_to_dict, read_sealed, sealed, write_json
-from vinpaint_cli.engine.track import write_tracked
+from vinpaint_cli.engine.track import write_found
 from vinpaint_cli.errors import OutputError, UsageError
 from vinpaint_cli.methods import method_spec
 from vinpaint_cli.types import Segment
@@ -90,25 +90,28 @@ class WorkFolder:
             with translated(self._folder):
                 self._journal.append(published=True)
         else:
-            kept = "the mask that was followed is"
+            kept = "the mask is"
             if self.plan is not None:
                 kept = f"{len(self._finished)} of {len(self.plan.segments)} segments are"
             error.add_note(f"{kept} kept in {self._folder}; the same command goes on from there")
 
     def followed(self, options: RemoveOptions) -> RemoveOptions:
-        """The options, with the mask that was followed before, if it is what was written."""
+        """The options, with the mask that was found before, if it is what was written."""
         if not self._has_tracked:
             return options
-        return replace(options, mask=replace(options.mask, tracked=str(self._tracked)))
+        kept = str(self._tracked)
+        mask = options.mask
+        mask = replace(mask, whole=kept) if mask.shadows else replace(mask, tracked=kept)
+        return replace(options, mask=mask)
 
-    def keep_tracked(self, job: Job) -> None:
-        """Write the mask that was followed, if any; raises OutputError.
+    def keep_found(self, job: Job) -> None:
+        """Write the mask that was followed, or whose shadows were found, if any; raises OutputError.
 
         One that differs from what a plan was made for costs the plan and all that hangs on it.
         """
-        if job.tracked is None:
+        if job.found is None:
             return
-        write_tracked(job.source, job.tracked, self._tracked)
+        write_found(job.source, job.found, self._tracked)
         with translated(self._folder):
             now, before = self._tracked_sum(), self._written_sum()
         if self.plan is not None and now != before:

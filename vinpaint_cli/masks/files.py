@@ -37,7 +37,9 @@ class MaskOptions:
     * ``start``: moment before which there is no hole.
     * ``end``: moment from which on there is no hole.
     * ``prompts``: what a person pointed at or drew on single frames.
+    * ``shadows``: the shadows that what is covered casts belong to the hole; the engine finds them.
     * ``tracked``: a mask video that following ``prompts`` gave, so that it need not be done again.
+    * ``whole``: a mask video of the hole as all of this made it, so that none of it need be done again.
     """
 
     masks: tuple[str, ...] = ()
@@ -50,7 +52,9 @@ class MaskOptions:
     start: str | None = None
     end: str | None = None
     prompts: PromptOptions = field(default_factory=PromptOptions)
+    shadows: bool = False
     tracked: str | None = None
+    whole: str | None = None
 
 
 def build_mask(
@@ -78,6 +82,8 @@ def build_mask(
       at anything, unless ``spec.tracked`` names them.
     """
     check_mask_options(spec)
+    if spec.whole is not None:
+        return open_mask(spec.whole, (info.width, info.height))
     if spec.tracked is not None:
         tracked = open_mask(spec.tracked, (info.width, info.height))
     if spec.prompts.follows and tracked is None:

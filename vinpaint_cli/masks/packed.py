@@ -38,6 +38,12 @@ class PackedMasks:
         return len(self._packed)
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        height, width = self._shape
+        return width, height
+
+    @property
     def confidence(self) -> Sequence[float]:
         """Confidence in [0, 1] of each frame."""
         return tuple(self._confidence)

@@ -1,0 +1,155 @@
+"""Shadows that go with what is removed, on a scene whose truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clip_factory import png_bytes
+from helpers_work import WORK, StopsAt, stopped
+from scenes import psnr, wall
+
+from vinpaint_cli.engine.cast import UNFOUND
+from vinpaint_cli.engine.fingerprint import take_fingerprint
+from vinpaint_cli.engine.job import Job, RemoveOptions
+from vinpaint_cli.engine.make_mask import make_mask
+from vinpaint_cli.engine.remove import remove
+from vinpaint_cli.engine.watch import SilentWatcher
+from vinpaint_cli.errors import Interrupted
+from vinpaint_cli.masks.files import MaskOptions
+from vinpaint_cli.video.read import open_source
+
+WIDTH, HEIGHT, COUNT = 160, 96, 14
+STEP = 7
+
+
+def scene() -> np.ndarray:
+    return (60 + 0.6 * wall(HEIGHT, WIDTH)).astype(np.uint8)
+
+
+def thing(t: int) -> tuple[slice, slice]:
+    return slice(24, 56), slice(10 + STEP * t, 30 + STEP * t)
+
+
+def shadow(t: int) -> tuple[slice, slice]:
+    return slice(57, 67), slice(14 + STEP * t, 42 + STEP * t)
+
+
+@pytest.fixture
+def walk(tmp_path: Path) -> tuple[Path, RemoveOptions]:
+    """A red thing that walks over a wall and darkens it below; with its mask, which is the thing alone."""
+    (tmp_path / "walk").mkdir()
+    (tmp_path / "masks").mkdir()
+    for t in range(COUNT):
+        frame, mask = scene(), np.zeros((HEIGHT, WIDTH), np.uint8)
+        frame[shadow(t)] = (frame[shadow(t)] * 0.55).astype(np.uint8)
+        frame[thing(t)] = (200, 20, 20)
+        mask[thing(t)] = 255
+        (tmp_path / "walk" / f"{t:03d}.png").write_bytes(png_bytes(frame))
+        (tmp_path / "masks" / f"{t:03d}.png").write_bytes(png_bytes(mask))
+    hole = MaskOptions(masks=(str(tmp_path / "masks"),), dilate=0, shadows=True)
+    return tmp_path / "walk", RemoveOptions(mask=hole)
+
+
+def holes(job: Job) -> list[np.ndarray]:
+    return [job.mask.at(frame) for frame in job.source.frames()]
+
+
+def test_a_shadow_goes_with_what_casts_it(walk: tuple[Path, RemoveOptions], tmp_path: Path) -> None:
+    path, options = walk
+    job = Job(path, options)
+    for t, hole in enumerate(holes(job)):
+        assert hole[thing(t)].all()
+        assert hole[shadow(t)].mean() > 0.9
+        assert hole.sum() < 2 * (32 * 20 + 10 * 28)
+    assert UNFOUND not in job.notes()
+    without = replace(options, mask=replace(options.mask, shadows=False))
+    quality = []
+    for name, chosen in (("with", options), ("without", without)):
+        remove(path, tmp_path / name, chosen)
+        frames = [frame.rgb for frame in open_source(tmp_path / name).frames()]
+        quality.append(np.mean([psnr(frame, scene()) for frame in frames]))
+    assert quality[0] > quality[1] + 6
+
+
+def test_it_is_carried_to_where_nobody_knows(walk: tuple[Path, RemoveOptions]) -> None:
+    """The thing stops: from then on no frame shows what lies under its shadow."""
+    path, options = walk
+    for t in range(9, COUNT):
+        for folder in (path, path.parent / "masks"):
+            (folder / f"{t:03d}.png").write_bytes((folder / "008.png").read_bytes())
+    assert all(hole[shadow(min(t, 8))].mean() > 0.8 for t, hole in enumerate(holes(Job(path, options))))
+
+
+def test_without_a_shadow_the_mask_stays_and_it_is_said(walk: tuple[Path, RemoveOptions]) -> None:
+    path, options = walk
+    for t in range(COUNT):
+        frame = scene()
+        frame[thing(t)] = (200, 20, 20)
+        (path / f"{t:03d}.png").write_bytes(png_bytes(frame))
+    job = Job(path, options)
+    for t, hole in enumerate(holes(job)):
+        assert hole.sum() == hole[thing(t)].sum()
+    assert UNFOUND in job.notes()
+
+
+def test_an_empty_mask_stays_empty_and_nothing_is_said(walk: tuple[Path, RemoveOptions]) -> None:
+    path, options = walk
+    for mask in (path.parent / "masks").iterdir():
+        mask.write_bytes(png_bytes(np.zeros((HEIGHT, WIDTH), np.uint8)))
+    job = Job(path, options)
+    assert not any(hole.any() for hole in holes(job))
+    assert UNFOUND not in job.notes()
+
+
+def test_shadows_are_looked_for_during_the_range_of_time(walk: tuple[Path, RemoveOptions]) -> None:
+    path, options = walk
+    job = Job(path, replace(options, mask=replace(options.mask, start="f4", end="f10")))
+    found = holes(job)
+    assert [t for t, hole in enumerate(found) if hole.any()] == list(range(4, 10))
+    assert all(found[t][shadow(t)].mean() > 0.9 for t in (6, 7))  # by its ends frames beyond show shadows
+
+
+def test_the_mask_command_writes_what_remove_takes(walk: tuple[Path, RemoveOptions], tmp_path: Path) -> None:
+    path, options = walk
+    make_mask(path, tmp_path / "mask.mkv", options.mask)
+    written = MaskOptions(masks=(str(tmp_path / "mask.mkv"),), dilate=0)
+    for one, other in zip(holes(Job(path, options)), holes(Job(path, RemoveOptions(written))), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_they_are_found_once(
+    walk: tuple[Path, RemoveOptions], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, options = walk
+    monkeypatch.setattr("vinpaint_cli.engine.job.LONGEST_SEGMENT", 9)
+    remove(path, tmp_path / "whole.mkv", options)
+    stopped(path, tmp_path / "out.mkv", options, 20)
+    watcher = StopsAt()
+    remove(path, tmp_path / "out.mkv", options, watcher=watcher, work=WORK)
+    assert watcher.stages == ["hash", "fill"]
+    assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
+
+
+def test_looking_can_be_stopped_and_its_time_is_told(walk: tuple[Path, RemoveOptions]) -> None:
+    class Stops(StopsAt):
+        def advance(self, n: int = 1) -> bool:
+            return self.stages[-1] != "shadows"
+
+    path, options = walk
+    with pytest.raises(Interrupted):
+        Job(path, options, Stops())
+    watcher = StopsAt()
+    assert Job(path, options, watcher).seconds["shadows"] > 0
+    assert watcher.stages == ["scan", "shadows"]
+    assert watcher.notes == [f"shadows are found on {COUNT} of {COUNT} frames with a hole"]
+
+
+def test_what_depends_on_it_knows(walk: tuple[Path, RemoveOptions], clip: Callable[..., Path]) -> None:
+    path, options = walk
+    without = replace(options, mask=replace(options.mask, shadows=False))
+    said = [take_fingerprint(path, one, "o.mkv", SilentWatcher()).options for one in (options, without)]
+    assert [one["--shadows"] for one in said] == [True, False]
