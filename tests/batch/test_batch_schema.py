@@ -39,7 +39,7 @@ def parameters(command: object) -> set[str]:
 def test_every_field_of_the_options_has_a_key(section: str) -> None:
     inner = {field.name for field in fields(SECTIONS[section]) if not is_dataclass(field.type)}
     have = {attribute for there, attribute in PLACES.values() if there == section}
-    not_said = {"mask", "encode", "fit", "prompts", "tracked", "whole"}  # sections, and what the engine puts there
+    not_said = {"mask", "encode", "fit", "prompts", "tracked", "whole"}  # sections, and the engine's own
     assert have == inner - not_said
 
 
