@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from scenes import block, pan, wall
@@ -64,6 +65,22 @@ def test_texture_that_the_flow_tears_is_given_up() -> None:
     changed = [float(np.abs(frame - old)[INSIDE].mean()) for frame, old in zip(frames, before, strict=True)]
     assert max(changed) > 0.02
     assert min(changed) < 0.1 * max(changed)
+
+
+def test_where_the_flow_has_worn_it_texture_is_made_anew() -> None:
+    count, shear = 16, 0.1
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]].astype(np.float32)
+    aside = shear * (rows - SIZE[0] / 2)
+    wide = wall(SIZE[0], 3 * SIZE[1])
+    pictures = np.stack(
+        [cv2.remap(wide, columns - t * aside + SIZE[1], rows, cv2.INTER_LINEAR) for t in range(count)]
+    )
+    frames, shares = covered(pictures, np.stack([HOLE] * count))
+    shares[0][block(*SIZE, (35, 19, 67, 45))] = 1  # the first frame hides most: it is the key
+    add_texture(frames, shares, moving(count, np.dstack([aside, np.zeros_like(aside)])))
+    rough = [roughness(frame, INSIDE) for frame in frames]
+    assert min(rough) > 0.3 * rough[0]
+    assert min(rough) < 0.8 * rough[0], "what is bent too much fades before"
 
 
 def test_texture_that_does_not_go_on_beside_the_hole_is_given_up() -> None:

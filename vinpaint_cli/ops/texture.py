@@ -44,6 +44,12 @@ LEAST_DEPTH = 2
 LEAST_PART = 0.05
 """Part of what a frame hides from which the rest is worth that."""
 
+WORN = 0.5
+"""Trust that bending leaves it from which on another texture is to follow, which fades in over it."""
+
+WORN_PART = 0.6
+"""Part of what a frame hides that is worn from which it gets another: rarely, since that takes time."""
+
 WINDOW = 4
 """Pixels, at 240 lines, on each side over which differences and bending are averaged."""
 
@@ -70,7 +76,8 @@ class _Key:
     Of the key frame: fit ``(h, w)``, how well the patches fitted; laid ``(h, w)``, the part of the picture
     that is theirs, 1 beside them. Of that other frame: shift ``(h, w, 2)``, from a pixel to where it lies in
     the picture (x, y); reached, bool ``(h, w)``, whether that is in or close to what the key frame filled;
-    trust, ``(h, w)`` in [0, 1]; light, ``(3,)``, how much brighter the key is.
+    worn, bool ``(h, w)``, whether the flow has bent it by now; trust, ``(h, w)`` in [0, 1]; light, ``(3,)``,
+    how much brighter the key is.
     """
 
     picture: Array
@@ -78,6 +85,7 @@ class _Key:
     laid: Array
     shift: Array
     reached: Bool
+    worn: Bool
     trust: Array
     light: Array
 
@@ -112,7 +120,7 @@ def _fill(frame: Array, share: Array, scale: float, trust: float) -> _Key:
     near = dilate(hidden, round(MARGIN * scale))
     laid = np.where(hidden, textured(share), np.float32(1))
     shift, light = np.zeros((*share.shape, 2), np.float32), np.zeros(3, np.float32)
-    return _Key(picture, fit, laid, shift, near, np.full_like(share, trust), light)
+    return _Key(picture, fit, laid, shift, near, np.zeros_like(hidden), np.full_like(share, trust), light)
 
 
 def _part(trust: Array) -> Array:
@@ -138,14 +146,17 @@ def _carry(
         moved = [_moved(known, flow, near) for known in keys]
         keys = [_judged(known, frames[t], shares[t], scale) for known in moved if known.reached.any()]
         left = _lay(frames[t], shares[t], keys)
-        if _worthwhile(left > HIDDEN, hidden, scale):
+        rest = left > HIDDEN
+        worn = rest & np.any([known.worn for known in keys], axis=0) if keys else np.zeros_like(rest)
+        parts = (rest & ~worn, LEAST_PART), (worn, WORN_PART)
+        if any(_worthwhile(one, hidden, scale, part) for one, part in parts):
             keys.append(_fill(frames[t], left, scale, trust=0.0))
 
 
-def _worthwhile(left: Bool, hidden: Bool, scale: float) -> bool:
-    """Whether what is left of the hidden pixels is more than slivers."""
-    enough = np.count_nonzero(left) > LEAST_PART * np.count_nonzero(hidden)
-    return bool(enough and depth_inside(left).max() >= LEAST_DEPTH * scale)
+def _worthwhile(rest: Bool, hidden: Bool, scale: float, part: float) -> bool:
+    """Whether the rest of the hidden pixels is more than slivers, and than a part of them."""
+    enough = np.count_nonzero(rest) > part * np.count_nonzero(hidden)
+    return bool(enough and depth_inside(rest).max() >= LEAST_DEPTH * scale)
 
 
 def _moved(key: _Key, flow: Array, near: Bool) -> _Key:
@@ -153,14 +164,16 @@ def _moved(key: _Key, flow: Array, near: Bool) -> _Key:
     rows, columns = np.nonzero(near)
     ahead = flow[rows, columns]
     support = key.reached.astype(np.float32)
-    known = np.dstack([key.shift * support[..., None], key.trust * support, support])
+    known = np.dstack([key.shift * support[..., None], key.trust * support, key.worn * support, support])
     carried = sample(known, pixel_positions(rows, columns) + ahead, outside="zero")
-    carried[:, :3] /= np.maximum(carried[:, 3:], 1e-6)
-    shift, trust, reached = np.zeros_like(key.shift), np.zeros_like(key.trust), np.zeros_like(near)
+    carried[:, :4] /= np.maximum(carried[:, 4:], 1e-6)
+    shift, trust = np.zeros_like(key.shift), np.zeros_like(key.trust)
+    reached, worn = np.zeros_like(near), np.zeros_like(near)
     shift[rows, columns] = ahead + carried[:, :2]
     trust[rows, columns] = carried[:, 2]
-    reached[rows, columns] = carried[:, 3] > 0.5
-    return replace(key, shift=shift, reached=reached, trust=trust)
+    reached[rows, columns] = carried[:, 4] > 0.5
+    worn[rows, columns] = (carried[:, 3] > 0.5) & (carried[:, 4] > 0.5)
+    return replace(key, shift=shift, reached=reached, worn=worn, trust=trust)
 
 
 def _judged(key: _Key, frame: Array, share: Array, scale: float) -> _Key:
@@ -168,10 +181,11 @@ def _judged(key: _Key, frame: Array, share: Array, scale: float) -> _Key:
     box = box_around(key.reached, round(WINDOW * scale))
     part = replace(key, shift=key.shift[box], reached=key.reached[box], trust=key.trust[box])
     light, mismatch = _compare(part, frame[box], share[box], scale, box)
-    doubt = (mismatch / MISMATCH) ** 2 + (_bending(part, scale) / BENT) ** 2
-    trust = np.zeros_like(key.trust)
-    trust[box] = (part.trust + np.exp(-doubt)) / 2
-    return replace(key, trust=trust, light=light)
+    unbent = np.exp(-((_bending(part, scale) / BENT) ** 2))
+    trust, worn = np.zeros_like(key.trust), key.worn.copy()
+    trust[box] = (part.trust + unbent * np.exp(-((mismatch / MISMATCH) ** 2))) / 2
+    worn[box] |= part.reached & (unbent < WORN)
+    return replace(key, worn=worn, trust=trust, light=light)
 
 
 def _compare(
@@ -220,7 +234,8 @@ def _mean(values: Array, weights: Array, scale: float) -> Array:
 def _lay(frame: Array, share: Array, keys: Sequence[_Key]) -> Array:
     """Put what the keys hold into ``frame (h, w, 3)``, the first that reaches a pixel; returns what is left.
 
-    That is the share of each pixel; 0.5 where something was laid: not to be filled, nor to be copied.
+    That is the share of each pixel; 0.5 where something was laid: not to be filled, nor to be copied. What is
+    worn is laid, but others go over it.
     """
     left = share.copy()
     for key in keys:
@@ -234,5 +249,5 @@ def _lay(frame: Array, share: Array, keys: Sequence[_Key]) -> Array:
             laid = np.maximum(sample(key.laid, positions), 1e-3)
             part = _part(trust) * np.minimum(textured(share[rows, columns]) / laid, 1)
             frame[rows, columns] += part[:, None] * (colour - frame[rows, columns])
-            left[rows, columns] = HIDDEN
+            left[rows, columns] = np.where(key.worn[rows, columns], left[rows, columns], HIDDEN)
     return left
