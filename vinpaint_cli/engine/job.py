@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vinpaint_cli.engine.cast import add_shadows
+from vinpaint_cli.engine.cast_shadows import add_shadows
 from vinpaint_cli.engine.device import Placement, available_memory, place, resident_memory
 from vinpaint_cli.engine.fit_options import FitOptions, check_fit_options
 from vinpaint_cli.engine.scan import Scan, scan
@@ -18,7 +19,8 @@ from vinpaint_cli.masks.files import MaskOptions, check_mask_options
 from vinpaint_cli.masks.shapes import HoleSource
 from vinpaint_cli.methods import load_method, method_spec
 from vinpaint_cli.plan.memory import default_budget, parse_memory, segment_limits
-from vinpaint_cli.plan.segments import plan_segments
+from vinpaint_cli.plan.roi import region_of_interest
+from vinpaint_cli.plan.segments import Region, plan_segments
 from vinpaint_cli.plan.shots import split_shots
 from vinpaint_cli.types import Box, EncodeOptions, FrameSource, MethodSpec, Segment, VideoInfo
 from vinpaint_cli.video.read import open_source
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 BYTES_PER_PIXEL = 60.0
 """Peak bytes per pixel of the region and frame of a segment: pictures, flow, confidence, fill."""
+
+ZONE_BYTES_PER_PIXEL = 120.0
+"""The same where shadows are looked for: two thirds of the region are searched, not a third."""
 
 WORKING_BYTES_PER_PIXEL = 280
 """Bytes per pixel of the region that the work on one frame takes, however long the segment."""
@@ -106,13 +111,24 @@ class Job:
             self.seconds = {**self.seconds, "shadows": clock.seconds["shadows"]}
 
     def _with_shadows(self, watcher: Watcher) -> HoleSource:
-        return add_shadows(self.source, self.mask, lambda zone: self._plan(zone, 0, watcher), watcher)
+        def plan(zone: HoleSource) -> Plan:
+            region = partial(region_of_interest, context=0.0)
+            return self._plan(zone, 0, watcher, ZONE_BYTES_PER_PIXEL, region)
+
+        return add_shadows(self.source, self.mask, plan, watcher)
 
     def plan(self, watcher: Watcher) -> Plan:
         """Scan the clip and cut the work into segments."""
         return self._plan(self.mask, self.feather, watcher)
 
-    def _plan(self, mask: HoleSource, feather: int, watcher: Watcher) -> Plan:
+    def _plan(
+        self,
+        mask: HoleSource,
+        feather: int,
+        watcher: Watcher,
+        bytes_per_pixel: float = BYTES_PER_PIXEL,
+        region: Region = region_of_interest,
+    ) -> Plan:
         info, options = self.source.info, self.options
         free = available_memory()
         memory = parse_memory(options.memory, free) if options.memory else default_budget(free)
@@ -125,11 +141,12 @@ class Job:
             limits=lambda roi: segment_limits(
                 roi,
                 bytes_free=memory,
-                bytes_per_pixel=BYTES_PER_PIXEL,
+                bytes_per_pixel=bytes_per_pixel,
                 fixed_bytes=_fixed_bytes(self.spec, info, roi),
                 longest=LONGEST_SEGMENT,
             ),
             size=self.spec.size,
+            region=region,
         )
         return Plan(found, segments, memory, feather, self.placement, self.spec)
 

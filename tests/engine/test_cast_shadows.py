@@ -12,7 +12,8 @@ from clip_factory import png_bytes
 from helpers_work import WORK, StopsAt, stopped
 from scenes import psnr, wall
 
-from vinpaint_cli.engine.cast import UNFOUND
+from vinpaint_cli.engine.cast_shadows import UNFOUND
+from vinpaint_cli.engine.fill import bring_in
 from vinpaint_cli.engine.fingerprint import take_fingerprint
 from vinpaint_cli.engine.job import Job, RemoveOptions
 from vinpaint_cli.engine.make_mask import make_mask
@@ -110,7 +111,7 @@ def test_shadows_are_looked_for_during_the_range_of_time(walk: tuple[Path, Remov
     job = Job(path, replace(options, mask=replace(options.mask, start="f4", end="f10")))
     found = holes(job)
     assert [t for t, hole in enumerate(found) if hole.any()] == list(range(4, 10))
-    assert all(found[t][shadow(t)].mean() > 0.9 for t in (6, 7))  # by its ends frames beyond show shadows
+    assert all(found[t][shadow(t)].mean() > 0.8 for t in (6, 7))  # by its ends frames beyond show shadows
 
 
 def test_the_mask_command_writes_what_remove_takes(walk: tuple[Path, RemoveOptions], tmp_path: Path) -> None:
@@ -148,8 +149,66 @@ def test_looking_can_be_stopped_and_its_time_is_told(walk: tuple[Path, RemoveOpt
     assert watcher.notes == [f"shadows are found on {COUNT} of {COUNT} frames with a hole"]
 
 
-def test_what_depends_on_it_knows(walk: tuple[Path, RemoveOptions], clip: Callable[..., Path]) -> None:
+def test_what_depends_on_it_knows(walk: tuple[Path, RemoveOptions]) -> None:
     path, options = walk
     without = replace(options, mask=replace(options.mask, shadows=False))
     said = [take_fingerprint(path, one, "o.mkv", SilentWatcher()).options for one in (options, without)]
     assert [one["--shadows"] for one in said] == [True, False]
+
+
+def repaint(path: Path, paint: Callable[[int, np.ndarray], None]) -> None:
+    """Draw the walk without its shadow, and something else."""
+    for t in range(COUNT):
+        frame = scene()
+        paint(t, frame)
+        frame[thing(t)] = (200, 20, 20)
+        (path / f"{t:03d}.png").write_bytes(png_bytes(frame))
+
+
+def test_a_dark_thing_that_goes_its_own_way_is_left(walk: tuple[Path, RemoveOptions]) -> None:
+    path, options = walk
+
+    def passer(t: int, frame: np.ndarray) -> None:
+        frame[60:90, max(0, 100 - 6 * t) : max(0, 124 - 6 * t)] = (30, 28, 32)
+
+    repaint(path, passer)
+    job = Job(path, options)
+    assert all(hole.sum() == hole[thing(t)].sum() for t, hole in enumerate(holes(job)))
+    assert UNFOUND in job.notes()
+
+
+def test_a_fade_is_no_shadow(walk: tuple[Path, RemoveOptions]) -> None:
+    path, options = walk
+
+    def fade(t: int, frame: np.ndarray) -> None:
+        frame[:] = (frame * min(1.0, max(0.1, (COUNT - t) / 7))).astype(np.uint8)
+
+    repaint(path, fade)
+    assert all(hole.sum() == hole[thing(t)].sum() for t, hole in enumerate(holes(Job(path, options))))
+
+
+def test_a_second_thing_far_away_does_not_take_the_shadow_along(walk: tuple[Path, RemoveOptions]) -> None:
+    path, options = walk
+    alone = holes(Job(path, options))
+    other = slice(2, 14), slice(140, 152)
+    for t in range(9, COUNT):
+        mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+        mask[thing(t)] = mask[other] = 255
+        (path.parent / "masks" / f"{t:03d}.png").write_bytes(png_bytes(mask))
+    for one, both in zip(alone, holes(Job(path, options)), strict=True):
+        both[:18, 130:] = False
+        assert np.count_nonzero(one != both) < 0.15 * one.sum()
+
+
+def test_memory_that_does_not_suffice_is_made_do_with(
+    walk: tuple[Path, RemoveOptions], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, options = walk
+
+    def little(pictures: np.ndarray, *given: object, **more: object) -> object:
+        if len(pictures) > 8:
+            raise MemoryError
+        return bring_in(pictures, *given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("vinpaint_cli.engine.cast_shadows.bring_in", little)
+    assert all(hole[shadow(t)].mean() > 0.8 for t, hole in enumerate(holes(Job(path, options))))
