@@ -85,6 +85,20 @@ def test_it_is_carried_to_where_nobody_knows(walk: tuple[Path, RemoveOptions]) -
     assert all(hole[shadow(min(t, 8))].mean() > 0.8 for t, hole in enumerate(holes(Job(path, options))))
 
 
+def test_the_shadow_of_what_jumps_stays_on_the_ground(walk: tuple[Path, RemoveOptions]) -> None:
+    path, options = walk
+    for t in range(COUNT):
+        frame, mask = scene(), np.zeros((HEIGHT, WIDTH), np.uint8)
+        frame[shadow(t)] = (frame[shadow(t)] * 0.55).astype(np.uint8)
+        rows, columns = thing(t)
+        up = round(22 * abs(np.sin(t / 3)))
+        inside = slice(rows.start - up, rows.stop - up), columns
+        frame[inside], mask[inside] = (200, 20, 20), 255
+        (path / f"{t:03d}.png").write_bytes(png_bytes(frame))
+        (path.parent / "masks" / f"{t:03d}.png").write_bytes(png_bytes(mask))
+    assert all(hole[shadow(t)].mean() > 0.9 for t, hole in enumerate(holes(Job(path, options))))
+
+
 def test_without_a_shadow_the_mask_stays_and_it_is_said(walk: tuple[Path, RemoveOptions]) -> None:
     path, options = walk
     for t in range(COUNT):

@@ -38,6 +38,11 @@ def test_one_alone_is_the_same_however_far_it_goes() -> None:
     assert np.array_equal(moved(hole((35, 22)), before, now), hole((35, 92)))
 
 
+def test_what_lies_on_the_ground_goes_to_the_side_only() -> None:
+    before, now = parts_of(hole((20, 20))), parts_of(hole((5, 30)))
+    assert np.array_equal(moved(hole((35, 22)), before, now, level=True), hole((35, 32)))
+
+
 def test_what_appears_takes_nothing_along() -> None:
     before, now = parts_of(hole((20, 20))), parts_of(hole((20, 22), (20, 90)))
     assert np.array_equal(moved(hole((35, 22)), before, now), hole((35, 24)))

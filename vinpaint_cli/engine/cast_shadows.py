@@ -249,7 +249,7 @@ class _InShot:
         if not way_known(then, now):
             return None
         shadow, unknown = self._of(self._found.shadows, other), self._of(self._found.unknown, other)
-        return Glimpse(moved(shadow, then, now), moved(unknown, then, now))
+        return Glimpse(_gone_with(shadow, then, now), moved(unknown, then, now))
 
     def _attach(self, lasting: PackedMasks, attached: PackedMasks, order: Sequence[int]) -> None:
         """Add the shadows that touch the hole, or those of the frame before in ``order``."""
@@ -257,7 +257,7 @@ class _InShot:
             assert index is not None  # only the first of all is
             anchor = self._of(self._found.holes, index)
             if last is not None:
-                anchor = anchor | moved(attached.hole(last), self._parts(last), self._parts(index))
+                anchor = anchor | _gone_with(attached.hole(last), self._parts(last), self._parts(index))
             shadow = attached_shadow(lasting.hole(index), anchor, self._unit)
             attached.put(index, attached.hole(index) | shadow, 1.0)
 
@@ -282,6 +282,11 @@ class _InShot:
             trails, before = now, parts
             whole.put(index, whole.hole(index) | shadow, 1.0)
             self._tick()
+
+
+def _gone_with(shadow: Hole, before: HoleParts, now: HoleParts) -> Hole:
+    """Where the shadow of something is in another frame: it may have jumped, or come down."""
+    return moved(shadow, before, now) | moved(shadow, before, now, level=True)
 
 
 @dataclass(frozen=True, slots=True)

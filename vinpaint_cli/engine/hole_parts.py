@@ -76,16 +76,18 @@ def same_parts(one: HoleParts, other: HoleParts) -> dict[int, int]:
     }
 
 
-def moved(mask: Hole, before: HoleParts, now: HoleParts) -> Hole:
+def moved(mask: Hole, before: HoleParts, now: HoleParts, *, level: bool = False) -> Hole:
     """A mask of one frame where it is in another, if each pixel goes with the part it is nearest to.
 
-    What is nearest to a part that is not there, or whose way is not known, is left out.
+    What is nearest to a part that is not there, or whose way is not known, is left out. level: only to the
+    side, as on the ground under a thing that jumps.
     """
     result = np.zeros_like(mask)
     for part, then in same_parts(now, before).items():
         way = now.centres[part] - before.centres[then]
         if np.isfinite(way).all():
-            result |= shifted(mask & (before.nearest == then), round(float(way[0])), round(float(way[1])))
+            down = 0 if level else round(float(way[0]))
+            result |= shifted(mask & (before.nearest == then), down, round(float(way[1])))
     return result
 
 

@@ -26,11 +26,11 @@ DARK = 0.12
 SLIGHT = 0.06
 """The same for its soft rim."""
 
-CALM = 0.45
-"""Part of what is compared that must be neither darker nor brighter; else the light has changed (a fade).
+CALM = 0.25
+"""Part of what is compared that must be neither darker nor brighter; else the light has changed (a fade)."""
 
-On clips of steady light it is 0.56 and more.
-"""
+MOST = 0.45
+"""Part of what is compared that may be darker; where more is, the light has changed too."""
 
 UNEVEN = 1.25
 """How many times the spread of the differences around counts against a shadow: it darkens evenly.
@@ -94,7 +94,7 @@ def find_cast_shadow(seen: Array, found: Array, confidence: Array, hole: Bool, u
     scene = np.log(found + FLOOR).astype(np.float32)
     apart = scene - np.log(seen + FLOOR).astype(np.float32)
     mean, darkness, spread = _darkness(apart, compared, scale)
-    if np.mean(np.abs(mean[compared]) < SLIGHT) < CALM:
+    if not _steady(mean[compared]):
         return np.zeros_like(hole)
     surely = compared & (darkness - UNEVEN * spread > DARK)
     reach = RIM * scale
@@ -133,6 +133,11 @@ def grown(mask: Bool, radius: float) -> Bool:
         return mask
     away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     return np.asarray(away <= radius, np.bool_)
+
+
+def _steady(mean: Array) -> bool:
+    """Whether the light is that of what was found, by how much darker pixels are."""
+    return bool(np.mean(np.abs(mean) < SLIGHT) >= CALM and np.mean(mean > SLIGHT) <= MOST)
 
 
 def _darkness(apart: Array, compared: Bool, scale: float) -> tuple[Array, Array, Array]:
