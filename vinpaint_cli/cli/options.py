@@ -86,7 +86,7 @@ Shadows = Annotated[
     typer.Option(
         "--shadows",
         metavar="",
-        help="Their shadows go too, where other frames show the ground without; takes two to three times as long.",
+        help="Shadows of it go too, where other frames show the ground without; takes 2 to 3 times as long.",
         rich_help_panel=_MASK,
     ),
 ]
