@@ -44,7 +44,7 @@ UNSURE = 3
 ENOUGH = 0.5
 """Part of a shadow that must be seen for it to be carried on as it is now."""
 
-UNFOUND = "no shadow is found: the mask has to cover shadows without which no other frame shows the place"
+UNFOUND = "no shadow is found; one that never moves cannot be told from the ground: draw it into the mask"
 
 
 class ShadedMask:

@@ -44,7 +44,7 @@ HIDDEN = 0.5
 A thing that stands before the scene hides it: then seen and scene differ by what the scene is.
 """
 
-PLAIN = 0.08
+PLAIN = 0.12
 """Spread of the scene (logarithms) below which nobody can tell."""
 
 TINGE = 1.5
