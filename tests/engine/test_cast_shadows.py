@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -219,10 +220,10 @@ def test_memory_that_does_not_suffice_is_made_do_with(
 ) -> None:
     path, options = walk
 
-    def little(pictures: np.ndarray, *given: object, **more: object) -> object:
+    def little(pictures: np.ndarray, *given: Any, **more: Any) -> object:
         if len(pictures) > 8:
             raise MemoryError
-        return bring_in(pictures, *given, **more)  # type: ignore[arg-type]
+        return bring_in(pictures, *given, **more)
 
     monkeypatch.setattr("vinpaint_cli.engine.cast_shadows.bring_in", little)
     assert all(hole[shadow(t)].mean() > 0.8 for t, hole in enumerate(holes(Job(path, options))))

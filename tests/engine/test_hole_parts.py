@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vinpaint_cli.engine.hole_parts import MANY, moved, parts_of, same_parts, way_known
+from vinpaint_cli.engine.hole_parts import MANY, astray, moved, parts_of, same_parts, ways
 
 SIZE = 60, 120
 
@@ -29,7 +29,7 @@ def test_each_goes_its_own_way() -> None:
     before, now = parts_of(hole((20, 20), (20, 60))), parts_of(hole((24, 20), (20, 66)))
     carried = moved(hole((35, 22), (35, 62)), before, now)
     assert np.array_equal(carried, hole((39, 22), (35, 68)))
-    assert way_known(before, now)
+    assert not astray(before, now).any()
 
 
 def test_one_alone_is_the_same_however_far_it_goes() -> None:
@@ -46,12 +46,15 @@ def test_what_lies_on_the_ground_goes_to_the_side_only() -> None:
 def test_what_appears_takes_nothing_along() -> None:
     before, now = parts_of(hole((20, 20))), parts_of(hole((20, 22), (20, 90)))
     assert np.array_equal(moved(hole((35, 22)), before, now), hole((35, 24)))
-    assert not way_known(parts_of(hole((20, 20), (20, 90))), parts_of(hole((45, 50), (2, 2))))
+    strange = astray(before, now)
+    assert strange[24, 94]
+    assert not strange[24, 26]
+    assert astray(parts_of(hole((20, 20), (20, 90))), parts_of(hole((45, 50), (2, 2)))).all()
 
 
 def test_the_way_of_what_leaves_the_picture_is_not_known() -> None:
     before, now = parts_of(hole((20, 100))), parts_of(hole((20, 112)))
-    assert not way_known(before, now)
+    assert ways(before, now) == {}
     assert not moved(hole((35, 90)), before, now).any()
 
 

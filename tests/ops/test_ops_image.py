@@ -9,7 +9,9 @@ from vinpaint_cli.ops.image import (
     depth_inside,
     dilate,
     enlarged,
+    grown,
     luma,
+    mean_around,
     membrane,
     sample,
     shrunk,
@@ -120,3 +122,27 @@ def test_what_is_hidden_has_no_part_in_a_smaller_picture(step: int) -> None:
     assert np.allclose(small[hidden == 0], 0.25, atol=1e-5)
     assert not small[hidden == 1].any()
     assert enlarged(small, hole.shape).shape == (40, 57, 3)
+
+
+def test_a_mask_grows_by_exactly_what_is_near_enough() -> None:
+    mask = np.zeros((21, 31), np.bool_)
+    mask[10, 3] = True
+    rows, columns = np.mgrid[:21, :31]
+    apart = np.hypot(rows - 10, columns - 3)
+    for radius in (0.5, 1, 2.5, 7):
+        assert np.array_equal(grown(mask, radius), apart <= radius)
+    assert not grown(np.zeros_like(mask), 3).any()
+    same = grown(mask, 0)
+    same[0, 0] = True
+    assert not mask[0, 0]
+
+
+def test_a_mean_around_is_of_what_has_weight() -> None:
+    values = np.arange(48, dtype=np.float32).reshape(6, 8)
+    weight = np.zeros((6, 8), np.float32)
+    weight[2, 3], weight[3, 4] = 1, 3
+    mean = mean_around(values, weight, 1)
+    assert mean[2, 4] == pytest.approx((values[2, 3] + 3 * values[3, 4]) / 4)
+    assert mean[1, 2] == pytest.approx(values[2, 3])
+    assert mean[5, 7] == 0
+    assert np.array_equal(mean_around(np.dstack([values, values]), weight, 1)[..., 1], mean)

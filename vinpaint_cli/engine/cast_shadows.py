@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,13 +12,13 @@ import numpy.typing as npt
 
 from vinpaint_cli.engine.device import memory_errors
 from vinpaint_cli.engine.fill import bring_in
-from vinpaint_cli.engine.hole_parts import HoleParts, moved, parts_of, same_parts, way_known
+from vinpaint_cli.engine.hole_parts import HoleParts, astray, moved, parts_of, same_parts
 from vinpaint_cli.engine.reader import SegmentReader
 from vinpaint_cli.engine.watch import Watcher, advance
 from vinpaint_cli.errors import MaskError, OutOfMemoryError
 from vinpaint_cli.masks.packed import PackedMasks
 from vinpaint_cli.masks.random import shifted
-from vinpaint_cli.masks.shapes import HoleSource, dilate
+from vinpaint_cli.masks.shapes import DerivedMask, HoleSource, dilate
 from vinpaint_cli.ops.cast_shadow import KNOWN, Glimpse, attached_shadow, find_cast_shadow, lasting_shadow
 from vinpaint_cli.ops.image import to_levels
 from vinpaint_cli.plan.halve import halve
@@ -115,34 +114,24 @@ class _Found:
     unknown: PackedMasks
 
 
-class _Zone:
-    """The hole and its surroundings, in which shadows are looked for; a `HoleSource`."""
+class _Zone(DerivedMask):
+    """The hole and its surroundings, in which shadows are looked for."""
 
     def __init__(self, mask: HoleSource, height: int) -> None:
-        self._mask, self._unit = mask, max(1.0, height / 240)
+        super().__init__(mask)
+        self._unit = max(1.0, height / 240)
         self._holes: PackedMasks | None = None
-
-    @property
-    def count(self) -> int | None:
-        return self._mask.count
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        return self._mask.warnings
 
     def keep_in(self, holes: PackedMasks) -> None:
         """From now on, put the hole alone of every frame that is asked for into ``holes``."""
         self._holes = holes
 
     def at(self, frame: Frame) -> Hole:
-        hole = self._mask.at(frame)
+        hole = self._source.at(frame)
         if self._holes is not None:
             self._holes.put(frame.index, hole, 1.0)
         reach = REACH * float(np.sqrt(np.count_nonzero(hole)))
         return dilate(hole, round(min(max(reach, NEAREST * self._unit), FARTHEST * self._unit)))
-
-    def check_count(self, frames: int) -> None:
-        self._mask.check_count(frames)
 
 
 def _look(segment: Segment, reader: SegmentReader, found: _Found, tick: Callable[[], None]) -> None:
@@ -203,6 +192,7 @@ class _InShot:
     def __init__(self, found: _Found, frames: range, roi: Box, unit: float, tick: Callable[[], None]) -> None:
         self._found, self._roi, self._unit, self._tick = found, roi, unit, tick
         self._frames = [index for index in frames if found.shadows.has(index)]
+        self._span = frames
         self._parts = lru_cache(2 * AROUND[-1] + 2)(self._parts_of)
 
     def settle(self) -> None:
@@ -231,33 +221,26 @@ class _InShot:
 
     def _lasting(self, index: int) -> Hole:
         """A frame's shadows that others see too."""
-        there = set(self._frames)
         before, after = (
-            [
-                glimpse
-                for by in AROUND
-                if index + step * by in there
-                and (glimpse := self._glimpse(index + step * by, index)) is not None
-            ]
+            [self._glimpse(other, index) for by in AROUND if self._has(other := index + step * by)]
             for step in (-1, 1)
         )
         return lasting_shadow(self._of(self._found.shadows, index), before, after, self._unit)
 
-    def _glimpse(self, other: int, index: int) -> Glimpse | None:
-        """What another frame says, moved with the hole; None when nothing of the hole is in both."""
+    def _has(self, index: int) -> bool:
+        return index in self._span and self._found.shadows.has(index)
+
+    def _glimpse(self, other: int, index: int) -> Glimpse:
+        """What another frame says, moved with the hole, if it is known where that went."""
         then, now = self._parts(other), self._parts(index)
-        if not way_known(then, now):
-            return None
         shadow, unknown = self._of(self._found.shadows, other), self._of(self._found.unknown, other)
-        return Glimpse(_gone_with(shadow, then, now), moved(unknown, then, now))
+        return Glimpse(_gone_with(shadow, then, now), moved(unknown, then, now) | astray(then, now))
 
     def _attach(self, lasting: PackedMasks, attached: PackedMasks, order: Sequence[int]) -> None:
         """Add the shadows that touch the hole, or those of the frame before in ``order``."""
-        for last, index in pairwise([None, *order]):
-            assert index is not None  # only the first of all is
-            anchor = self._of(self._found.holes, index)
-            if last is not None:
-                anchor = anchor | _gone_with(attached.hole(last), self._parts(last), self._parts(index))
+        for last, index in zip([order[0], *order], order, strict=False):
+            before = _gone_with(attached.hole(last), self._parts(last), self._parts(index))
+            anchor = self._of(self._found.holes, index) | before
             shadow = attached_shadow(lasting.hole(index), anchor, self._unit)
             attached.put(index, attached.hole(index) | shadow, 1.0)
 

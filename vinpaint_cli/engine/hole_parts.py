@@ -76,24 +76,31 @@ def same_parts(one: HoleParts, other: HoleParts) -> dict[int, int]:
     }
 
 
-def moved(mask: Hole, before: HoleParts, now: HoleParts, *, level: bool = False) -> Hole:
-    """A mask of one frame where it is in another, if each pixel goes with the part it is nearest to.
+def ways(before: HoleParts, now: HoleParts) -> dict[int, tuple[int, float, float]]:
+    """Which part of a hole was which before, and how far down and right it went, in pixels.
 
-    What is nearest to a part that is not there, or whose way is not known, is left out. level: only to the
-    side, as on the ground under a thing that jumps.
+    Not known, and left out, is the way of what comes or goes, or reaches beyond the picture.
+    """
+    found = {}
+    for part, then in same_parts(now, before).items():
+        down, right = (float(by) for by in now.centres[part] - before.centres[then])
+        if np.isfinite(down + right):
+            found[part] = then, down, right
+    return found
+
+
+def moved(mask: Hole, before: HoleParts, now: HoleParts, *, level: bool = False) -> Hole:
+    """A mask ``(h, w)`` of one frame where it is in another, if each pixel goes with the part nearest to it.
+
+    What is nearest to a part whose way is not known is left out. level: only to the side, as on the ground
+    under a thing that jumps.
     """
     result = np.zeros_like(mask)
-    for part, then in same_parts(now, before).items():
-        way = now.centres[part] - before.centres[then]
-        if np.isfinite(way).all():
-            down = 0 if level else round(float(way[0]))
-            result |= shifted(mask & (before.nearest == then), down, round(float(way[1])))
+    for then, down, right in ways(before, now).values():
+        result |= shifted(mask & (before.nearest == then), 0 if level else round(down), round(right))
     return result
 
 
-def way_known(before: HoleParts, now: HoleParts) -> bool:
-    """Whether anything of a hole is in both frames, and where it has gone."""
-    return any(
-        np.isfinite(now.centres[part] - before.centres[then]).all()
-        for part, then in same_parts(now, before).items()
-    )
+def astray(before: HoleParts, now: HoleParts) -> Hole:
+    """Where the nearest part of a hole is one whose way is not known, bool ``(h, w)``."""
+    return ~np.isin(now.nearest, list(ways(before, now)))

@@ -111,10 +111,10 @@ class Job:
             self.seconds = {**self.seconds, "shadows": clock.seconds["shadows"]}
 
     def _with_shadows(self, watcher: Watcher) -> HoleSource:
-        def plan(zone: HoleSource) -> Plan:
-            region = partial(region_of_interest, context=0.0)
-            return self._plan(zone, 0, watcher, ZONE_BYTES_PER_PIXEL, region)
-
+        region = partial(region_of_interest, context=0.0)  # the zone has its surroundings in it
+        plan = partial(
+            self._plan, feather=0, watcher=watcher, bytes_per_pixel=ZONE_BYTES_PER_PIXEL, region=region
+        )
         return add_shadows(self.source, self.mask, plan, watcher)
 
     def plan(self, watcher: Watcher) -> Plan:

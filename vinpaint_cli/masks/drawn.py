@@ -9,30 +9,20 @@ from typing import TYPE_CHECKING
 from vinpaint_cli.errors import MaskError, UsageError
 from vinpaint_cli.masks.pictures import read_hole
 from vinpaint_cli.masks.prompts import Drawing, PromptOptions, fixes
-from vinpaint_cli.masks.shapes import HoleSource
+from vinpaint_cli.masks.shapes import DerivedMask, HoleSource
 from vinpaint_cli.types import Frame
 
 if TYPE_CHECKING:
     from vinpaint_cli.types import Hole
 
 
-class FixedMask:
+class FixedMask(DerivedMask):
     """Another source's holes, replaced on the frames that a person drew."""
 
     def __init__(self, source: HoleSource, holes: Mapping[int, Hole]) -> None:
         """``holes``: frame number to bool ``(H, W)``, True = fill, of the size of the source's."""
-        self._source = source
+        super().__init__(source)
         self._holes = dict(holes)
-
-    @property
-    def count(self) -> int | None:
-        """Number of masks of the source underneath."""
-        return self._source.count
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Lines of the source underneath."""
-        return self._source.warnings
 
     def at(self, frame: Frame) -> Hole:
         """Hole of one frame, bool ``(H, W)``, True = fill."""
@@ -44,7 +34,7 @@ class FixedMask:
 
         Raises MaskError (the counts differ and were not allowed to, or a drawn frame is not in the clip).
         """
-        self._source.check_count(frames)
+        super().check_count(frames)
         for index in self._holes:
             if index >= frames:
                 raise MaskError(f"--fix f{index} is beyond the clip, whose last frame is f{frames - 1}")

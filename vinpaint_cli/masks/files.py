@@ -69,8 +69,8 @@ def build_mask(
 
     Files and what was tracked are united, single frames replaced by their fixes, the whole inverted when
     asked, and dilated; boxes are laid over it as they are; times limit all of it. Times count from
-    ``origin_pts``, the pts of the clip's first frame. It is what
-    ``spec.whole`` names where an earlier run has made it.
+    ``origin_pts``, the pts of the clip's first frame.
+    ``spec.whole`` is taken as it is: all of this is in it.
 
     Raises UsageError (options that cannot be read or contradict each other) and MaskError (a mask that
     cannot be read or does not fit the clip).

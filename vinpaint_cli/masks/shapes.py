@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from vinpaint_cli.masks.grammar import TimeRange
+from vinpaint_cli.ops.image import grown
 from vinpaint_cli.types import Box, Frame, MaskSource
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class UnionMask:
             source.check_count(frames)
 
 
-class _Derived:
+class DerivedMask:
     """A source that changes another one's holes; count and warnings are the other one's."""
 
     def __init__(self, source: HoleSource) -> None:
@@ -156,7 +157,7 @@ class _Derived:
         self._source.check_count(frames)
 
 
-class InvertMask(_Derived):
+class InvertMask(DerivedMask):
     """Hole and surroundings exchanged."""
 
     def at(self, frame: Frame) -> Hole:
@@ -164,7 +165,7 @@ class InvertMask(_Derived):
         return np.logical_not(self._source.at(frame))
 
 
-class DilatedMask(_Derived):
+class DilatedMask(DerivedMask):
     """Holes grown by a disc."""
 
     def __init__(self, source: HoleSource, radius: int) -> None:
@@ -179,7 +180,7 @@ class DilatedMask(_Derived):
         return dilate(self._source.at(frame), self._radius)
 
 
-class TimeLimitedMask(_Derived):
+class TimeLimitedMask(DerivedMask):
     """No hole outside a range of time; the source is not even asked there."""
 
     def __init__(
@@ -224,11 +225,7 @@ def default_dilation(height: int) -> int:
 
 def dilate(hole: Hole, radius: int) -> Hole:
     """Grow a hole by a disc of ``radius`` pixels: bool ``(H, W)`` to a new one."""
-    grown = hole.copy()
-    part = _around(hole, radius)
-    if part is not None and radius > 0:
-        grown[part] = _distance(hole[part]) <= radius + 1e-3
-    return grown
+    return grown(hole, radius)
 
 
 def feather(hole: Hole, radius: int) -> Plane:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vinpaint_cli.ops.image import Array, Bool
+from vinpaint_cli.ops.image import Array, Bool, grown, mean_around
 
 KNOWN = 0.5
 """Confidence in what other frames show from which on it is compared with."""
@@ -125,16 +125,6 @@ def attached_shadow(shadow: Bool, anchor: Bool, unit: float = 1.0) -> Bool:
     return _parts(shadow, grown(anchor, TOUCH * max(1.0, unit)), 0.0)
 
 
-def grown(mask: Bool, radius: float) -> Bool:
-    """``mask (h, w)`` with all pixels at most ``radius`` away."""
-    import cv2
-
-    if radius < 1 or not mask.any():
-        return mask
-    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-    return np.asarray(away <= radius, np.bool_)
-
-
 def _steady(mean: Array) -> bool:
     """Whether the light is that of what was found, by how much darker pixels are."""
     return bool(np.mean(np.abs(mean) < SLIGHT) >= CALM and np.mean(mean > SLIGHT) <= MOST)
@@ -143,21 +133,12 @@ def _steady(mean: Array) -> bool:
 def _darkness(apart: Array, compared: Bool, scale: float) -> tuple[Array, Array, Array]:
     """Of ``apart (h, w, 3)``, how much darker (logarithms): mean, that of all colours, and spread; around."""
     weight = compared.astype(np.float32)
-    colours, grey = _mean(apart, weight, scale), apart.mean(-1)
+    radius = round(WINDOW * scale)
+    colours, squares = (mean_around(values, weight, radius) for values in (apart, apart.mean(-1) ** 2))
     mean = colours.mean(-1)
-    spread = np.sqrt(np.maximum(_mean(grey**2, weight, scale) - mean**2, 0))
+    spread = np.sqrt(np.maximum(squares - mean**2, 0))
     dark = np.minimum(mean, TINGE * colours.min(-1))
     return mean, np.asarray(dark, np.float32), np.asarray(spread, np.float32)
-
-
-def _mean(values: Array, weight: Array, scale: float) -> Array:
-    """Weighted mean around of ``values (h, w[, c])``; 0 where there is no weight."""
-    import cv2
-
-    side = (2 * round(WINDOW * scale) + 1,) * 2
-    shape = values.shape[:2] + (1,) * (values.ndim - 2)
-    total = np.asarray(cv2.blur(values * weight.reshape(shape), side), np.float32)
-    return np.asarray(total / np.maximum(cv2.blur(weight, side), 1e-3).reshape(shape), np.float32)
 
 
 def _seen_through(mask: Bool, apart: Array, scene: Array, scale: float) -> Bool:

@@ -5,6 +5,7 @@ Arrays are channels-last. cv2 is imported inside the functions, so this room loa
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -71,12 +72,40 @@ def dilate(mask: Bool, radius: int) -> Bool:
 
 def box_around(hole: Bool, context: int) -> tuple[slice, slice]:
     """Rows and columns of the hole grown by ``context`` pixels, inside the picture; there must be a hole."""
-    rows, columns = np.nonzero(hole)
+    rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
     height, width = hole.shape
     return (
-        slice(max(int(rows.min()) - context, 0), min(int(rows.max()) + 1 + context, height)),
-        slice(max(int(columns.min()) - context, 0), min(int(columns.max()) + 1 + context, width)),
+        slice(max(int(rows[0]) - context, 0), min(int(rows[-1]) + 1 + context, height)),
+        slice(max(int(columns[0]) - context, 0), min(int(columns[-1]) + 1 + context, width)),
     )
+
+
+def grown(mask: Bool, radius: float) -> Bool:
+    """``mask (h, w)`` with all pixels at most ``radius`` pixels away, exactly; a new one.
+
+    For large radii faster than `dilate`, whose disc is OpenCV's.
+    """
+    import cv2
+
+    result = mask.copy()
+    if radius > 0 and mask.any():
+        part = box_around(mask, math.ceil(radius))
+        apart = cv2.distanceTransform((~mask[part]).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        result[part] = apart <= radius + 1e-3
+    return result
+
+
+def mean_around(values: Array, weight: Array, radius: int) -> Array:
+    """Mean of ``values (h, w[, c])`` over squares of 2 · radius + 1 pixels, by ``weight (h, w)``.
+
+    0 where there is no weight.
+    """
+    import cv2
+
+    side = (2 * radius + 1,) * 2
+    shape = values.shape[:2] + (1,) * (values.ndim - 2)
+    total = np.asarray(cv2.blur(values * weight.reshape(shape), side), np.float32).reshape(values.shape)
+    return np.asarray(total / np.maximum(cv2.blur(weight, side), 1e-3).reshape(shape), np.float32)
 
 
 def depth_inside(hole: Bool) -> Array:

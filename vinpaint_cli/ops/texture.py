@@ -27,6 +27,7 @@ from vinpaint_cli.ops.image import (
     depth_inside,
     dilate,
     inside,
+    mean_around,
     membrane,
     pixel_positions,
     sample,
@@ -208,7 +209,7 @@ def _compare(
     apart[beside] -= light
     # The mean first: texture that lies a pixel aside goes on as well as any.
     known = beside.astype(np.float32)
-    error = np.abs(_mean(apart, known, scale)).mean(-1) * known
+    error = np.abs(mean_around(apart, known, round(WINDOW * scale))).mean(-1) * known
     return light, membrane(np.asarray(error[..., None], np.float32), known)[..., 0]
 
 
@@ -219,16 +220,7 @@ def _bending(key: _Key, scale: float) -> Array:
     down, right = np.abs(np.diff(key.shift, axis=0)).sum(-1), np.abs(np.diff(key.shift, axis=1)).sum(-1)
     change[1:] += down * reached[1:] * reached[:-1]
     change[:, 1:] += right * reached[:, 1:] * reached[:, :-1]
-    return _mean(change[..., None], reached, scale)[..., 0]
-
-
-def _mean(values: Array, weights: Array, scale: float) -> Array:
-    """Mean around of ``values (h, w, c)``, 0 where ``weights (h, w)`` are."""
-    import cv2
-
-    side = (2 * round(WINDOW * scale) + 1,) * 2
-    total = np.asarray(cv2.blur(values, side), np.float32).reshape(values.shape)
-    return np.asarray(total / np.maximum(cv2.blur(weights, side), 1e-3)[..., None], np.float32)
+    return mean_around(change, reached, round(WINDOW * scale))
 
 
 def _lay(frame: Array, share: Array, keys: Sequence[_Key]) -> Array:
