@@ -83,7 +83,7 @@ def job_of(path: Path, index: int = 0) -> BatchJob:
 
 def planned(film: Path) -> tuple[JobSpec, Plan]:
     job = Job(film, OPTIONS)
-    return JobSpec(str(film), OPTIONS, job.feather, job.placement), job.plan(SilentWatcher())
+    return JobSpec(str(film), OPTIONS, job.placement), job.plan(SilentWatcher())
 
 
 def until(happens: Callable[[], bool], seconds: float = 20) -> None:

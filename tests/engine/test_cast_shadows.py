@@ -22,6 +22,7 @@ from vinpaint_cli.engine.remove import remove
 from vinpaint_cli.engine.watch import SilentWatcher
 from vinpaint_cli.errors import Interrupted
 from vinpaint_cli.masks.files import MaskOptions
+from vinpaint_cli.masks.prompts import PromptOptions
 from vinpaint_cli.video.read import open_source
 
 WIDTH, HEIGHT, COUNT = 160, 96, 14
@@ -123,10 +124,10 @@ def test_an_empty_mask_stays_empty_and_nothing_is_said(walk: tuple[Path, RemoveO
 
 def test_shadows_are_looked_for_during_the_range_of_time(walk: tuple[Path, RemoveOptions]) -> None:
     path, options = walk
-    job = Job(path, replace(options, mask=replace(options.mask, start="f4", end="f10")))
+    job = Job(path, replace(options, mask=replace(options.mask, start="f2", end="f13")))
     found = holes(job)
-    assert [t for t, hole in enumerate(found) if hole.any()] == list(range(4, 10))
-    assert all(found[t][shadow(t)].mean() > 0.8 for t in (6, 7))  # by its ends frames beyond show shadows
+    assert [t for t, hole in enumerate(found) if hole.any()] == list(range(2, 13))
+    assert all(found[t][shadow(t)].mean() > 0.8 for t in range(2, 13))
 
 
 def test_the_mask_command_writes_what_remove_takes(walk: tuple[Path, RemoveOptions], tmp_path: Path) -> None:
@@ -147,6 +148,28 @@ def test_they_are_found_once(
     watcher = StopsAt()
     remove(path, tmp_path / "out.mkv", options, watcher=watcher, work=WORK)
     assert watcher.stages == ["hash", "fill"]
+    assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
+
+
+def test_what_was_followed_before_a_stop_is_kept(
+    walk: tuple[Path, RemoveOptions], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, options = walk
+    drawn = PromptOptions(from_frames=(str(tmp_path / "masks" / "000.png") + "@f0",))
+    options = replace(options, mask=replace(options.mask, masks=(), prompts=drawn))
+    remove(path, tmp_path / "whole.mkv", options)
+
+    class Stops(StopsAt):
+        def advance(self, n: int = 1) -> bool:
+            return self.stages[-1] != "shadows"
+
+    with pytest.raises(Interrupted) as raised:
+        remove(path, tmp_path / "out.mkv", options, watcher=Stops(), work=WORK)
+    assert "the mask is kept in" in raised.value.__notes__[0]
+    watcher = StopsAt()
+    remove(path, tmp_path / "out.mkv", options, watcher=watcher, work=WORK)
+    assert "track" not in watcher.stages
+    assert "shadows" in watcher.stages
     assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
 
 

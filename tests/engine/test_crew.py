@@ -61,7 +61,7 @@ def tight(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[str, int]
 
 
 def spec_of(path: Path, device: str = "cpu", fit: Fit | None = None) -> JobSpec:
-    return JobSpec(str(path), OPTIONS, 2, Placement(device, "fp32"), fit or Fit())
+    return JobSpec(str(path), OPTIONS, Placement(device, "fp32"), fit or Fit())
 
 
 def plan_one(path: Path) -> Segment:

@@ -353,7 +353,7 @@ def test_written_as_a_video_it_is_the_same_mask(film: FrameSource, tmp_path: Pat
         assert direct.at(frame).sum() > found.at(frame).sum()
 
 
-def test_frames_beyond_a_range_of_time_do_not_bring_a_followed_object_back() -> None:
+def test_frames_beyond_a_range_of_time_do_not_bring_an_object_back(tmp_path: Path) -> None:
     hole = Box(0, 0, 4, 4)
     holes = [None, None, hole, None, hole, None]
     pointed = PromptOptions(clicks=("1,1",))
@@ -364,4 +364,8 @@ def test_frames_beyond_a_range_of_time_do_not_bring_a_followed_object_back() -> 
     assert object_bounds(MaskOptions(boxes=("1,1,2,2",), start="f2", end="f5"), holes) == [], (
         "it comes and goes"
     )
+    for mask, bounds in (("logo.png", []), ("hole.mkv", [2, 5]), (str(tmp_path), [2, 5])):
+        options = MaskOptions(masks=(mask,), start="f2", end="f5")
+        assert object_bounds(options, holes) == [], "masks say where it is"
+        assert object_bounds(replace(options, shadows=True), holes) == bounds
     assert object_bounds(MaskOptions(prompts=pointed, end="f5"), [None]) == []

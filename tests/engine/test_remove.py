@@ -47,6 +47,27 @@ def block_any(touched: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return padded.reshape(shape[0], fy, shape[1], fx).any(axis=(1, 3))
 
 
+@pytest.mark.parametrize("step", [1, 7])
+def test_what_has_a_mask_per_frame_does_not_come_back_from_beyond_the_range(
+    tmp_path: Path, step: int
+) -> None:
+    """A red block walks through; where the range ends it is still there, with a mask."""
+    (tmp_path / "walk").mkdir()
+    (tmp_path / "masks").mkdir()
+    clip = np.repeat(pan(1, 72, 104, (5, 0)), 12, 0)
+    for t, picture in enumerate(clip):
+        mask = np.zeros((72, 104), np.uint8)
+        mask[20:44, 4 + step * t : 20 + step * t] = 255
+        picture[mask > 0] = 255, 0, 0
+        cv2.imwrite(str(tmp_path / "walk" / f"{t:03d}.png"), picture[..., ::-1])
+        cv2.imwrite(str(tmp_path / "masks" / f"{t:03d}.png"), mask)
+    mask_options = MaskOptions(masks=(str(tmp_path / "masks"),), dilate=1, start="f4", end="f7")
+    remove(tmp_path / "walk", tmp_path / "out", RemoveOptions(mask=mask_options))
+    result, truth = read_pictures(tmp_path / "out"), pan(1, 72, 104, (5, 0))[0]
+    assert all(psnr(result[t], truth) > (65 if step > 1 else 25) for t in range(4, 7))
+    assert all(np.array_equal(result[t], clip[t]) for t in (3, 7))
+
+
 def write_pan(folder: Path, frames: int = 12, size: tuple[int, int] = (72, 104)) -> np.ndarray:
     clip = pan(frames, *size, (5, 0))
     folder.mkdir()

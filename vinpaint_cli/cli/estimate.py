@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from vinpaint_cli.engine.fit_options import MINUTES, FitOptions
-from vinpaint_cli.engine.reader import Pictures, SegmentReader
+from vinpaint_cli.engine.reader import Pictures
 from vinpaint_cli.engine.remove import Job, Plan
 from vinpaint_cli.errors import WeightsError
 from vinpaint_cli.ops.propagate import PropagateOptions, propagate
@@ -125,7 +125,7 @@ def _made_small(job: Job, plan: Plan, segment: Segment, scale: float) -> tuple[P
     """Frames ``(T, h, w, 3)`` and holes ``(h, w)`` of a segment, scaled."""
     import cv2
 
-    pictures, alphas = SegmentReader(job.source, job.mask, plan.feather).read(segment)
+    pictures, alphas = job.reader().read(segment)
     size = [max(16, round(scale * extent)) for extent in (segment.roi.width, segment.roi.height)]
     small = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pictures]
     holes = [cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 0 for alpha in alphas]

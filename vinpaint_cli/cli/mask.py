@@ -39,6 +39,7 @@ def mask(
     output: o.MaskOutput = None,
     preview: o.MaskPreview = None,
     overlay: o.Overlay = None,
+    memory: o.MaskMemory = None,
     as_json: o.Json = False,
     yes: o.Yes = False,
     no: o.No = False,
@@ -76,7 +77,14 @@ def mask(
     overwrite = console.may_overwrite(yes, no, *targets)
     watcher = console.watcher()
     report = make_mask(
-        path, output, hole, preview=preview, overlay=overlay, overwrite=overwrite, watcher=watcher
+        path,
+        output,
+        hole,
+        preview=preview,
+        overlay=overlay,
+        overwrite=overwrite,
+        memory=memory,
+        watcher=watcher,
     )
     tell(console, report, as_json)
 

@@ -180,6 +180,15 @@ Memory = Annotated[
         rich_help_panel=_WORK,
     ),
 ]
+MaskMemory = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="SIZE",
+        help="Most memory to take to look for shadows: 8G, 512M or 50% of what is free (default: 60%).",
+        rich_help_panel=_RUN,
+    ),
+]
 Minutes = Annotated[
     float | None,
     typer.Option(

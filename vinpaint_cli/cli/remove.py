@@ -175,6 +175,7 @@ def _preview(
         options.mask,
         preview=preview,
         overwrite=overwrite,
+        memory=options.memory,
         device=options.device,
         watcher=console.watcher(),
     )

@@ -25,13 +25,12 @@ if TYPE_CHECKING:
 class JobSpec:
     """What a worker needs to fill a segment of a job; can be pickled.
 
-    path: of the clip, as every worker sees it. feather: pixels. fit: what an earlier run of the same job
+    path: of the clip, as every worker sees it. fit: what an earlier run of the same job
     found to fit into memory.
     """
 
     path: str
     options: RemoveOptions
-    feather: int
     placement: Placement
     fit: Fit = field(default_factory=Fit)
 
@@ -95,7 +94,7 @@ class Worker:
     def adopt(self, spec: JobSpec, job: Job) -> None:
         """Begin a job whose clip and mask are open already."""
         self._spec, self._job, self._fit = spec, job, spec.fit
-        self._reader = SegmentReader(job.source, job.mask, spec.feather)
+        self._reader = job.reader()
 
     def load(self, spec: JobSpec) -> Method:
         """The method of a job, loaded once, on the CPU where the device has no room; raises WeightsError."""
@@ -168,7 +167,7 @@ class Worker:
         import torch
 
         assert self._job is not None  # fill has opened the job
-        self._reader = SegmentReader(self._job.source, self._job.mask, spec.feather)
+        self._reader = self._job.reader()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from vinpaint_cli.engine.cast_shadows import add_shadows
 from vinpaint_cli.engine.device import Placement, available_memory, place, resident_memory
 from vinpaint_cli.engine.fit_options import FitOptions, check_fit_options
+from vinpaint_cli.engine.reader import SegmentReader
 from vinpaint_cli.engine.scan import Scan, scan
 from vinpaint_cli.engine.track import find_hole
 from vinpaint_cli.engine.watch import Clock, SilentWatcher, Watcher
 from vinpaint_cli.errors import UsageError
-from vinpaint_cli.masks.files import MaskOptions, check_mask_options
+from vinpaint_cli.masks.files import MaskOptions, check_mask_options, covering, is_sequence
 from vinpaint_cli.masks.shapes import HoleSource
 from vinpaint_cli.methods import load_method, method_spec
 from vinpaint_cli.plan.memory import default_budget, parse_memory, segment_limits
@@ -83,17 +84,26 @@ class Plan:
     spec: MethodSpec
 
 
+KeepMask = Callable[[FrameSource, HoleSource, bool], None]
+"""Keeps a mask of a clip that took time to find, for another run; whether it is the whole hole."""
+
+
 class Job:
     """One clip, opened, with its mask: what planning, filling and removing start from.
 
-    ``found``: what of the mask took time to find, to be kept for another run; None when nothing did.
-    ``seconds``: of that, by stage.
+    ``seconds``: what finding the mask took, by stage; empty when nothing had to be found.
 
     Raises UsageError, InputError (VideoError, MaskError) for what cannot be read or does not fit.
     """
 
-    def __init__(self, path: str | Path, options: RemoveOptions, watcher: Watcher | None = None) -> None:
-        """``watcher`` sees an object being followed, and shadows being looked for."""
+    def __init__(
+        self,
+        path: str | Path,
+        options: RemoveOptions,
+        watcher: Watcher | None = None,
+        keep: KeepMask = lambda source, masks, whole: None,
+    ) -> None:
+        """``watcher`` sees objects being followed and shadows looked for; ``keep`` gets what is found."""
         self.path = Path(path)
         self.options = options
         self.spec = method_spec(options.method)
@@ -103,12 +113,14 @@ class Job:
         clock = Clock()
         with clock.time("track"):
             self.mask, self.tracked = find_hole(self.source, options.mask, watcher, device=options.device)
-        self.found: HoleSource | None = self.tracked
         self.seconds: Mapping[str, float] = clock.seconds if self.tracked else {}
+        if self.tracked is not None:
+            keep(self.source, self.tracked, False)
         if options.mask.shadows and options.mask.whole is None:
             with clock.time("shadows"):
-                self.mask = self.found = self._with_shadows(watcher or SilentWatcher())
+                self.mask = self._with_shadows(watcher or SilentWatcher())
             self.seconds = {**self.seconds, "shadows": clock.seconds["shadows"]}
+            keep(self.source, self.mask, True)
 
     def _with_shadows(self, watcher: Watcher) -> HoleSource:
         region = partial(region_of_interest, context=0.0)  # the zone has its surroundings in it
@@ -149,6 +161,12 @@ class Job:
             region=region,
         )
         return Plan(found, segments, memory, feather, self.placement, self.spec)
+
+    def reader(self) -> SegmentReader:
+        """What gives segments with their holes, and with what the mask covers beyond its range of time."""
+        origin = next(iter(self.source.frames(0, 1))).pts
+        mask = covering(self.options.mask, self.source.info, self.mask, origin_pts=origin)
+        return SegmentReader(self.source, mask, self.feather)
 
     @property
     def feather(self) -> int:
@@ -198,13 +216,15 @@ def default_feather(height: int) -> int:
 
 
 def object_bounds(options: MaskOptions, holes: Sequence[Box | None]) -> list[int]:
-    """Frames at which a range of time parts the hole from frames that still show a followed object.
+    """Frames at which a range of time parts the hole from frames that show an object, nobody knows where.
 
-    What is followed does not vanish where the range ends, so frames beyond it must not be looked at: they
-    would bring the object back. ``holes``: per frame, None without.
+    What is followed does not vanish where the range ends, nor do the shadows of what has a mask for each
+    frame, so frames beyond it must not be looked at: they would bring it back. ``holes``: per frame, None
+    without.
     """
     marked = [index for index, box in enumerate(holes) if box is not None]
-    if not marked or not (options.prompts.follows or options.tracked):
+    shaded = options.shadows and any(map(is_sequence, options.masks))
+    if not marked or not (options.prompts.follows or options.tracked or shaded):
         return []
     return [
         *([marked[0]] if options.start is not None else []),

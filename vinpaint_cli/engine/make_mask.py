@@ -57,6 +57,7 @@ def make_mask(
     preview: str | Path | None = None,
     overlay: str | Path | None = None,
     overwrite: bool = False,
+    memory: str | None = None,
     device: str = "auto",
     watcher: Watcher | None = None,
 ) -> MaskReport:
@@ -65,8 +66,9 @@ def make_mask(
     path: a video, or a folder of pictures. output: a video that holds FFV1 (``.mkv``) or a folder of
     pictures, with the size of the displayed picture and one frame per frame of the clip; by default, and
     only without a ``preview`` and an ``overlay``, ``<stem>.mask.mkv`` beside the input. preview: a picture
-    to draw the hole on. overlay: a video of the clip with the hole tinted. device: auto, cpu, cuda or mps,
-    for segmenters that are networks. Given to ``remove`` with a dilation of 0, the output is the same hole.
+    to draw the hole on. overlay: a video of the clip with the hole tinted. memory: of
+    `RemoveOptions`, for shadows that are looked for. device: auto, cpu, cuda or mps, for segmenters that
+    are networks. Given to ``remove`` with a dilation of 0, the output is the same hole.
 
     Raises any `VinpaintError`.
     """
@@ -78,7 +80,7 @@ def make_mask(
     picture = None if preview is None else check_picture(preview, overwrite)
     film = None if overlay is None else check_overlay(path, overlay, overwrite)
     _check_apart(target, picture, film)
-    job = Job(path, RemoveOptions(mask=options, device=device), watcher)
+    job = Job(path, RemoveOptions(mask=options, memory=memory, device=device), watcher)
     source, mask, tracked = job.source, job.mask, job.tracked
     count, warnings = _write(source, mask, target, watcher)
     shown = write_preview(source, mask, count, picture, tracked) if picture is not None else ()

@@ -63,7 +63,7 @@ def remove(
         if kept.published:
             return _found_whole(Job(path, kept.followed(options), watcher), target, kept, watcher)
         check_output(path, output, overwrite)
-        job = Job(path, kept.followed(options), watcher)
+        job = Job(path, kept.followed(options), watcher, kept.keep_mask)
         writer = open_writer(
             target,
             job.source,
@@ -72,7 +72,6 @@ def remove(
             announce=kept.publishing,
             threads=kept.threads,
         )
-        kept.keep_found(job)
         run = Removal(job, target, overwrite, watcher, kept, crew or LocalCrew())
         return run.fill(writer) if run.plan.segments else run.copy(writer)
 
@@ -93,7 +92,7 @@ class Removal:
         if job.spec.fitted and options.weights is None:
             found = self._planned()
             options = replace(options, weights=self._fitted(found))
-        self._spec = JobSpec(str(job.path), options, job.feather, job.placement, kept.fit)
+        self._spec = JobSpec(str(job.path), options, job.placement, kept.fit)
         with self._clock.time("load"):
             crew.prepare(self._spec, job)
         self.plan: Plan = found or self._planned()

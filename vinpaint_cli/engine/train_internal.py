@@ -179,8 +179,8 @@ class _Clip:
         """What is fitted to, read one run after the other."""
         from vinpaint_cli.engine.shadows import Run
 
-        mask = NoHole(self.source.info) if self.job is None else self.job.mask
-        reader = SegmentReader(self.source, mask, 0 if self.job is None else self.job.feather)
+        whole = SegmentReader(self.source, NoHole(self.source.info), 0)
+        reader = whole if self.job is None else self.job.reader()
         for segment in choose_runs(self.segments):
             pictures, alphas = reader.read(segment)
             yield Run(pictures, np.stack([alpha > 0 for alpha in alphas]), reader.height)

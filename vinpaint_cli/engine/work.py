@@ -13,7 +13,7 @@ from typing import Protocol
 from vinpaint_cli.engine.entries import is_published, segment_entries
 from vinpaint_cli.engine.fill import Filled, Fit
 from vinpaint_cli.engine.fingerprint import take_fingerprint
-from vinpaint_cli.engine.job import Job, Plan, RemoveOptions
+from vinpaint_cli.engine.job import Plan, RemoveOptions
 from vinpaint_cli.engine.journal import Journal
 from vinpaint_cli.engine.planfile import read_sealed
 from vinpaint_cli.engine.watch import Watcher
@@ -28,7 +28,8 @@ from vinpaint_cli.engine.workfolder import (
     locked,
 )
 from vinpaint_cli.errors import UsageError
-from vinpaint_cli.types import Segment
+from vinpaint_cli.masks.shapes import HoleSource
+from vinpaint_cli.types import FrameSource, Segment
 from vinpaint_cli.video.encoder import thread_count
 
 
@@ -76,8 +77,8 @@ class Work(Protocol):
         """The options, with the mask that was found before."""
         ...
 
-    def keep_found(self, job: Job) -> None:
-        """Keep the mask that was followed, or whose shadows were found, if any."""
+    def keep_mask(self, source: FrameSource, masks: HoleSource, whole: bool) -> None:
+        """Keep a mask that was followed, or the ``whole`` hole with the shadows that were found."""
         ...
 
     @property
@@ -128,7 +129,7 @@ class NoWork:
         """As they are."""
         return options
 
-    def keep_found(self, job: Job) -> None:
+    def keep_mask(self, source: FrameSource, masks: HoleSource, whole: bool) -> None:
         """Nothing."""
 
     def keep_fitted(self, path: Path) -> None:

@@ -5,8 +5,9 @@
     .out.mp4.work/
       lock                  held by the run
       fingerprint.json      what the output depends on
-      tracked.mkv           the mask of an object that was followed, or the hole with its shadows
-      tracked.json          size and SHA-256 of it
+      tracked.mkv           the mask of an object that was followed
+      shaded.mkv            the whole hole, with its shadows
+      *.json                size and SHA-256 of either
       plan.json             the scan and the segments
       journal.jsonl         a line for each finished segment, each temporary output, and its publishing
       segment-000000.npz    patches
@@ -31,24 +32,26 @@ from zipfile import BadZipFile
 from vinpaint_cli.engine.entries import fitted_digest, hidden_names, is_published, segment_entries
 from vinpaint_cli.engine.fill import Filled, Fit
 from vinpaint_cli.engine.fingerprint import Fingerprint, differences, is_fingerprint
-from vinpaint_cli.engine.job import Job, Plan, RemoveOptions
+from vinpaint_cli.engine.job import Plan, RemoveOptions
 from vinpaint_cli.engine.journal import Journal
+from vinpaint_cli.engine.keptmask import KeptMask
 from vinpaint_cli.engine.lock import NAME as LOCK
 from vinpaint_cli.engine.lock import FolderLock
 from vinpaint_cli.engine.patchfile import file_digest, read_patches, write_patches
 from vinpaint_cli.engine.planfile import plan_from_dict, plan_to_dict, read_sealed, sealed, write_json
-from vinpaint_cli.engine.track import write_found
 from vinpaint_cli.errors import OutputError, UsageError
+from vinpaint_cli.masks.shapes import HoleSource
 from vinpaint_cli.methods import method_spec
-from vinpaint_cli.types import Segment
+from vinpaint_cli.types import FrameSource, Segment
 from vinpaint_cli.video.encoder import thread_count
 from vinpaint_cli.video.publish import mark_of, remove_temporary, translated
 
 FINGERPRINT, PLAN, JOURNAL = "fingerprint.json", "plan.json", "journal.jsonl"
-TRACKED, TRACKED_SUM = "tracked.mkv", "tracked.json"
+TRACKED, SHADED = "tracked.mkv", "shaded.mkv"
+MASKS = TRACKED, "tracked.json", SHADED, "shaded.json"
 _OURS = re.compile(
-    r"(fingerprint\.json|plan\.json|journal\.jsonl|tracked\.json|segment-\d+\.npz)(\.tmp)?"
-    r"|(\.tracked\.[0-9a-f]+\.part|tracked)\.mkv"
+    r"(fingerprint\.json|plan\.json|journal\.jsonl|(tracked|shaded)\.json|segment-\d+\.npz)(\.tmp)?"
+    r"|(\.(tracked|shaded)\.[0-9a-f]+\.part|tracked|shaded)\.mkv"
 )
 
 
@@ -66,8 +69,7 @@ class WorkFolder:
             self._read_plan(options)
             self._journal = Journal(folder / JOURNAL)
             self._finished = dict(self._whole_segments())
-            self._followed = self._tracked_sum() if self._tracked.is_file() else None
-            self._has_tracked = self._followed is not None and self._followed == self._written_sum()
+            self._tracked, self._shaded = (KeptMask(folder / name) for name in (TRACKED, SHADED))
             self.published = self.plan is not None and is_published(self._journal.entries, target)
         self.reused = len(self._finished)
         last = list(self._finished.values())[-1:]
@@ -84,7 +86,7 @@ class WorkFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not (self._keep or (error is not None and (self._finished or self._has_tracked))):
+        if not (self._keep or (error is not None and self._worth_keeping())):
             discard(self._folder)
         elif error is None:
             with translated(self._folder):
@@ -95,30 +97,28 @@ class WorkFolder:
                 kept = f"{len(self._finished)} of {len(self.plan.segments)} segments are"
             error.add_note(f"{kept} kept in {self._folder}; the same command goes on from there")
 
+    def _worth_keeping(self) -> bool:
+        return bool(self._finished) or self._tracked.is_whole or self._shaded.is_whole
+
     def followed(self, options: RemoveOptions) -> RemoveOptions:
-        """The options, with the mask that was found before, if it is what was written."""
-        if not self._has_tracked:
-            return options
-        kept = str(self._tracked)
+        """The options, with the masks that were found before, if they are what was written."""
         mask = options.mask
-        mask = replace(mask, whole=kept) if mask.shadows else replace(mask, tracked=kept)
+        if self._tracked.is_whole:
+            mask = replace(mask, tracked=str(self._tracked.path))
+        if self._shaded.is_whole:
+            mask = replace(mask, whole=str(self._shaded.path))
         return replace(options, mask=mask)
 
-    def keep_found(self, job: Job) -> None:
-        """Write the mask that was followed, or whose shadows were found, if any; raises OutputError.
+    def keep_mask(self, source: FrameSource, masks: HoleSource, whole: bool) -> None:
+        """Write a mask that was followed, or the ``whole`` hole with its shadows; raises OutputError.
 
         One that differs from what a plan was made for costs the plan and all that hangs on it.
         """
-        if job.found is None:
-            return
-        write_found(job.source, job.found, self._tracked)
-        with translated(self._folder):
-            now, before = self._tracked_sum(), self._written_sum()
-        if self.plan is not None and now != before:
-            self._forget()
-        if now != before:
-            write_json(self._folder / TRACKED_SUM, sealed(now))
-        self._has_tracked = True
+        kept = self._shaded if whole else self._tracked
+        if not kept.write(source, masks):
+            if self.plan is not None:
+                self._forget()
+            kept.seal()
 
     @property
     def beside(self) -> Path:
@@ -205,11 +205,11 @@ class WorkFolder:
             plan = plan_from_dict(data, method_spec(options.method))
             self.notes, self.threads, self.plan = data["notes"], data["threads"], plan
         except (OSError, ValueError, KeyError, TypeError):
-            _clear(self._folder, but=(FINGERPRINT, TRACKED, TRACKED_SUM))
+            _clear(self._folder, but=(FINGERPRINT, *MASKS))
 
     def _forget(self) -> None:
         """Drop the plan and the segments, which are of another mask."""
-        _clear(self._folder, but=(FINGERPRINT, TRACKED))
+        _clear(self._folder, but=(FINGERPRINT, *MASKS))
         self.plan, self.notes, self.reused, self.fit = None, (), 0, Fit()
         self._finished = {}
         self._journal = Journal(self._folder / JOURNAL)
@@ -221,19 +221,6 @@ class WorkFolder:
             with suppress(OSError):
                 if index in planned and file_digest(self._path(index)) == entry["sha256"]:
                     yield index, entry
-
-    def _tracked_sum(self) -> dict[str, Any]:
-        return {"size": self._tracked.stat().st_size, "of": file_digest(self._tracked)}
-
-    def _written_sum(self) -> dict[str, Any] | None:
-        """What the followed mask was when it was whole; None when nobody knows."""
-        with suppress(OSError, ValueError):
-            return read_sealed(self._folder / TRACKED_SUM)
-        return None
-
-    @property
-    def _tracked(self) -> Path:
-        return self._folder / TRACKED
 
     def _path(self, index: int) -> Path:
         return self._folder / f"segment-{index:06d}.npz"

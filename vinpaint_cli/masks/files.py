@@ -105,6 +105,27 @@ def build_mask(
     return mask
 
 
+def covering(spec: MaskOptions, info: VideoInfo, mask: HoleSource, *, origin_pts: int = 0) -> HoleSource:
+    """A mask with what its files cover beyond its range of time: an object that is there before and after.
+
+    That is not to be filled, but it does not show what is behind the object either. Masks that are the same
+    for all frames are of what comes and goes, and cover nothing beyond. Arguments and errors are those of
+    `build_mask`, which made ``mask``.
+    """
+    when = time_range(spec.start, spec.end)
+    if when == TimeRange() or spec.whole is not None or not any(map(is_sequence, spec.masks)):
+        return mask
+    return TimeLimitedMask(
+        mask,
+        when,
+        info.width,
+        info.height,
+        time_base=info.time_base,
+        origin_pts=origin_pts,
+        beyond=_file_masks(spec, info, None),
+    )
+
+
 def open_mask(
     path: str, size: tuple[int, int], *, label: int | None = None, hold: bool = False, resize: bool = False
 ) -> HoleSource:
@@ -117,13 +138,19 @@ def open_mask(
     place = Path(path)
     if place.is_dir():
         return FolderMask(place, size, label=label, hold=hold, resize=resize)
-    if place.suffix.lower() in IMAGE_SUFFIXES:
+    if not is_sequence(path):
         return ImageMask(place, size, label=label, resize=resize)
     if not place.exists():
         raise MaskError(f"mask {path} does not exist; check the path")
     if label is not None:
         raise UsageError(f"mask {path} is a video and has no labels; leave out --mask-label or give pictures")
     return _open_video(place, size, hold, resize)
+
+
+def is_sequence(path: str) -> bool:
+    """Whether a mask file is a folder or a video, with a mask for each frame, and not one for all."""
+    place = Path(path)
+    return place.is_dir() or place.suffix.lower() not in IMAGE_SUFFIXES
 
 
 def _open_video(path: Path, size: tuple[int, int], hold: bool, resize: bool) -> VideoMask:

@@ -181,7 +181,7 @@ class DilatedMask(DerivedMask):
 
 
 class TimeLimitedMask(DerivedMask):
-    """No hole outside a range of time; the source is not even asked there."""
+    """A hole during a range of time, and outside it another one, or none; nobody is asked in vain."""
 
     def __init__(
         self,
@@ -192,9 +192,11 @@ class TimeLimitedMask(DerivedMask):
         *,
         time_base: Fraction,
         origin_pts: int = 0,
+        beyond: HoleSource | None = None,
     ) -> None:
         """Take the range, the frame's size, the seconds per tick of pts and the first frame's pts."""
         super().__init__(source)
+        self._beyond = beyond
         self._shape = (height, width)
         self._clock = _Clock(when, time_base, origin_pts)
 
@@ -202,7 +204,7 @@ class TimeLimitedMask(DerivedMask):
         """Hole of one frame, bool ``(H, W)``, True = fill."""
         if self._clock.shows(frame):
             return self._source.at(frame)
-        return np.zeros(self._shape, dtype=np.bool_)
+        return np.zeros(self._shape, dtype=np.bool_) if self._beyond is None else self._beyond.at(frame)
 
 
 class _Clock:
