@@ -18,10 +18,10 @@ PACKAGE = ROOT / "vinpaint_cli"
 HELP_SECONDS = 0.6
 HELP_TOLERANCE = 2.5
 
-# types, errors < plan < video | ops | nets | weights | metrics < masks | methods < engine
+# types, errors, wholefile < plan < video | ops | nets | weights | metrics < masks | methods < engine
 #   < evaluate | train | pick < batch < cli; rooms of one level do not know each other.
 LEVELS = (
-    ("types", "errors"),
+    ("types", "errors", "wholefile"),
     ("plan",),
     ("video", "ops", "nets", "weights", "metrics"),
     ("masks", "methods"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +16,7 @@ from vinpaint_cli.engine.fit_options import FitOptions
 from vinpaint_cli.engine.scan import Scan
 from vinpaint_cli.errors import OutputError, WeightsError
 from vinpaint_cli.types import VideoInfo
+from vinpaint_cli.wholefile import whole_file
 
 SUFFIX = ".internal.safetensors"
 STATE = ".state"
@@ -51,16 +51,10 @@ def write_state(path: Path, key: str, state: Mapping[str, Any]) -> None:
     import torch
 
     place = state_path(path)
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
     try:
-        with temporary.open("wb") as file:
+        with whole_file(place) as temporary, temporary.open("wb") as file:
             torch.save({"key": key, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(place)
     except (OSError, RuntimeError) as exc:
-        with suppress(OSError):
-            temporary.unlink()
         raise OutputError(f"cannot write {place}: {exc}; make room, or choose another folder") from exc
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.types import Box, Patch
+from vinpaint_cli.wholefile import whole_file
 
 LEVEL = 1
 """Of deflate: alphas shrink to nothing at any level, pictures hardly more at a higher one."""
@@ -25,8 +25,7 @@ def write_patches(path: Path, patches: Sequence[Patch]) -> str:
 
     Raises OSError, after which nothing is left of it.
     """
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
+    with whole_file(path) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as file:
             boxes = [(p.index, p.roi.x0, p.roi.y0, p.roi.x1, p.roi.y1) for p in patches]
             _put(file, "table", np.array(boxes, np.int64).reshape(-1, 5))
@@ -34,12 +33,7 @@ def write_patches(path: Path, patches: Sequence[Patch]) -> str:
             for number, patch in enumerate(patches):
                 _put(file, f"rgb-{number}", patch.rgb)
                 _put(file, f"alpha-{number}", patch.alpha)
-        digest = file_digest(temporary)
-        put_in_place(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return digest
+        return file_digest(temporary)
 
 
 def read_patches(path: Path) -> tuple[Patch, ...]:
@@ -56,19 +50,6 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file in hex; raises OSError."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def put_in_place(temporary: Path, path: Path) -> None:
-    """Make sure that the bytes, and then the name, are on the disk; raises OSError."""
-    with open(temporary, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _put(file: zipfile.ZipFile, name: str, array: npt.NDArray[np.generic]) -> None:

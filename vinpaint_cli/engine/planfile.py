@@ -11,10 +11,10 @@ from typing import Any
 
 from vinpaint_cli.engine.device import Placement
 from vinpaint_cli.engine.job import Plan
-from vinpaint_cli.engine.patchfile import put_in_place
 from vinpaint_cli.engine.scan import Scan
 from vinpaint_cli.types import Box, MethodSpec, Segment
 from vinpaint_cli.video.publish import translated
+from vinpaint_cli.wholefile import whole_file
 
 
 def sealed(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,10 +39,8 @@ def _digest(data: Mapping[str, Any]) -> str:
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write a file that is whole or absent; raises OutputError."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    with translated(path):
+    with translated(path), whole_file(path) as temporary:
         temporary.write_text(json.dumps(data), encoding="utf-8")
-        put_in_place(temporary, path)
 
 
 def plan_to_dict(plan: Plan) -> dict[str, Any]:

@@ -50,8 +50,8 @@ FINGERPRINT, PLAN, JOURNAL = "fingerprint.json", "plan.json", "journal.jsonl"
 TRACKED, SHADED = "tracked.mkv", "shaded.mkv"
 MASKS = TRACKED, "tracked.json", SHADED, "shaded.json"
 _OURS = re.compile(
-    r"(fingerprint\.json|plan\.json|journal\.jsonl|(tracked|shaded)\.json|segment-\d+\.npz)(\.tmp)?"
-    r"|(\.(tracked|shaded)\.[0-9a-f]+\.part|tracked|shaded)\.mkv"
+    r"(?P<hidden>\.)?((fingerprint|plan|tracked|shaded)\.json|segment-\d+\.npz)(?(hidden)\.\d+\.part)"
+    r"|journal\.jsonl|(\.(tracked|shaded)\.[0-9a-f]+\.part|tracked|shaded)\.mkv"
 )
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from vinpaint_cli.ops.agreement import FEATURES, STRAY, Weights, features
 from vinpaint_cli.ops.fusion import NEVER, fuse, score
 from vinpaint_cli.ops.image import Array, Bool
 from vinpaint_cli.ops.inpaint import fill_smoothly
+from vinpaint_cli.wholefile import whole_file
 
 UNITS = 32
 DROPPED = 0.1
@@ -227,11 +227,8 @@ def write_weights(weights: Weights, out: Path) -> None:
     """Write what `ops.agreement.read_weights` reads, in half floats; raises OutputError."""
     content = io.BytesIO()
     np.savez_compressed(content, **{name: x.astype(np.float16) for name, x in asdict(weights).items()})
-    temporary = out.with_name(f".{out.name}.tmp")
     try:
-        temporary.write_bytes(content.getvalue())
-        temporary.replace(out)
+        with whole_file(out) as temporary:
+            temporary.write_bytes(content.getvalue())
     except OSError as exc:
-        with suppress(OSError):
-            temporary.unlink()
         raise OutputError(f"cannot write {out}: {exc.strerror or exc}; choose another place") from exc

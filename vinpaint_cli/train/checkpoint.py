@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vinpaint_cli.errors import InputError, OutputError
+from vinpaint_cli.wholefile import whole_file
 
 NAME = "last.pt"
 
 
 def write(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint that appears only when whole; OutputError when there is no room for it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with temporary.open("wb") as file:
+        with whole_file(path) as temporary, temporary.open("wb") as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except (OSError, RuntimeError) as exc:
-        with suppress(OSError):
-            temporary.unlink()
         raise OutputError(f"cannot write the checkpoint {path}: {exc}; the one before it is intact") from exc
 
 

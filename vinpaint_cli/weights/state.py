@@ -7,11 +7,9 @@ file it is gets decided by its first bytes, so a web page saved under a weights'
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from vinpaint_cli.errors import OutputError, WeightsError
+from vinpaint_cli.wholefile import whole_file
 
 NETWORK_KEYS = ("netG", "state_dict", "model", "generator", "params_ema", "params")
 """Keys under which training programs keep the network, in order of preference."""
@@ -86,15 +85,12 @@ def save_checkpoint(path: Path | str, network: nn.Module, metadata: Mapping[str,
     from safetensors.torch import save_file
 
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary, {key: json.dumps(value) for key, value in metadata.items()})
-        temporary.replace(path)
+        with whole_file(path) as temporary:
+            save_file(tensors, temporary, {key: json.dumps(value) for key, value in metadata.items()})
     except (OSError, SafetensorError) as exc:
-        with suppress(OSError):
-            temporary.unlink()
         raise OutputError(f"cannot write weights to {path}: {exc}; choose another folder") from exc
 
 
