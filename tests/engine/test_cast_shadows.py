@@ -87,13 +87,27 @@ def test_it_is_carried_to_where_nobody_knows(walk: tuple[Path, RemoveOptions]) -
     assert all(hole[shadow(min(t, 8))].mean() > 0.8 for t, hole in enumerate(holes(Job(path, options))))
 
 
-def test_the_shadow_of_what_jumps_stays_on_the_ground(walk: tuple[Path, RemoveOptions]) -> None:
+def test_it_is_not_carried_to_where_frames_show_none(walk: tuple[Path, RemoveOptions]) -> None:
+    """The sun goes in: from then on the thing casts no shadow."""
+    path, options = walk
+    for t in range(7, COUNT):
+        frame = scene()
+        frame[thing(t)] = (200, 20, 20)
+        (path / f"{t:03d}.png").write_bytes(png_bytes(frame))
+    found = holes(Job(path, options))
+    assert all(found[t][shadow(t)].mean() > 0.8 for t in range(5))
+    assert all(found[t].sum() == found[t][thing(t)].sum() for t in range(10, COUNT))
+
+
+@pytest.mark.parametrize("begun", [0, 4])
+def test_the_shadow_of_what_jumps_stays_on_the_ground(walk: tuple[Path, RemoveOptions], begun: int) -> None:
+    """When the clip begins it stands on the ground, or is in the air already."""
     path, options = walk
     for t in range(COUNT):
         frame, mask = scene(), np.zeros((HEIGHT, WIDTH), np.uint8)
         frame[shadow(t)] = (frame[shadow(t)] * 0.55).astype(np.uint8)
         rows, columns = thing(t)
-        up = round(22 * abs(np.sin(t / 3)))
+        up = round(22 * abs(np.sin((t + begun) / 3)))
         inside = slice(rows.start - up, rows.stop - up), columns
         frame[inside], mask[inside] = (200, 20, 20), 255
         (path / f"{t:03d}.png").write_bytes(png_bytes(frame))

@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 from scenes import block, wall
 
-from vinpaint_cli.ops.cast_shadow import Glimpse, attached_shadow, find_cast_shadow, lasting_shadow
+from vinpaint_cli.ops.cast_shadow import (
+    Glimpse,
+    attached_shadow,
+    find_cast_shadow,
+    lasting_shadow,
+    search_zone,
+)
 
 SIZE = 80, 120
 HOLE = block(*SIZE, (50, 10, 70, 40))
@@ -21,6 +27,14 @@ def in_shadow(found: np.ndarray, part: np.ndarray, factor: float | tuple[float, 
     seen = found.copy()
     seen[part] *= np.asarray(factor, np.float32)
     return seen
+
+
+@pytest.mark.parametrize(
+    ("side", "unit", "reach"), [(10, 1, 32), (60, 1, 45), (200, 1, 60), (60, 0.5, 45), (60, 4.5, 144)]
+)
+def test_the_zone_grows_with_what_casts_within_bounds(side: int, unit: float, reach: int) -> None:
+    hole = block(500, 500, (150, 150, 150 + side, 150 + side))
+    assert search_zone(hole, unit)[155].sum() == side + 2 * reach
 
 
 def test_a_shadow_is_found_and_little_else() -> None:
@@ -106,8 +120,50 @@ def test_only_what_touches_the_anchor_is_attached() -> None:
 def test_a_change_of_the_light_is_no_shadow() -> None:
     found = scene()
     assert not find_cast_shadow(found * 0.7, found, EVERYWHERE, HOLE).any()
-    most = block(*SIZE, (0, 0, 90, 80))
+    most = block(*SIZE, (0, 0, 72, 80))
     assert not find_cast_shadow(in_shadow(found, most), found, EVERYWHERE, HOLE).any()
+    brighter = found * 1.3
+    brighter[:, :8] = found[:, :8]
+    brighter[SHADOW] = found[SHADOW] * 0.6
+    assert not find_cast_shadow(brighter, found, EVERYWHERE, HOLE).any()
+
+
+def test_noise_in_black_is_none() -> None:
+    found, dark = scene(), block(*SIZE, (76, 20, 100, 60))
+    found[dark] = 3 / 255
+    seen = found.copy()
+    seen[dark] = 2.6 / 255
+    assert not find_cast_shadow(seen, found, EVERYWHERE, HOLE).any()
+
+
+def ring(radius: int) -> np.ndarray:
+    """Pixels at a distance from the shadow."""
+    inner, outer = (
+        cv2.dilate(SHADOW.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (n, n))) > 0
+        for n in (2 * radius - 1, 2 * radius + 1)
+    )
+    return outer & ~inner & ~HOLE
+
+
+def test_a_faint_halo_belongs_to_it_and_some_more() -> None:
+    found, halo = scene(), SHADOW | ring(1) | ring(2) | ring(3) | ring(4)
+    plain = find_cast_shadow(in_shadow(found, SHADOW), found, EVERYWHERE, HOLE)
+    with_halo = find_cast_shadow(in_shadow(in_shadow(found, halo, 0.92), SHADOW), found, EVERYWHERE, HOLE)
+    assert plain[ring(3)].all()
+    assert not plain[ring(5)].any()
+    assert with_halo[ring(5)].mean() > 0.5
+    assert not with_halo[ring(6)].any()
+
+
+@pytest.mark.parametrize(("gap", "closed"), [(10, True), (24, False)])
+def test_narrow_gaps_are_closed(gap: int, closed: bool) -> None:
+    found, rows = scene(), slice(30, 50)
+    seen, middle = found.copy(), slice(96 - gap // 2, 96 + gap // 2)
+    seen[rows, 74:118] *= np.float32(0.6)
+    seen[:, middle] = found[:, middle]
+    shade = find_cast_shadow(seen, found, EVERYWHERE, HOLE)
+    assert shade[36:44, middle].all() == closed
+    assert shade[rows, 76:82].mean() > 0.9
 
 
 def test_a_thing_that_hides_the_scene_is_none() -> None:

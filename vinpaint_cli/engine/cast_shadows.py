@@ -19,7 +19,14 @@ from vinpaint_cli.errors import MaskError, OutOfMemoryError
 from vinpaint_cli.masks.packed import PackedMasks
 from vinpaint_cli.masks.random import shifted
 from vinpaint_cli.masks.shapes import DerivedMask, HoleSource, dilate
-from vinpaint_cli.ops.cast_shadow import KNOWN, Glimpse, attached_shadow, find_cast_shadow, lasting_shadow
+from vinpaint_cli.ops.cast_shadow import (
+    KNOWN,
+    Glimpse,
+    attached_shadow,
+    find_cast_shadow,
+    lasting_shadow,
+    search_zone,
+)
 from vinpaint_cli.ops.image import to_levels
 from vinpaint_cli.plan.halve import halve
 from vinpaint_cli.types import Box, Frame, FrameSource, Segment
@@ -27,12 +34,6 @@ from vinpaint_cli.types import Box, Frame, FrameSource, Segment
 if TYPE_CHECKING:
     from vinpaint_cli.engine.job import Plan
     from vinpaint_cli.types import Hole
-
-REACH = 0.75
-"""How far from an object its shadow is looked for, times the square root of the object's area."""
-
-NEAREST, FARTHEST = 32, 60
-"""Pixels at 240 lines between which that is."""
 
 AROUND = (1, 2, 5)
 """Frames before and after that are asked whether they see a shadow too."""
@@ -119,7 +120,7 @@ class _Zone(DerivedMask):
 
     def __init__(self, mask: HoleSource, height: int) -> None:
         super().__init__(mask)
-        self._unit = max(1.0, height / 240)
+        self._unit = height / 240
         self._holes: PackedMasks | None = None
 
     def keep_in(self, holes: PackedMasks) -> None:
@@ -130,8 +131,7 @@ class _Zone(DerivedMask):
         hole = self._source.at(frame)
         if self._holes is not None:
             self._holes.put(frame.index, hole, 1.0)
-        reach = REACH * float(np.sqrt(np.count_nonzero(hole)))
-        return dilate(hole, round(min(max(reach, NEAREST * self._unit), FARTHEST * self._unit)))
+        return search_zone(hole, self._unit)
 
 
 def _look(segment: Segment, reader: SegmentReader, found: _Found, tick: Callable[[], None]) -> None:

@@ -14,6 +14,12 @@ import numpy.typing as npt
 
 from vinpaint_cli.ops.image import Array, Bool, grown, mean_around
 
+REACH = 0.75
+"""How far from an object its shadow is looked for, times the square root of the object's area."""
+
+NEAREST, FARTHEST = 32, 60
+"""Pixels at 240 lines between which that is."""
+
 KNOWN = 0.5
 """Confidence in what other frames show from which on it is compared with."""
 
@@ -78,6 +84,13 @@ class Glimpse:
 
     shadow: Bool
     unknown: Bool
+
+
+def search_zone(hole: Bool, unit: float = 1.0) -> Bool:
+    """A hole and its surroundings, in which its shadows are looked for, bool ``(h, w)``."""
+    scale = max(1.0, unit)
+    reach = REACH * float(np.sqrt(np.count_nonzero(hole)))
+    return grown(hole, round(min(max(reach, NEAREST * scale), FARTHEST * scale)))
 
 
 def find_cast_shadow(seen: Array, found: Array, confidence: Array, hole: Bool, unit: float = 1.0) -> Bool:
