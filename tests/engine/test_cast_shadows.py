@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from clip_factory import png_bytes
@@ -85,6 +86,45 @@ def test_it_is_carried_to_where_nobody_knows(walk: tuple[Path, RemoveOptions]) -
         for folder in (path, path.parent / "masks"):
             (folder / f"{t:03d}.png").write_bytes((folder / "008.png").read_bytes())
     assert all(hole[shadow(min(t, 8))].mean() > 0.8 for t, hole in enumerate(holes(Job(path, options))))
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_it_is_carried_past_something_else_that_is_masked(
+    walk: tuple[Path, RemoveOptions], backwards: bool
+) -> None:
+    """Around a logo no frame shows the ground, but the shadow comes there from elsewhere, or goes on."""
+    path, options = walk
+    logo, late = (slice(84, 92), slice(104, 112)), (slice(2, 8), slice(20, 26))
+    for t in range(COUNT):
+        mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+        mask[thing(t)] = mask[logo] = 255
+        mask[late] = 255 * (t >= 10)
+        (path.parent / "masks" / f"{t:03d}.png").write_bytes(png_bytes(mask))
+    if backwards:
+        for folder in (path, path.parent / "masks"):
+            pictures = [file.read_bytes() for file in sorted(folder.iterdir())]
+            for t, picture in enumerate(reversed(pictures)):
+                (folder / f"{t:03d}.png").write_bytes(picture)
+    found = holes(Job(path, options))[:: -1 if backwards else 1]
+    for t, hole in enumerate(found):
+        assert hole[shadow(t)].mean() > 0.8
+        assert hole.sum() < 2 * (32 * 20 + 10 * 28 + 8 * 8 + 6 * 6)
+
+
+def test_what_comes_into_the_picture_brings_its_shadow(walk: tuple[Path, RemoveOptions]) -> None:
+    path, options = walk
+    cut = 45
+    for folder in (path, path.parent / "masks"):
+        for file in folder.iterdir():
+            picture = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)[:, cut:]
+            if folder != path:
+                picture[84:92, 104 - cut : 112 - cut] = 255
+            cv2.imwrite(str(file), picture)
+    found = holes(Job(path, options))
+    assert not found[0][:80].any()
+    for t in range(7, COUNT):
+        rows, columns = shadow(t)
+        assert found[t][rows, columns.start - cut : columns.stop - cut].mean() > 0.8
 
 
 def test_it_is_not_carried_to_where_frames_show_none(walk: tuple[Path, RemoveOptions]) -> None:
