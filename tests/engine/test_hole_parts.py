@@ -58,6 +58,12 @@ def test_the_way_of_what_leaves_the_picture_is_not_known() -> None:
     assert not moved(hole((35, 90)), before, now).any()
 
 
+def test_of_what_falls_apart_the_larger_part_stays_it() -> None:
+    before, now = parts_of(hole((20, 20), (20, 28), (20, 36))), parts_of(hole((20, 18), (20, 40)))
+    assert len(before.numbers) == 1
+    assert same_parts(now, before) == {now.nearest[24, 22]: 1}
+
+
 @pytest.mark.parametrize("count", [MANY, MANY + 1])
 def test_many_parts_are_one_thing(count: int) -> None:
     wide = np.zeros((60, 400), np.bool_)
