@@ -61,8 +61,9 @@ def test_what_is_hardly_darker_or_is_brighter_is_none(factor: float) -> None:
 
 def test_what_has_another_colour_is_none() -> None:
     found = scene()
-    seen = in_shadow(found, SHADOW, (1.0, 0.5, 0.5))
-    assert not find_cast_shadow(seen, found, EVERYWHERE, HOLE).any()
+    for red in (1.0, 0.96):
+        seen = in_shadow(found, SHADOW, (red, 0.5, 0.5))
+        assert not find_cast_shadow(seen, found, EVERYWHERE, HOLE).any()
 
 
 def test_things_that_stand_aside_are_none() -> None:
@@ -90,7 +91,7 @@ def glimpses(*shadows: np.ndarray) -> list[Glimpse]:
 def test_only_what_lasts_is_a_shadow() -> None:
     none = np.zeros(SIZE, bool)
     flash = block(*SIZE, (5, 5, 15, 15))
-    strays = np.roll(SHADOW, 3, 1)
+    strays = np.roll(SHADOW, 6, 0)  # most of it beside where it should be, all of it near
     assert np.array_equal(lasting_shadow(SHADOW | flash, glimpses(strays), glimpses(SHADOW)), SHADOW)
     assert np.array_equal(lasting_shadow(SHADOW | flash, glimpses(SHADOW, SHADOW), []), SHADOW)
     assert not lasting_shadow(SHADOW, glimpses(SHADOW, none), glimpses(none)).any()
@@ -134,6 +135,23 @@ def test_noise_in_black_is_none() -> None:
     seen = found.copy()
     seen[dark] = 2.6 / 255
     assert not find_cast_shadow(seen, found, EVERYWHERE, HOLE).any()
+
+
+def test_on_plain_ground_one_is_found_too() -> None:
+    rng = np.random.default_rng(0)
+    found = np.full((*SIZE, 3), 0.5, np.float32)
+    seen = in_shadow(found, SHADOW) * rng.normal(1, 0.02, (*SIZE, 3)).astype(np.float32)
+    found = found * rng.normal(1, 0.02, (*SIZE, 3)).astype(np.float32)
+    assert find_cast_shadow(seen, found, EVERYWHERE, HOLE)[SHADOW].mean() > 0.95
+
+
+def test_what_belongs_to_it_grows_with_the_picture() -> None:
+    found, factor = cv2.resize(scene(), None, fx=3, fy=3), 3
+    shadow, hole = (np.kron(mask, np.ones((factor, factor), bool)) for mask in (SHADOW, HOLE))
+    soft = cv2.GaussianBlur(shadow.astype(np.float32), (0, 0), 8)[..., None]
+    everywhere = np.ones(hole.shape, np.float32)
+    seen = found * (1 - 0.5 * soft)
+    assert find_cast_shadow(seen, found, everywhere, hole, unit=factor)[soft[..., 0] > 0.14].all()
 
 
 def ring(radius: int) -> np.ndarray:
