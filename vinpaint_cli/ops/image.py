@@ -183,12 +183,14 @@ def _pull(values: Array, weights: Array) -> tuple[Array, Array]:
     import cv2
 
     height, width = weights.shape
-    stack = np.dstack([values * weights[..., None], weights]).astype(np.float32)
-    even = cv2.copyMakeBorder(stack, 0, height % 2, 0, width % 2, cv2.BORDER_CONSTANT)
-    half = cv2.resize(even, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
-    support = half[..., -1]
+    stack = np.zeros((height + height % 2, width + width % 2, values.shape[-1] + 1), np.float32)
+    inside = stack[:height, :width]
+    np.multiply(values, weights[..., None], out=inside[..., :-1])
+    inside[..., -1] = weights
+    half = cv2.resize(stack, (stack.shape[1] // 2, stack.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    support = np.asarray(half[..., -1], np.float32)
     means = half[..., :-1] / np.maximum(support, 1e-6)[..., None]
-    return means.astype(np.float32), np.minimum(1, support * 4).astype(np.float32)
+    return np.asarray(means, np.float32), np.minimum(1, support * 4)
 
 
 def _push(means: Array, support: Array, shape: tuple[int, int], sweeps: int) -> Array:
@@ -205,18 +207,15 @@ def _relax(guess: Array, values: Array, weights: Array, sweeps: int) -> Array:
     """Jacobi steps inside the bounding box of what is not kept."""
     import cv2
 
-    rows, columns = np.nonzero(weights < 0.999)
-    box = (
-        slice(max(int(rows.min()) - 1, 0), int(rows.max()) + 2),
-        slice(max(int(columns.min()) - 1, 0), int(columns.max()) + 2),
-    )
+    box = box_around(weights < 0.999, 1)
     cross = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
-    part = guess[box]
+    part = np.ascontiguousarray(guess[box])
+    around = np.empty_like(part)
     loose = np.repeat(1 - weights[box][..., None], part.shape[-1], axis=-1)
     pinned = values[box] * (1 - loose)
     for _ in range(sweeps):
-        around = np.asarray(cv2.filter2D(part, -1, cross, borderType=cv2.BORDER_REFLECT_101), np.float32)
-        part = np.multiply(around.reshape(part.shape), loose)
+        cv2.filter2D(part, -1, cross, dst=around, borderType=cv2.BORDER_REFLECT_101)
+        np.multiply(around, loose, out=part)
         part += pinned
     guess[box] = part
     return guess
