@@ -131,12 +131,17 @@ def corrected(figures: Array, valid: Bool, scores: Array, weights: Weights) -> t
 
     figures: ``(K, n, F)``, those of :func:`features`; valid and scores: ``(K, n)``.
     """
-    known = np.clip((figures - weights.mean) / weights.deviation, -STRAY, STRAY)
-    hidden = np.where(valid[..., None], np.maximum(known @ weights.own + weights.own_bias, 0), 0)
-    count = np.maximum(valid.sum(0), 1)[:, None]
+    hidden = np.subtract(figures, weights.mean)
+    hidden /= weights.deviation
+    hidden = np.clip(hidden, -STRAY, STRAY, out=hidden) @ weights.own
+    hidden += weights.own_bias
+    np.maximum(hidden, 0, out=hidden)
+    hidden *= valid[..., None]
+    count = np.maximum(valid.sum(0), 1).astype(np.float32)[:, None]
     pooled = np.concatenate([hidden.sum(0) / count, hidden.max(0)], -1)
     common = np.maximum(pooled @ weights.pool + weights.pool_bias, 0)
-    told = np.maximum(hidden + common @ weights.share, 0)
+    hidden += common @ weights.share
+    told = np.maximum(hidden, 0, out=hidden)
     better = scores + told @ weights.out + weights.out_bias
     none = common @ weights.none + weights.none_bias
     return np.where(valid, better, NEVER).astype(np.float32), none.astype(np.float32)
