@@ -12,8 +12,9 @@ from pathlib import Path
 def whole_file(path: Path) -> Iterator[Path]:
     """A hidden name beside ``path`` to write to.
 
-    When the block ends, the bytes and then the name are on the disk; when it raises, the hidden file is
-    gone and what was there before is left. Raises OSError, and what the block raises.
+    When the block ends, the bytes and then the name are on the disk (the name only where folders can be
+    synced); when it raises, the hidden file is gone and what was there before is left. Raises OSError, and
+    what the block raises.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -26,8 +27,13 @@ def whole_file(path: Path) -> Iterator[Path]:
             temporary.unlink()
         raise
     if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        with suppress(OSError):
+            _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -53,3 +53,10 @@ def test_a_single_picture_cannot_hold_a_moving_hole(vinpaint: Runner, film: Path
     ended = vinpaint("mask", film, "--box", "0,0,9,9", "-o", film.parent / "hole.png")
     assert ended.code == 2
     assert "mask.mkv" in ended.lines[0]
+
+
+def test_a_size_that_cannot_be_read_is_said_before_anything_is_done(vinpaint: Runner, film: Path) -> None:
+    ended = vinpaint("mask", film, "--click", "20,20", "--memory", "lots")
+    assert ended.code == 2
+    assert "--memory 'lots'" in ended.lines[-1]
+    assert not list(film.parent.glob("*.mask.mkv"))

@@ -209,9 +209,10 @@ def test_what_was_followed_before_a_stop_is_kept(
     walk: tuple[Path, RemoveOptions], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, options = walk
-    drawn = PromptOptions(from_frames=(str(tmp_path / "masks" / "000.png") + "@f0",))
-    options = replace(options, mask=replace(options.mask, masks=(), prompts=drawn))
-    remove(path, tmp_path / "whole.mkv", options)
+    drawn, later = (str(tmp_path / "masks" / f"{t:03d}.png") for t in (0, 3))
+    prompts = PromptOptions(from_frames=(f"1:{drawn}@f0", f"2:{drawn}@f0"), fixes=(f"f3={later}",))
+    options = replace(options, mask=replace(options.mask, masks=(), prompts=prompts))
+    whole = remove(path, tmp_path / "whole.mkv", options)
 
     class Stops(StopsAt):
         def advance(self, n: int = 1) -> bool:
@@ -221,8 +222,10 @@ def test_what_was_followed_before_a_stop_is_kept(
         remove(path, tmp_path / "out.mkv", options, watcher=Stops(), work=WORK)
     assert "the mask is kept in" in raised.value.__notes__[0]
     watcher = StopsAt()
-    remove(path, tmp_path / "out.mkv", options, watcher=watcher, work=WORK)
+    report = remove(path, tmp_path / "out.mkv", options, watcher=watcher, work=WORK)
     assert "track" not in watcher.stages
+    assert report.warnings == whole.warnings
+    assert any("--fix holds for its own frame alone" in line for line in report.warnings)
     assert "shadows" in watcher.stages
     assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
 

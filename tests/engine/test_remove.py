@@ -319,3 +319,26 @@ def test_names_with_a_colon_are_files(
     monkeypatch.chdir(tmp_path)
     remove("http:clip.mkv", "file:out.mkv", boxed())
     assert (tmp_path / "file:out.mkv").stat().st_size > 0
+
+
+def test_a_mask_beyond_the_range_that_cannot_be_read_is_said_before_filling(tmp_path: Path) -> None:
+    write_pan(tmp_path / "pan")
+    (tmp_path / "masks").mkdir()
+    mask = np.zeros((72, 104), np.uint8)
+    mask[20:30, 20:30] = 255
+    for t in range(12):
+        cv2.imwrite(str(tmp_path / "masks" / f"{t:03d}.png"), mask)
+    (tmp_path / "masks" / "009.png").write_bytes(b"nothing")
+    stages: list[str] = []
+
+    class Watches(SilentWatcher):
+        @contextmanager
+        def stage(self, name: str, total: int | None) -> Iterator[Progress]:
+            stages.append(name)
+            with super().stage(name, total) as progress:
+                yield progress
+
+    options = RemoveOptions(mask=MaskOptions(masks=(str(tmp_path / "masks"),), start="f4", end="f7"))
+    with pytest.raises(InputError, match=r"009\.png"):
+        remove(tmp_path / "pan", tmp_path / "out", options, watcher=Watches())
+    assert stages == ["scan"]

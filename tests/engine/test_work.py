@@ -165,6 +165,17 @@ def test_a_killed_runs_hidden_output_is_removed(clip: Callable[..., Path], tmp_p
     assert names == [".out.12345678.part.mkv", "clip.mkv", "out.mkv"]
 
 
+def test_what_a_killed_run_was_writing_is_removed(clip: Callable[..., Path], tmp_path: Path) -> None:
+    source, target = clip(codec="ffv1", frames=20), tmp_path / "out.mkv"
+    folder = stopped(source, target, frames=12)
+    before = sorted(path.name for path in folder.iterdir())
+    for name in (".segment-000001.npz.7.part", ".plan.json.7.part", ".tracked.0a1b.part.mkv"):
+        (folder / name).write_bytes(b"half")
+    remove(source, target, OPTIONS, work=WorkOptions(keep=True))
+    left = sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
+    assert left == [name for name in before if name.startswith(".")]
+
+
 def test_a_second_process_is_refused(clip: Callable[..., Path], tmp_path: Path) -> None:
     source, target = clip(codec="ffv1", frames=20), tmp_path / "out.mkv"
     folder = stopped(source, target)

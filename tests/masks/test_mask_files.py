@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from vinpaint_cli.errors import MaskError, UsageError, VideoError
-from vinpaint_cli.masks.files import MaskOptions, build_mask
+from vinpaint_cli.masks.files import MaskOptions, build_mask, covering
 from vinpaint_cli.masks.sequences import FolderMask, VideoMask
 from vinpaint_cli.masks.shapes import hole_box
 from vinpaint_cli.types import Box, Frame, VideoInfo
@@ -254,3 +254,45 @@ def test_times_are_exact_in_odd_time_bases(info: VideoInfo, frame: FrameMaker) -
     assert info.time_base == Fraction(1, 1000)
     mask = build_mask(MaskOptions(boxes=("0,0,8,8",), start="0.48"), info)
     assert [bool(mask.at(frame(0, pts)).any()) for pts in (479, 480)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("told", "before", "inside", "after"),
+    [
+        ({}, [2], [5], [10]),
+        ({"start": None}, [2], [5], [10]),
+        ({"start": None, "end": None}, [2], [5], [10]),
+        ({"masks": "picture"}, [], [40], []),
+        ({"masks": "both"}, [2], [5, 40], [10]),
+        ({"boxes": ("50,0,1,1",)}, [2], [5, 50], [10]),
+        ({"hold": True}, [], [5], []),
+        ({"whole": True}, [2], [5], [10]),
+    ],
+)
+def test_what_is_covered_beyond_the_range(
+    folder: Path,
+    tmp_path: Path,
+    info: VideoInfo,
+    frame: FrameMaker,
+    told: dict[str, Any],
+    before: list[int],
+    inside: list[int],
+    after: list[int],
+) -> None:
+    """Folders cover what they show; pictures, boxes and held masks nothing; a whole hole is as it is."""
+    picture = paint(tmp_path / "logo.png", Box(40, 0, 41, 1))
+    masks = {"picture": (picture,), "both": (str(folder), picture)}.get(told.get("masks", ""), (str(folder),))
+    whole = {"whole": str(folder)} if told.get("whole") else {}
+    spec = MaskOptions(**{"dilate": 0, "start": "f3", "end": "f6"} | told | {"masks": masks} | whole)
+    covered = covering(spec, info, build_mask(spec, info))
+    found = [np.flatnonzero(covered.at(frame(index)).any(0)).tolist() for index in (1, 4, 9)]
+    assert found == [before, inside, after]
+
+
+def test_a_union_turned_round_covers_nothing_beyond(
+    folder: Path, tmp_path: Path, info: VideoInfo, frame: FrameMaker
+) -> None:
+    picture = paint(tmp_path / "logo.png", Box(40, 0, 41, 1))
+    for masks, covered in (((str(folder),), 64 * 48 - 4), ((str(folder), picture), 0)):
+        spec = MaskOptions(masks=masks, dilate=0, invert=True, start="f3")
+        assert covering(spec, info, build_mask(spec, info)).at(frame(1)).sum() == covered

@@ -42,7 +42,8 @@ class ClipMark:
 def key_of(clip: ClipMark, scan: Scan | None, options: FitOptions, propagates: bool) -> str:
     """What a fit was for: one word that differs where clip, hole or options do."""
     holes = [] if scan is None else [asdict(box) if box else None for box in scan.holes]
-    told = [asdict(clip), holes, scan.hole_pixels if scan else 0, asdict(options), propagates]
+    pixels = (scan.hole_pixels, scan.covered_pixels) if scan else 0
+    told = [asdict(clip), holes, pixels, asdict(options), propagates]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

@@ -144,7 +144,8 @@ class Job:
         info, options = self.source.info, self.options
         free = available_memory()
         memory = parse_memory(options.memory, free) if options.memory else default_budget(free)
-        found = scan(self.source, mask, feather, watcher)
+        cover = self._covering()
+        found = scan(self.source, mask, feather, watcher, None if cover is self.mask else cover)
         segments = plan_segments(
             split_shots(found.shots, object_bounds(options.mask, found.holes)),
             found.holes,
@@ -164,9 +165,11 @@ class Job:
 
     def reader(self) -> SegmentReader:
         """What gives segments with their holes, and with what the mask covers beyond its range of time."""
+        return SegmentReader(self.source, self._covering(), self.feather)
+
+    def _covering(self) -> HoleSource:
         origin = next(iter(self.source.frames(0, 1))).pts
-        mask = covering(self.options.mask, self.source.info, self.mask, origin_pts=origin)
-        return SegmentReader(self.source, mask, self.feather)
+        return covering(self.options.mask, self.source.info, self.mask, origin_pts=origin)
 
     @property
     def feather(self) -> int:
@@ -196,6 +199,8 @@ def check_options(options: RemoveOptions) -> None:
     spec = method_spec(options.method)
     check_mask_options(options.mask)
     check_fit_options(options.fit, spec.fitted, spec.name)
+    if options.memory is not None:
+        parse_memory(options.memory, available_memory())
     if options.feather is not None and not 0 <= options.feather <= 64:
         raise UsageError(f"--feather {options.feather} is not a width of 0 to 64 pixels")
     if spec.weights is None and options.weights is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,27 +24,37 @@ class KeptMask:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._seal = path.with_suffix(".json")
-        self.is_whole = path.is_file() and self._digest() == self._sealed()
+        self._notes: tuple[str, ...] = ()
+        self.is_whole = path.is_file() and self._is_sealed()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was to be said of the masks when they were found."""
+        return self._notes if self.is_whole else ()
 
     def write(self, source: FrameSource, masks: HoleSource) -> bool:
         """Write the masks of a clip; whether they are what was sealed before. Raises OutputError."""
         write_found(source, masks, self.path)
         with translated(self.path):
-            self.is_whole = self._digest() == self._sealed()
+            self.is_whole = self._is_sealed()
+        self._notes = masks.warnings
         return self.is_whole
 
     def seal(self) -> None:
         """Let what was written count; raises OutputError."""
         with translated(self.path):
             digest = self._digest()
-        write_json(self._seal, sealed(digest))
+        write_json(self._seal, sealed({**digest, "notes": list(self._notes)}))
         self.is_whole = True
 
     def _digest(self) -> dict[str, Any]:
         return {"size": self.path.stat().st_size, "of": file_digest(self.path)}
 
-    def _sealed(self) -> dict[str, Any] | None:
-        """What the mask was when it was whole; None when nobody knows."""
-        with suppress(OSError, ValueError):
-            return read_sealed(self._seal)
-        return None
+    def _is_sealed(self) -> bool:
+        """Whether the mask is what it was when it was whole; takes its notes."""
+        try:
+            told = read_sealed(self._seal)
+            self._notes = tuple(str(line) for line in told.pop("notes"))
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        return told == self._digest()

@@ -97,7 +97,8 @@ class Removal:
             crew.prepare(self._spec, job)
         self.plan: Plan = found or self._planned()
         self._of_weights = tuple(self._other_clip())
-        kept.keep_plan(self.plan, [*job.notes(), *self._of_weights])
+        notes = dict.fromkeys([*kept.notes, *job.notes(), *self._of_weights])
+        kept.keep_plan(self.plan, list(notes))
 
     def _planned(self) -> Plan:
         with self._clock.time("scan"):

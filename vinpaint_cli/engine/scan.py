@@ -10,7 +10,7 @@ import numpy.typing as npt
 from vinpaint_cli.engine.watch import Watcher, advance
 from vinpaint_cli.masks.shapes import HoleSource, hole_box
 from vinpaint_cli.plan.shots import shots_from_cuts
-from vinpaint_cli.types import Box, FrameSource
+from vinpaint_cli.types import Box, FrameSource, MaskSource
 from vinpaint_cli.video.convert import small_rgb
 
 SCAN_WIDTH = 160
@@ -21,13 +21,15 @@ class Scan:
     """What the pass found; lengths are those of the clip.
 
     ``holes[i]`` is the box that the feathered hole of frame i may touch, None without a hole;
-    ``hole_pixels`` the hole's pixels over all frames, feather not counted.
+    ``hole_pixels`` the hole's pixels over all frames, feather not counted; ``covered_pixels`` those of
+    frames without a hole in which something is covered all the same.
     """
 
     frames: int
     shots: tuple[range, ...]
     holes: tuple[Box | None, ...]
     hole_pixels: int
+    covered_pixels: int = 0
 
 
 class CutDetector:
@@ -54,12 +56,17 @@ class CutDetector:
         return sorted({cut for cut in self._cuts if 0 < cut < self._frames})
 
 
-def scan(source: FrameSource, mask: HoleSource, feather: int, watcher: Watcher) -> Scan:
-    """Decode everything once; ``feather`` is the reach of the soft edge in pixels."""
+def scan(
+    source: FrameSource, mask: HoleSource, feather: int, watcher: Watcher, cover: MaskSource | None = None
+) -> Scan:
+    """Decode everything once; ``feather`` is the reach of the soft edge in pixels.
+
+    ``cover``: what is covered where there is no hole, looked at now so that what cannot be read is known.
+    """
     info = source.info
     detector = CutDetector()
     holes: list[Box | None] = []
-    pixels = 0
+    pixels = covered = 0
     with watcher.stage("scan", info.frames_from_header) as progress:
         for frame in source.frames():
             detector.feed(small_rgb(frame, SCAN_WIDTH))
@@ -68,10 +75,12 @@ def scan(source: FrameSource, mask: HoleSource, feather: int, watcher: Watcher) 
             if box is not None:
                 pixels += int(np.count_nonzero(hole))
                 box = _grown(box, feather).intersection(Box(0, 0, info.width, info.height))
+            elif cover is not None:
+                covered += int(np.count_nonzero(cover.at(frame)))
             holes.append(box)
             advance(progress)
     mask.check_count(len(holes))
-    return Scan(len(holes), shots_from_cuts(len(holes), detector.cuts()), tuple(holes), pixels)
+    return Scan(len(holes), shots_from_cuts(len(holes), detector.cuts()), tuple(holes), pixels, covered)
 
 
 def _grown(box: Box, by: int) -> Box:

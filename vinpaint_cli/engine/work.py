@@ -56,8 +56,6 @@ class Work(Protocol):
     """What the run before found to fit into memory."""
     reused: int
     """Segments that were there."""
-    notes: Sequence[str]
-    """What the run before had to say of clip and mask."""
     threads: int
     """Of the encoder, those of the run before where there was one, since bytes may depend on them."""
     published: bool
@@ -66,6 +64,11 @@ class Work(Protocol):
     @property
     def pixels(self) -> tuple[int, float]:
         """Of the hole, in the segments that were there, and those of them that propagation answers for."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the runs before had to say of clip and mask."""
         ...
 
     @property

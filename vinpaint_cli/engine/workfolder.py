@@ -62,7 +62,7 @@ class WorkFolder:
         """``folder`` has a fingerprint and is locked. Raises OutputError."""
         self._folder, self._keep = folder, keep
         self.plan: Plan | None = None
-        self.notes: Sequence[str] = ()
+        self._planned: Sequence[str] = ()
         self.threads = thread_count()
         with translated(folder):
             _remove_parts(folder, target)
@@ -74,6 +74,11 @@ class WorkFolder:
         self.reused = len(self._finished)
         last = list(self._finished.values())[-1:]
         self.fit = Fit(**last[0]["fit"]) if last else Fit()
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the runs before had to say of clip and mask."""
+        return [*self._planned, *self._tracked.notes, *self._shaded.notes]
 
     @property
     def left(self) -> str | None:
@@ -203,14 +208,14 @@ class WorkFolder:
         try:
             data = read_sealed(self._folder / PLAN)
             plan = plan_from_dict(data, method_spec(options.method))
-            self.notes, self.threads, self.plan = data["notes"], data["threads"], plan
+            self._planned, self.threads, self.plan = data["notes"], data["threads"], plan
         except (OSError, ValueError, KeyError, TypeError):
             _clear(self._folder, but=(FINGERPRINT, *MASKS))
 
     def _forget(self) -> None:
         """Drop the plan and the segments, which are of another mask."""
         _clear(self._folder, but=(FINGERPRINT, *MASKS))
-        self.plan, self.notes, self.reused, self.fit = None, (), 0, Fit()
+        self.plan, self._planned, self.reused, self.fit = None, (), 0, Fit()
         self._finished = {}
         self._journal = Journal(self._folder / JOURNAL)
 
@@ -277,9 +282,12 @@ def check_begun(folder: Path, now: Fingerprint) -> None:
 
 
 def _remove_parts(folder: Path, target: Path) -> None:
-    """Remove the hidden outputs of runs that were killed."""
+    """Remove the hidden outputs of runs that were killed, and the hidden files that they left here."""
     for name in hidden_names(Journal(folder / JOURNAL).entries):
         remove_temporary(name, target.absolute())
+    for file in list(folder.glob(".*")):
+        if _OURS.fullmatch(file.name):
+            file.unlink()
 
 
 def _clear(folder: Path, but: Sequence[str] = ()) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vinpaint_cli.errors import MaskError, UsageError, VideoError
@@ -109,11 +109,13 @@ def covering(spec: MaskOptions, info: VideoInfo, mask: HoleSource, *, origin_pts
     """A mask with what its files cover beyond its range of time: an object that is there before and after.
 
     That is not to be filled, but it does not show what is behind the object either. Masks that are the same
-    for all frames are of what comes and goes, and cover nothing beyond. Arguments and errors are those of
-    `build_mask`, which made ``mask``.
+    for all frames are of what comes and goes, and cover nothing beyond; nor does anything when ``hold`` lets
+    their number differ from the clip's. Arguments and errors are those of `build_mask`, which made ``mask``.
     """
     when = time_range(spec.start, spec.end)
-    if when == TimeRange() or spec.whole is not None or not any(map(is_sequence, spec.masks)):
+    moving = tuple(path for path in spec.masks if is_sequence(path))
+    all_or_none = not spec.invert or moving == spec.masks  # a union turned round says nothing of its parts
+    if when == TimeRange() or spec.whole is not None or spec.hold or not moving or not all_or_none:
         return mask
     return TimeLimitedMask(
         mask,
@@ -122,7 +124,7 @@ def covering(spec: MaskOptions, info: VideoInfo, mask: HoleSource, *, origin_pts
         info.height,
         time_base=info.time_base,
         origin_pts=origin_pts,
-        beyond=_file_masks(spec, info, None),
+        beyond=_file_masks(replace(spec, masks=moving), info, None),
     )
 
 
