@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from vinpaint_cli.engine.device import frame_threads
 from vinpaint_cli.engine.fit_options import MINUTES, FitOptions
 from vinpaint_cli.engine.reader import Pictures
 from vinpaint_cli.engine.remove import Job, Plan
@@ -104,7 +105,9 @@ def _propagate_seconds(job: Job, plan: Plan) -> dict[str, float]:
     frames, holes = _made_small(job, plan, largest, scale)
     unit = scale * job.source.info.height / 240
     with _timed() as took:
-        found = propagate(frames, holes, PropagateOptions(unit=unit))
+        found = propagate(
+            frames, holes, PropagateOptions(unit=unit, threads=frame_threads(largest.roi, plan.memory))
+        )
     stages = {"propagate": took[0]}
     if job.options.texture:
         with _timed() as took:

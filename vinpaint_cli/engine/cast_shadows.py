@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from vinpaint_cli.engine.device import memory_errors
+from vinpaint_cli.engine.device import frame_threads, memory_errors
 from vinpaint_cli.engine.fill import bring_in
 from vinpaint_cli.engine.hole_parts import HoleParts, astray, moved, parts_of, same_parts
 from vinpaint_cli.engine.reader import SegmentReader
@@ -98,7 +98,7 @@ def add_shadows(
 
         reader = SegmentReader(source, zone, 0)
         for segment in planned.segments:
-            _look(segment, reader, found, tick)
+            _look(segment, reader, found, frame_threads(segment.roi, planned.memory), tick)
         for shot, roi in _regions(planned):
             _InShot(found, shot, roi, source.info.height / 240, tick).settle()
     shaded = _join(found)
@@ -135,11 +135,13 @@ class _Zone(DerivedMask):
         return search_zone(hole, self._unit)
 
 
-def _look(segment: Segment, reader: SegmentReader, found: _Found, tick: Callable[[], None]) -> None:
+def _look(
+    segment: Segment, reader: SegmentReader, found: _Found, threads: int, tick: Callable[[], None]
+) -> None:
     """Look for shadows in every frame of a segment's core alone; by halves where memory does not suffice."""
     try:
         with memory_errors(f"looking for shadows in {len(segment.frames)} frames"):
-            for index, shadow, unknown in _in_segment(segment, reader, found.holes, tick):
+            for index, shadow, unknown in _in_segment(segment, reader, found.holes, threads, tick):
                 _put(found.shadows, index, segment.roi, shadow)
                 _put(found.unknown, index, segment.roi, unknown)
             return
@@ -148,7 +150,7 @@ def _look(segment: Segment, reader: SegmentReader, found: _Found, tick: Callable
         if not parts:
             raise
     for part in parts:
-        _look(part, reader, found, tick)
+        _look(part, reader, found, 1, tick)
 
 
 def _put(masks: PackedMasks, index: int, roi: Box, part: Hole) -> None:
@@ -158,14 +160,14 @@ def _put(masks: PackedMasks, index: int, roi: Box, part: Hole) -> None:
 
 
 def _in_segment(
-    segment: Segment, reader: SegmentReader, holes: PackedMasks, tick: Callable[[], None]
+    segment: Segment, reader: SegmentReader, holes: PackedMasks, threads: int, tick: Callable[[], None]
 ) -> Iterator[tuple[int, Hole, Hole]]:
     """Frames of the core with a hole, their shadows in the region, and where nobody knows of any."""
     pictures, alphas = reader.read(segment)
     zones = [alpha > 0 for alpha in alphas]
     first = segment.frames.start
     core = range(segment.core.start - first, segment.core.stop - first)
-    found, shares, _ = bring_in(pictures, zones, reader.height, wanted=core, tick=tick)
+    found, shares, _ = bring_in(pictures, zones, reader.height, wanted=core, threads=threads, tick=tick)
     unit = reader.height / 240
     for place in core:
         hole = holes.hole(first + place)[segment.roi.slices()]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from vinpaint_cli.engine.device import Placement, memory_errors
+from vinpaint_cli.engine.device import Placement, frame_threads, memory_errors
 from vinpaint_cli.engine.fill import Filled, Filler, Fit
 from vinpaint_cli.engine.job import Job, Plan, RemoveOptions
 from vinpaint_cli.engine.patches import MemoryPatches
@@ -156,9 +156,12 @@ class Worker:
     def _fill_whole(
         self, spec: JobSpec, segment: Segment, answers: range, tick: Callable[[], None]
     ) -> Filled:
-        assert self._reader is not None  # fill has opened the job
+        assert self._job is not None  # fill has opened the job
+        assert self._reader is not None
         clock = Clock()
-        filler = Filler(self.load(spec), spec.options.propagate, clock, spec.options.texture)
+        plenty = self._fit == Fit()  # memory has sufficed so far
+        threads = frame_threads(segment.roi, self._job.memory) if plenty else 1
+        filler = Filler(self.load(spec), spec.options.propagate, clock, spec.options.texture, threads)
         filled = filler.fill(segment, self._reader, tick, answers)
         return replace(filled, seconds=clock.seconds, fit=self._fit)
 

@@ -1,4 +1,4 @@
-"""Which device and number format to use, and how much memory there is."""
+"""Which device and number format to use, how much memory there is, and for how many threads."""
 
 from __future__ import annotations
 
@@ -9,11 +9,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from vinpaint_cli.errors import OutOfMemoryError, UsageError
+from vinpaint_cli.ops.parallel import allowed_threads
+from vinpaint_cli.types import Box
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 SHARERS = "VINPAINT_SHARERS"
 """Variable of the environment: how many processes that work at the same time divide the free memory."""
+
+
+WORKING_BYTES_PER_PIXEL = 280
+"""Bytes per pixel of the region that the work on one frame takes, however long the segment."""
+
+THREADS_SHARE = 0.25
+"""Part of the memory that working on further frames at the same time may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,12 @@ def _device(device: str) -> str:
         have = ", ".join(name for name, present in there.items() if present)
         raise UsageError(f"device {device!r} is not on this machine, which has {have}; use --device auto")
     return device
+
+
+def frame_threads(region: Box, memory: int) -> int:
+    """Frames of a region that are worked on at once, each in a thread; ``memory``: the budget in bytes."""
+    spare = int(THREADS_SHARE * memory / (WORKING_BYTES_PER_PIXEL * max(1, region.area)))
+    return min(allowed_threads(), 1 + spare)
 
 
 def available_memory() -> int:

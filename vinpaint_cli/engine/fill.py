@@ -51,12 +51,16 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class Filler:
-    """How segments are filled: the method, and whether propagation runs before and texture comes after."""
+    """How segments are filled: the method, and whether propagation runs before and texture comes after.
+
+    threads: frames that propagation works on at once.
+    """
 
     method: Method
     propagates: bool
     clock: Clock
     textures: bool = True
+    threads: int = 1
 
     def fill(
         self,
@@ -78,7 +82,13 @@ class Filler:
             wanted = self._wanted(segment)
             with self._timed("propagate"):
                 frames, shares, motion = bring_in(
-                    pictures, targets, reader.height, propagates=self.propagates, wanted=wanted, tick=tick
+                    pictures,
+                    targets,
+                    reader.height,
+                    propagates=self.propagates,
+                    wanted=wanted,
+                    threads=self.threads,
+                    tick=tick,
                 )
             part = slice(wanted.start, wanted.stop)
             if shares[part].any():
@@ -132,6 +142,7 @@ def bring_in(
     *,
     propagates: bool = True,
     wanted: range | None = None,
+    threads: int = 1,
     tick: Callable[[], None] = lambda: None,
 ) -> tuple[Array, Array, Motion | None]:
     """Bring in what other frames show, the first stage of filling.
@@ -140,12 +151,14 @@ def bring_in(
     in pixels. Returns float32 frames ``(T, h, w, 3)`` in [0, 1] with what propagation found, and float32
     shares ``(T, h, w)``: how much of each pixel is still to be filled (all of it unless ``propagates``), and
     the completed motion, which nobody knows unless ``propagates``.
-    Frames outside ``wanted`` (places in the clip; default all) serve as sources only.
+    Frames outside ``wanted`` (places in the clip; default all) serve as sources only. ``threads`` frames
+    are worked on at once.
     """
     if not propagates:
         scale = np.float32(1 / np.iinfo(pictures.dtype).max)
         return pictures.astype(np.float32) * scale, np.stack(targets).astype(np.float32), None
-    found = propagate(pictures, targets, PropagateOptions(unit=height / 240), wanted=wanted, tick=tick)
+    options = PropagateOptions(unit=height / 240, threads=threads)
+    found = propagate(pictures, targets, options, wanted=wanted, tick=tick)
     return found.frames, 1 - found.confidence, found.motion
 
 

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vinpaint_cli.engine.cast_shadows import add_shadows
-from vinpaint_cli.engine.device import Placement, available_memory, place, resident_memory
+from vinpaint_cli.engine.device import (
+    WORKING_BYTES_PER_PIXEL,
+    Placement,
+    available_memory,
+    frame_threads,
+    place,
+    resident_memory,
+)
 from vinpaint_cli.engine.fit_options import FitOptions, check_fit_options
 from vinpaint_cli.engine.reader import SegmentReader
 from vinpaint_cli.engine.scan import Scan, scan
@@ -34,9 +41,6 @@ BYTES_PER_PIXEL = 60.0
 
 ZONE_BYTES_PER_PIXEL = 120.0
 """The same where shadows are looked for: two thirds of the region are searched, not a third."""
-
-WORKING_BYTES_PER_PIXEL = 280
-"""Bytes per pixel of the region that the work on one frame takes, however long the segment."""
 
 CODEC_BYTES_PER_PIXEL = 120
 """Bytes per pixel of the whole frame that decoder and encoder hold: reference frames and lookahead."""
@@ -142,8 +146,7 @@ class Job:
         region: Region = region_of_interest,
     ) -> Plan:
         info, options = self.source.info, self.options
-        free = available_memory()
-        memory = parse_memory(options.memory, free) if options.memory else default_budget(free)
+        memory = self.memory
         cover = self._covering()
         found = scan(self.source, mask, feather, watcher, None if cover is self.mask else cover)
         segments = plan_segments(
@@ -155,13 +158,19 @@ class Job:
                 roi,
                 bytes_free=memory,
                 bytes_per_pixel=bytes_per_pixel,
-                fixed_bytes=_fixed_bytes(self.spec, info, roi),
+                fixed_bytes=_fixed_bytes(self.spec, info, roi, frame_threads(roi, memory)),
                 longest=LONGEST_SEGMENT,
             ),
             size=self.spec.size,
             region=region,
         )
         return Plan(found, segments, memory, feather, self.placement, self.spec)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that may be taken, as things are now; raises UsageError."""
+        free, given = available_memory(), self.options.memory
+        return parse_memory(given, free) if given else default_budget(free)
 
     def reader(self) -> SegmentReader:
         """What gives segments with their holes, and with what the mask covers beyond its range of time."""
@@ -237,9 +246,10 @@ def object_bounds(options: MaskOptions, holes: Sequence[Box | None]) -> list[int
     ]
 
 
-def _fixed_bytes(spec: MethodSpec, info: VideoInfo, roi: Box) -> int:
-    """What is taken beside a segment's frames: program, codecs, one frame's work, one window of a network."""
+def _fixed_bytes(spec: MethodSpec, info: VideoInfo, roi: Box, threads: int) -> int:
+    """Taken beside a segment's frames: program, codecs, work on frames at once, one window of a network."""
     width, height = spec.size or (0, 0)
     window: int = width * height * (spec.window + 12) * round(spec.bytes_per_pixel)
     codecs = CODEC_BYTES_PER_PIXEL * info.width * info.height
-    return max(PROGRAM_BYTES, resident_memory()) + codecs + WORKING_BYTES_PER_PIXEL * roi.area + window
+    work = threads * WORKING_BYTES_PER_PIXEL * roi.area
+    return max(PROGRAM_BYTES, resident_memory()) + codecs + work + window

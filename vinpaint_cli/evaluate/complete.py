@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from vinpaint_cli.engine.device import available_memory, memory_errors
+from vinpaint_cli.engine.device import available_memory, frame_threads, memory_errors
 from vinpaint_cli.engine.fill import bring_in, complete, finish
 from vinpaint_cli.engine.job import BYTES_PER_PIXEL, LONGEST_SEGMENT
 from vinpaint_cli.engine.scan import SCAN_WIDTH, CutDetector
@@ -138,7 +138,14 @@ class HiddenClip:
                     targets = list(self.holes[seen])
                     height = self.pictures.shape[1]
                     parts.append(
-                        (segment, *bring_in(self._hidden[seen], targets, height, propagates=propagates))
+                        (
+                            segment,
+                            *bring_in(
+                                *(self._hidden[seen], targets, height),
+                                propagates=propagates,
+                                threads=frame_threads(segment.roi, default_budget(available_memory())),
+                            ),
+                        )
                     )
             self._starts[propagates] = Start(tuple(parts), cost)
         return self._starts[propagates]

@@ -6,9 +6,10 @@ Flow convention: ``flow[y, x] = (dx, dy)`` in pixels takes a point of the first 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +26,13 @@ from vinpaint_cli.ops.image import (
     pixel_positions,
     sample,
 )
+from vinpaint_cli.ops.parallel import for_each
 
 Half = npt.NDArray[np.float16]
 
 
 class FlowEstimator(Protocol):
-    """Finds where the pixels of one picture went in the next."""
+    """Finds where the pixels of one picture went in the next; may be called from several threads."""
 
     def __call__(self, first: Bytes, second: Bytes) -> Array:
         """Flow ``(h, w, 2)`` float32 in pixels from 8-bit grey ``(h, w)`` to ``(h, w)``."""
@@ -41,19 +43,24 @@ class DisFlow:
     """Dense inverse search (Kroeger et al., ECCV 2016) as OpenCV has it; deterministic, on the CPU."""
 
     def __init__(self) -> None:
-        import cv2
-
-        self._estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._of_thread = threading.local()
 
     def __call__(self, first: Bytes, second: Bytes) -> Array:
         """Flow from ``first`` to ``second``; pictures smaller than 16 pixels are taken as still."""
         if min(first.shape) < 16:
             return np.zeros((*first.shape, 2), np.float32)
         initial = np.zeros((*first.shape, 2), np.float32)
-        return np.asarray(
-            self._estimator.calc(np.ascontiguousarray(first), np.ascontiguousarray(second), initial),
-            np.float32,
-        )
+        pictures = np.ascontiguousarray(first), np.ascontiguousarray(second)
+        return np.asarray(self._estimator().calc(*pictures, initial), np.float32)
+
+    def _estimator(self) -> Any:
+        """One of OpenCV's for each thread: they keep what they work with."""
+        import cv2
+
+        if not hasattr(self._of_thread, "estimator"):
+            preset = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
+            self._of_thread.estimator = cv2.DISOpticalFlow.create(preset)
+        return self._of_thread.estimator
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,26 +135,30 @@ def estimate_motion(
     estimator: FlowEstimator,
     *,
     margin: int = 8,
+    threads: int = 1,
     tick: Callable[[], None] = lambda: None,
 ) -> Motion:
     """Motion of a clip whose frame t looks like ``grey(t)`` with something neutral in its hole.
 
-    ``margin`` pixels around a hole are not trusted either: the estimator's patches reach into it.
-    ``tick`` is called once per pair of frames.
+    ``margin`` pixels around a hole are not trusted either: the estimator's patches reach into it. As many
+    pairs of frames as there are ``threads`` are worked on at once; ``tick`` is called once per pair.
     """
     forward: list[Half] = []
     backward: list[Half] = []
     camera: list[Homography] = []
-    last = grey(0) if holes else None
-    for t in range(len(holes) - 1):
-        here, last = last, grey(t + 1)
-        assert here is not None
+
+    def work(t: int) -> tuple[Half, Half, Homography]:
         hidden = dilate(holes[t], margin), dilate(holes[t + 1], margin)
-        ahead, back, homography = _pair(here, last, hidden, estimator)
-        forward.append(_packed(ahead))
-        backward.append(_packed(back))
-        camera.append(homography)
+        ahead, back, homography = _pair(grey(t), grey(t + 1), hidden, estimator)
+        return _packed(ahead), _packed(back), homography
+
+    def done(t: int, found: tuple[Half, Half, Homography]) -> None:
+        forward.append(found[0])
+        backward.append(found[1])
+        camera.append(found[2])
         tick()
+
+    for_each(range(len(holes) - 1), work, done, threads)
     return Motion(tuple(forward), tuple(backward), tuple(camera))
 
 

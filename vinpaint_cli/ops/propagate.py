@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from vinpaint_cli.ops.flow import DisFlow, FlowEstimator, Motion
 from vinpaint_cli.ops.fusion import Candidate, fuse
 from vinpaint_cli.ops.image import Array, Bool, box_around, depth_inside, enlarged, shrunk, to_levels
 from vinpaint_cli.ops.inpaint import fill_smoothly
+from vinpaint_cli.ops.parallel import collected, for_each
 from vinpaint_cli.ops.routes import Route, follow_camera, follow_chain
 from vinpaint_cli.ops.scene import PropagateOptions, Scene, make_scene
 from vinpaint_cli.ops.steady import steady
@@ -72,18 +74,23 @@ def propagate(
     filled = _unit_range(frames)
     scene = make_scene(filled, holes, options, estimator or DisFlow(), tick)
     confidence = np.ones(frames.shape[:3], np.float32)
-    chains = [follow_chain(scene, direction) for direction in (1, -1)]
-    for t, hole in enumerate(holes):
-        if t not in asked:
-            filled[t][hole] = confidence[t][hole] = 0
-        elif hole.any():
-            colour, trust = _fill_frame(scene, t, [chain[t] for chain in chains])
-            filled[t][hole] = np.clip(colour / 255, 0, 1)
-            confidence[t][hole] = trust
+    chains = collected((1, -1), partial(follow_chain, scene), options.threads)
+
+    def work(t: int) -> tuple[Array | float, Array | float]:
+        if t in asked and holes[t].any():
+            return _fill_frame(scene, t, [chain[t] for chain in chains])
+        return 0.0, 0.0
+
+    def done(t: int, found: tuple[Array | float, Array | float]) -> None:
+        colour, trust = found
+        filled[t][holes[t]] = np.clip(colour / 255, 0, 1)
+        confidence[t][holes[t]] = trust
         tick()
+
+    for_each(range(len(holes)), work, done, options.threads)
     nothing = np.zeros_like(holes[0])
     answered = [hole if t in asked else nothing for t, hole in enumerate(holes)]
-    steady(filled, confidence, answered, scene.motion)
+    steady(filled, confidence, answered, scene.motion, options.threads)
     np.clip(filled, 0, 1, out=filled)
     return Propagation(filled, confidence, scene.motion)
 

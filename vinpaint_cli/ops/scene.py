@@ -11,6 +11,7 @@ import numpy.typing as npt
 from vinpaint_cli.ops.camera import Homography, accumulate
 from vinpaint_cli.ops.flow import FlowEstimator, Motion, estimate_motion
 from vinpaint_cli.ops.image import Array, Bool, Bytes, dilate, inside, luma, membrane, sample, to_levels
+from vinpaint_cli.ops.parallel import collected
 
 Integers = npt.NDArray[np.int32]
 
@@ -28,7 +29,8 @@ class PropagateOptions:
     away the camera's motion alone is followed. ``far``: how many far frames are tried at most, out of those
     ``reaches`` frames away in both directions; none is where no more than a share of ``enough`` of the hole
     has a confidence below ``sure`` without them. ``fade``: pixels over which a candidate fades out at the
-    edge of what its source shows. ``exposure``: largest correction of brightness in levels.
+    edge of what its source shows. ``exposure``: largest correction of brightness in levels. ``threads``:
+    frames that are worked on at once; the result is the same.
     """
 
     unit: float = 1.0
@@ -42,6 +44,7 @@ class PropagateOptions:
     enough: float = 0.02
     fade: int = 5
     exposure: float = 24.0
+    threads: int = 1
 
     def pixels(self, length: int) -> int:
         """A length at 240 lines, in pixels of this clip; grows with the square root beyond that."""
@@ -79,9 +82,12 @@ def make_scene(
     tick: Callable[[], None],
 ) -> Scene:
     """Estimate the motion of ``frames (T, h, w, 3)`` in [0, 1] around the ``holes``."""
-    grey = [_neutral_grey(frame, hole) for frame, hole in zip(frames, holes, strict=True)]
+    pairs = zip(frames, holes, strict=True)
+    grey = collected(pairs, lambda pair: _neutral_grey(*pair), options.threads)
     margin = options.pixels(options.margin)
-    motion = estimate_motion(grey.__getitem__, holes, estimator, margin=margin, tick=tick)
+    motion = estimate_motion(
+        grey.__getitem__, holes, estimator, margin=margin, threads=options.threads, tick=tick
+    )
     blocked = [dilate(hole, SUPPORT) for hole in holes]
     return Scene(frames, holes, blocked, grey, motion, accumulate(motion.camera), estimator, options)
 

@@ -10,11 +10,13 @@ That happens before anything is filled (`steady`), and once more when all is (`e
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from vinpaint_cli.ops.flow import Motion, inconsistency, inconsistency_at
 from vinpaint_cli.ops.image import Array, Bool, dilate, inside, pixel_positions, sample
+from vinpaint_cli.ops.parallel import collected
 
 STRENGTH = 0.9
 """Share of the neighbour for a pixel without any confidence of its own, where the flow is consistent."""
@@ -26,14 +28,13 @@ LEAST = 1e-3
 """Confidence below which a pixel is taken to hold no colour."""
 
 
-def steady(frames: Array, confidence: Array, holes: Sequence[Bool], motion: Motion) -> None:
+def steady(frames: Array, confidence: Array, holes: Sequence[Bool], motion: Motion, threads: int = 1) -> None:
     """Even out neighbours, in place.
 
     frames: float32 ``(T, h, w, 3)`` in [0, 1], filled; confidence: float32 ``(T, h, w)`` in [0, 1], 1
     outside the holes; holes: T × bool ``(h, w)``, True = filled. Pixels of confidence 0 give nothing.
     """
-    later = _pass(frames, confidence, holes, motion, 1)
-    earlier = _pass(frames, confidence, holes, motion, -1)
+    later, earlier = collected((1, -1), partial(_pass, frames, confidence, holes, motion), threads)
     for t, hole in enumerate(holes):
         if hole.any():
             (one, trust), (other, doubt) = later[t], earlier[t]

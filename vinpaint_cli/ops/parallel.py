@@ -1,0 +1,78 @@
+"""Frames worked on at once, in threads: numpy and OpenCV let go of the interpreter while they work."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def allowed_threads() -> int:
+    """Threads that this process may use: OpenCV's number, and no more than OMP_NUM_THREADS says."""
+    import cv2
+
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(cv2.getNumThreads(), int(told) if told.isdecimal() else 1 << 30))
+
+
+def for_each(
+    items: Iterable[Item],
+    work: Callable[[Item], Result],
+    done: Callable[[Item, Result], None],
+    threads: int = 1,
+) -> None:
+    """Call ``done(item, work(item))`` for items in their order, with ``work`` on up to ``threads`` at once.
+
+    ``done`` is called in this thread. No more than ``threads`` results wait for it. OpenCV splits nothing
+    up itself meanwhile: it gains less by it than this does. Raises what ``work`` and ``done`` raise, after
+    which no further item is begun.
+    """
+    if threads < 2:
+        for item in items:
+            done(item, work(item))
+        return
+    waiting: deque[tuple[Item, Future[Result]]] = deque()
+    with _undivided(), _pool(threads) as pool:
+        for item in items:
+            if len(waiting) >= threads:
+                first, result = waiting.popleft()
+                done(first, result.result())
+            waiting.append((item, pool.submit(work, item)))
+        while waiting:
+            first, result = waiting.popleft()
+            done(first, result.result())
+
+
+def collected(items: Iterable[Item], work: Callable[[Item], Result], threads: int = 1) -> list[Result]:
+    """Results of ``work`` for items in their order, as :func:`for_each` gets them."""
+    results: list[Result] = []
+    for_each(items, work, lambda _, result: results.append(result), threads)
+    return results
+
+
+@contextmanager
+def _undivided() -> Iterator[None]:
+    """OpenCV works in the thread it is called from."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+@contextmanager
+def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(threads, "frame")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
