@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -68,6 +69,7 @@ def test_an_error_ends_it(where: str) -> None:
 
 
 def test_the_environment_says_how_many_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     before = cv2.getNumThreads()
     try:
         cv2.setNumThreads(6)
@@ -76,6 +78,9 @@ def test_the_environment_says_how_many_at_most(monkeypatch: pytest.MonkeyPatch) 
             if told is not None:
                 monkeypatch.setenv("OMP_NUM_THREADS", told)
             assert allowed_threads() == allowed
+        cv2.setNumThreads(512)
+        monkeypatch.delenv("OMP_NUM_THREADS")
+        assert allowed_threads() == 8
     finally:
         cv2.setNumThreads(before)
 

@@ -14,11 +14,13 @@ Result = TypeVar("Result")
 
 
 def allowed_threads() -> int:
-    """Threads that this process may use: OpenCV's number, and no more than OMP_NUM_THREADS says."""
+    """Threads that this process may use: OpenCV's number, at most the cores and what OMP_NUM_THREADS says."""
     import cv2
 
+    # On macOS OpenCV counts what the system would queue, not cores.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     told = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, min(cv2.getNumThreads(), int(told) if told.isdecimal() else 1 << 30))
+    return max(1, min(cv2.getNumThreads(), cores, int(told) if told.isdecimal() else cores))
 
 
 def for_each(
