@@ -12,15 +12,15 @@ import pytest
 import torch
 
 from vinpaint_cli.engine.crew import JobSpec, LocalCrew, Worker
-from vinpaint_cli.engine.device import Placement
-from vinpaint_cli.engine.fill import Filled, Fit
+from vinpaint_cli.engine.device import WORKING_BYTES_PER_PIXEL, Placement, frame_threads
+from vinpaint_cli.engine.fill import Filled, Filler, Fit
 from vinpaint_cli.engine.job import Job, RemoveOptions
 from vinpaint_cli.engine.remove import remove
 from vinpaint_cli.engine.watch import SilentWatcher
 from vinpaint_cli.errors import OutOfMemoryError
 from vinpaint_cli.masks.files import MaskOptions
 from vinpaint_cli.methods.telea.spec import SPEC
-from vinpaint_cli.types import Clip, MethodSpec, Segment
+from vinpaint_cli.types import Box, Clip, MethodSpec, Segment
 
 OPTIONS = RemoveOptions(MaskOptions(boxes=("24,16,16,16",)), method="telea", propagate=False)
 
@@ -172,3 +172,34 @@ def test_a_crew_loads_a_method_once(
         remove(path, tmp_path / name, OPTIONS, crew=crew)
     assert loads == ["telea"]
     assert (tmp_path / "a.mkv").read_bytes() == (tmp_path / "b.mkv").read_bytes()
+
+
+def test_memory_says_how_many_frames_are_worked_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vinpaint_cli.engine.device.allowed_threads", lambda: 6)
+    region = Box(0, 0, 1000, 1000)
+    of_one = WORKING_BYTES_PER_PIXEL * region.area
+    assert [frame_threads(region, times * of_one) for times in (0, 3, 4, 8, 1000)] == [1, 1, 2, 3, 6]
+    monkeypatch.setattr("vinpaint_cli.engine.device.available_memory", lambda: 0)
+    assert frame_threads(region) == 1
+
+
+def test_where_memory_ran_out_one_frame_is_worked_on_at_a_time(
+    clip: Callable[..., Path], tight: Callable[..., list[tuple[str, int]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+
+    def watched(*given: Any) -> Filler:
+        taken.append(given[-1])
+        return Filler(*given)
+
+    monkeypatch.setattr("vinpaint_cli.engine.crew.Filler", watched)
+    monkeypatch.setattr("vinpaint_cli.engine.crew.frame_threads", lambda region, memory: 4)
+    path = clip(codec="ffv1", frames=24)
+    tight(cpu=14)
+    Worker().fill(spec_of(path), plan_one(path))
+    assert taken[0] == 4
+    assert set(taken[1:]) == {1}
+    taken.clear()
+    tight(cpu=99, cuda=0)
+    Worker().fill(spec_of(path, "cuda"), plan_one(path))
+    assert taken == [4], "what a GPU lacks is none of the frames' business"

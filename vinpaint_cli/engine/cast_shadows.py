@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -241,11 +240,11 @@ class _InShot:
 
     def _attach(self, lasting: PackedMasks, attached: PackedMasks, order: Sequence[int]) -> None:
         """Add the shadows that touch the hole, or those of the frame before in ``order``."""
-        for last, index in pairwise([None, *order]):
-            assert index is not None
+        for place, index in enumerate(order):
             anchor = self._of(self._found.holes, index)
-            if last is not None:
-                anchor |= _gone_with(attached.hole(last), self._parts(last), self._parts(index))
+            if place:
+                last = order[place - 1]
+                anchor = anchor | _gone_with(attached.hole(last), self._parts(last), self._parts(index))
             shadow = attached_shadow(lasting.hole(index), anchor, self._unit)
             attached.put(index, attached.hole(index) | shadow, 1.0)
 

@@ -159,8 +159,8 @@ class Worker:
         assert self._job is not None  # fill has opened the job
         assert self._reader is not None
         clock = Clock()
-        plenty = self._fit == Fit()  # memory has sufficed so far
-        threads = frame_threads(segment.roi, self._job.memory) if plenty else 1
+        sufficed = self._fit.frames is None
+        threads = frame_threads(segment.roi, self._job.memory) if sufficed else 1
         filler = Filler(self.load(spec), spec.options.propagate, clock, spec.options.texture, threads)
         filled = filler.fill(segment, self._reader, tick, answers)
         return replace(filled, seconds=clock.seconds, fit=self._fit)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from vinpaint_cli.errors import OutOfMemoryError, UsageError
 from vinpaint_cli.ops.parallel import allowed_threads
+from vinpaint_cli.plan.memory import default_budget
 from vinpaint_cli.types import Box
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -66,9 +67,13 @@ def _device(device: str) -> str:
     return device
 
 
-def frame_threads(region: Box, memory: int) -> int:
-    """Frames of a region that are worked on at once, each in a thread; ``memory``: the budget in bytes."""
-    spare = int(THREADS_SHARE * memory / (WORKING_BYTES_PER_PIXEL * max(1, region.area)))
+def frame_threads(region: Box, memory: int | None = None) -> int:
+    """Frames of a region that are worked on at once, each in a thread.
+
+    memory: the budget in bytes, by default the usual share of what is free.
+    """
+    budget = default_budget(available_memory()) if memory is None else memory
+    spare = int(THREADS_SHARE * budget / (WORKING_BYTES_PER_PIXEL * max(1, region.area)))
     return min(allowed_threads(), 1 + spare)
 
 

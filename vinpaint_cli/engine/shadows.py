@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vinpaint_cli.engine.device import available_memory, frame_threads
+from vinpaint_cli.engine.device import frame_threads
 from vinpaint_cli.engine.fill import bring_in
 from vinpaint_cli.engine.reader import Pictures
 from vinpaint_cli.masks.random import moving_holes, shifted
 from vinpaint_cli.methods.internal.samples import Footage
 from vinpaint_cli.ops.image import to_levels
-from vinpaint_cli.plan.memory import default_budget
 from vinpaint_cli.types import Box
 
 Bool = npt.NDArray[np.bool_]
@@ -98,7 +97,7 @@ def _hide(run: Run, place: Bool, propagates: bool, tick: Callable[[], None]) -> 
     """What propagation finds in the true hole and in another ``place``: pictures and shares still to fill."""
     targets = list(run.holes | place)
     height, width = run.holes.shape[1:]
-    threads = frame_threads(Box(0, 0, width, height), default_budget(available_memory()))
+    threads = frame_threads(Box(0, 0, width, height))
     found, shares, _ = bring_in(
         run.pictures, targets, run.height, propagates=propagates, threads=threads, tick=tick
     )

@@ -137,16 +137,11 @@ class HiddenClip:
                     seen = slice(segment.frames.start, segment.frames.stop)
                     targets = list(self.holes[seen])
                     height = self.pictures.shape[1]
-                    parts.append(
-                        (
-                            segment,
-                            *bring_in(
-                                *(self._hidden[seen], targets, height),
-                                propagates=propagates,
-                                threads=frame_threads(segment.roi, default_budget(available_memory())),
-                            ),
-                        )
+                    threads = frame_threads(segment.roi)
+                    found = bring_in(
+                        self._hidden[seen], targets, height, propagates=propagates, threads=threads
                     )
+                    parts.append((segment, *found))
             self._starts[propagates] = Start(tuple(parts), cost)
         return self._starts[propagates]
 
