@@ -178,7 +178,7 @@ def test_memory_says_how_many_frames_are_worked_on_at_once(monkeypatch: pytest.M
     monkeypatch.setattr("vinpaint_cli.engine.device.allowed_threads", lambda: 6)
     region = Box(0, 0, 1000, 1000)
     of_one = WORKING_BYTES_PER_PIXEL * region.area
-    assert [frame_threads(region, times * of_one) for times in (0, 3, 4, 8, 1000)] == [1, 1, 2, 3, 6]
+    assert [frame_threads(region, times * of_one) for times in (0, 9, 11, 21, 1000)] == [1, 1, 2, 3, 6]
     monkeypatch.setattr("vinpaint_cli.engine.device.available_memory", lambda: 0)
     assert frame_threads(region) == 1
 

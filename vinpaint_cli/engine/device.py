@@ -22,8 +22,8 @@ SHARERS = "VINPAINT_SHARERS"
 WORKING_BYTES_PER_PIXEL = 280
 """Bytes per pixel of the region that the work on one frame takes, however long the segment."""
 
-THREADS_SHARE = 0.25
-"""Part of the memory that working on further frames at the same time may take."""
+THREADS_SHARE = 0.1
+"""Part of the memory that working on further frames at once may take: long segments are worth more."""
 
 
 @dataclass(frozen=True, slots=True)
