@@ -15,11 +15,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vinpaint_cli.engine.fit_options import FitOptions
-    from vinpaint_cli.engine.make_mask import MaskReport, make_mask
-    from vinpaint_cli.engine.remove import RemoveOptions, RemoveReport, remove
-    from vinpaint_cli.engine.train_internal import TrainInternalOptions, TrainInternalReport, train_internal
-    from vinpaint_cli.engine.watch import Watcher
     from vinpaint_cli.errors import (
         InputError,
         Interrupted,
@@ -33,10 +28,15 @@ if TYPE_CHECKING:
     )
     from vinpaint_cli.evaluate.results import Evaluation
     from vinpaint_cli.evaluate.run import EvaluateOptions, evaluate_methods
-    from vinpaint_cli.masks.files import MaskOptions
+    from vinpaint_cli.mask_making.run import MaskReport, make_mask
     from vinpaint_cli.masks.prompts import PromptOptions
+    from vinpaint_cli.masks.sources.options import MaskOptions
+    from vinpaint_cli.pipeline.progress import Watcher
+    from vinpaint_cli.removal.fit_options import FitOptions
+    from vinpaint_cli.removal.run import RemoveOptions, RemoveReport, remove
+    from vinpaint_cli.removal.train_internal import TrainInternalOptions, TrainInternalReport, train_internal
     from vinpaint_cli.types import EncodeOptions, Progress, VideoInfo
-    from vinpaint_cli.video.probe import probe
+    from vinpaint_cli.video.source.probe import probe
 
 __version__ = "0.1.0"
 
@@ -73,11 +73,11 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "engine.fit_options": ("FitOptions",),
-    "engine.make_mask": ("MaskReport", "make_mask"),
-    "engine.remove": ("RemoveOptions", "RemoveReport", "remove"),
-    "engine.train_internal": ("TrainInternalOptions", "TrainInternalReport", "train_internal"),
-    "engine.watch": ("Watcher",),
+    "removal.fit_options": ("FitOptions",),
+    "mask_making.run": ("MaskReport", "make_mask"),
+    "removal.run": ("RemoveOptions", "RemoveReport", "remove"),
+    "removal.train_internal": ("TrainInternalOptions", "TrainInternalReport", "train_internal"),
+    "pipeline.progress": ("Watcher",),
     "errors": (
         "InputError",
         "Interrupted",
@@ -91,10 +91,10 @@ _ROOMS = {
     ),
     "evaluate.results": ("Evaluation",),
     "evaluate.run": ("EvaluateOptions", "evaluate_methods"),
-    "masks.files": ("MaskOptions",),
+    "masks.sources.options": ("MaskOptions",),
     "masks.prompts": ("PromptOptions",),
     "types": ("EncodeOptions", "Progress", "VideoInfo"),
-    "video.probe": ("probe",),
+    "video.source.probe": ("probe",),
 }
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vinpaint_cli.engine.crew import JobSpec, Worker
-from vinpaint_cli.engine.fill import Filled
 from vinpaint_cli.errors import MaskError
+from vinpaint_cli.pipeline.stages import Filled
+from vinpaint_cli.removal.executor import JobSpec, Worker
 from vinpaint_cli.types import Segment
 
 POISONED = "the mask is poisoned; leave it out"

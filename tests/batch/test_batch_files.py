@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from vinpaint_cli.batch.files import read_file
-from vinpaint_cli.batch.toml_lines import tables
-from vinpaint_cli.batch.written import Mistakes, Written
+from vinpaint_cli.batch.job_files import read_file, tables
+from vinpaint_cli.batch.job_spec import Mistakes, Written
 
 TOML = '''\
 # [[job]] in a comment

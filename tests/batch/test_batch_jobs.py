@@ -292,5 +292,5 @@ def test_nothing_is_decoded_for_it(read: Read, monkeypatch: pytest.MonkeyPatch) 
     def refuse(*given: object, **named: object) -> None:
         raise AssertionError("opened a clip")
 
-    monkeypatch.setattr("vinpaint_cli.video.probe.open_input", refuse)
+    monkeypatch.setattr("vinpaint_cli.video.source.probe.open_input", refuse)
     assert len(read("*.mp4", **BOX).jobs) == 3

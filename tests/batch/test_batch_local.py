@@ -15,18 +15,17 @@ import pytest
 
 from vinpaint_cli.batch import local, worker
 from vinpaint_cli.batch.local import LocalRunner, ended
-from vinpaint_cli.batch.run import run_batch
-from vinpaint_cli.batch.runner import BatchJob, JobResult
+from vinpaint_cli.batch.runner import BatchJob, JobResult, run_batch
 from vinpaint_cli.batch.worker import do_job, explain
-from vinpaint_cli.engine.crew import LocalCrew
 from vinpaint_cli.errors import OutputError
+from vinpaint_cli.removal.executor import LocalCrew
 
 Jobs = tuple[BatchJob, ...]
 
 
 def test_jobs_are_done_and_the_method_is_loaded_once(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = []
-    from vinpaint_cli.engine import crew
+    from vinpaint_cli.removal import executor as crew
 
     load = crew.load_method
     monkeypatch.setattr(crew, "load_method", lambda *a, **k: loaded.append(a) or load(*a, **k))

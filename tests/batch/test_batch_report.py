@@ -18,8 +18,7 @@ from vinpaint_cli.batch.local import LocalRunner
 from vinpaint_cli.batch.page import page
 from vinpaint_cli.batch.pictures import GAP, draw_result, side_by_side
 from vinpaint_cli.batch.report import BatchReport, check_report
-from vinpaint_cli.batch.run import run_batch
-from vinpaint_cli.batch.runner import BatchJob, JobResult
+from vinpaint_cli.batch.runner import BatchJob, JobResult, run_batch
 from vinpaint_cli.errors import Interrupted, OutputError
 
 Jobs = tuple[BatchJob, ...]

@@ -19,17 +19,17 @@ from clip_factory import make_clip
 from scripted import POISONED, BrokenWorker, ScriptedWorker, began, told
 
 from vinpaint_cli.batch.ray.cluster import RayOptions, connected, import_ray
-from vinpaint_cli.batch.ray.crew import PoolHandle, RayCrew, for_workers, running_pool
+from vinpaint_cli.batch.ray.executor import PoolHandle, RayCrew, for_workers, running_pool
 from vinpaint_cli.batch.ray.runner import Order, RayRunner, compose_job
 from vinpaint_cli.batch.runner import BatchJob
 from vinpaint_cli.cli.app import run
-from vinpaint_cli.engine.crew import JobSpec
-from vinpaint_cli.engine.job import Job, Plan
-from vinpaint_cli.engine.remove import RemoveOptions, remove
-from vinpaint_cli.engine.watch import SilentWatcher
-from vinpaint_cli.engine.work import WorkOptions
 from vinpaint_cli.errors import InputError, MaskError, UsageError, WorkerError
-from vinpaint_cli.masks.files import MaskOptions
+from vinpaint_cli.masks.sources.options import MaskOptions
+from vinpaint_cli.pipeline.progress import SilentWatcher
+from vinpaint_cli.removal.executor import JobSpec
+from vinpaint_cli.removal.job import Job, Plan
+from vinpaint_cli.removal.run import RemoveOptions, remove
+from vinpaint_cli.resume.work import WorkOptions
 
 ray = pytest.importorskip("ray", reason="Ray has no wheels for this Python; the engine cannot run here")
 
@@ -55,7 +55,7 @@ def pool(cluster: None) -> Iterator[PoolHandle]:
 @pytest.fixture
 def film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Thirty frames that make six segments."""
-    monkeypatch.setattr("vinpaint_cli.engine.job.LONGEST_SEGMENT", 9)
+    monkeypatch.setattr("vinpaint_cli.removal.job.LONGEST_SEGMENT", 9)
     return make_clip(tmp_path / "film.mp4", frames=30)
 
 

@@ -16,11 +16,11 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-import vinpaint_cli.engine.job as planning
+import vinpaint_cli.removal.job as planning
 from vinpaint_cli.cli.app import run
 
 planning.LONGEST_SEGMENT = 9
-NEEDED = ("scenedetect", "torch", "vinpaint_cli.engine.remove", "vinpaint_cli.methods.propagate.method")
+NEEDED = ("scenedetect", "torch", "vinpaint_cli.removal.run", "vinpaint_cli.methods.propagate.method")
 
 
 def begin(arguments: list[str], told: Path) -> int:

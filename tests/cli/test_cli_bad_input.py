@@ -17,7 +17,7 @@ from helpers_cli import BOX, Runner, names
 
 from vinpaint_cli.cli import remove as command
 from vinpaint_cli.cli.boundary import explain
-from vinpaint_cli.engine import remove as engine
+from vinpaint_cli.removal import run as engine
 
 
 def one_line(ended: Any, code: int, *parts: str) -> None:

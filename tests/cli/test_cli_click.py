@@ -11,7 +11,7 @@ from clip_factory import png_bytes
 from helpers_cli import Runner, names
 from scenes import psnr, wall
 
-from vinpaint_cli.video.read import open_source
+from vinpaint_cli.video.source.read import open_source
 
 FRAMES, HEIGHT, WIDTH, SIDE = 14, 96, 160, 32
 STEP = 6

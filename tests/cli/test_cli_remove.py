@@ -13,8 +13,8 @@ from clip_factory import make_clip, png_bytes
 from helpers_cli import BOX, Runner, names
 
 from vinpaint_cli.cli.console import Console
-from vinpaint_cli.engine import remove as engine
-from vinpaint_cli.video.read import open_source
+from vinpaint_cli.removal import run as engine
+from vinpaint_cli.video.source.read import open_source
 
 
 def planes(path: Path) -> list[np.ndarray]:

@@ -16,7 +16,7 @@ import pytest
 from clip_factory import make_clip
 from helpers_cli import BOX, Runner, names
 
-from vinpaint_cli.engine import remove as engine
+from vinpaint_cli.removal import run as engine
 from vinpaint_cli.types import Frame
 
 TESTS = Path(__file__).parent.parent
@@ -26,7 +26,7 @@ QUICK = ("--method", "telea", "--no-propagate")
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments of nine frames at most."""
-    monkeypatch.setattr("vinpaint_cli.engine.job.LONGEST_SEGMENT", 9)
+    monkeypatch.setattr("vinpaint_cli.removal.job.LONGEST_SEGMENT", 9)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_an_output_that_was_whole_when_its_run_was_killed_is_a_success(
 ) -> None:
     arguments = ["remove", film, "-o", film.parent / "out.mkv", *QUICK, "--box", BOX]
     with monkeypatch.context() as patched:
-        patched.setattr("vinpaint_cli.engine.workfolder.discard", lambda _: None)
+        patched.setattr("vinpaint_cli.resume.work_folder.discard", lambda _: None)
         assert vinpaint(*arguments).code == 0
     assert names(film.parent) == [".out.mkv.work", "film.mp4", "out.mkv"]
     ended = vinpaint(*arguments)

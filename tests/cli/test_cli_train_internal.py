@@ -13,8 +13,8 @@ import pytest
 import torch
 from helpers_cli import BOX, Runner, names
 
-from vinpaint_cli.engine.fitfile import state_path
 from vinpaint_cli.methods.internal.method import load_network
+from vinpaint_cli.removal.fit_file import state_path
 
 TOML = """
 preset = "quick"

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from vinpaint_cli.errors import MaskError
-from vinpaint_cli.masks.files import open_mask
 from vinpaint_cli.masks.grammar import parse_range
-from vinpaint_cli.masks.shapes import (
+from vinpaint_cli.masks.sources.options import open_mask
+from vinpaint_cli.masks.sources.shapes import (
     BoxMask,
     DilatedMask,
     HoleSource,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from vinpaint_cli.errors import MaskError, UsageError
-from vinpaint_cli.masks.click import AUTO, SEGMENTERS, open_segmenter, segmenter_names
+from vinpaint_cli.masks.segment import AUTO, SEGMENTERS, open_segmenter, segmenter_names
 from vinpaint_cli.types import Box, Segmenter
 
 MASKS = Path(__file__).parent.parent / "masks"

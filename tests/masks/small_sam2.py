@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from vinpaint_cli.masks import sam2
+from vinpaint_cli.masks.segment import sam2
 
 
 def write_weights(folder: Path) -> Path:

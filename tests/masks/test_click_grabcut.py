@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from vinpaint_cli.errors import UsageError
-from vinpaint_cli.masks.click import open_segmenter
-from vinpaint_cli.masks.cut import cut, edges_of, reach
-from vinpaint_cli.masks.grabcut import GrabCutSegmenter
-from vinpaint_cli.masks.movement import find_movement
-from vinpaint_cli.masks.palette import Palette, to_lab
-from vinpaint_cli.masks.sharpen import sharpen
+from vinpaint_cli.masks.segment import open_segmenter
+from vinpaint_cli.masks.segment.grabcut import GrabCutSegmenter
+from vinpaint_cli.masks.segment.graph_cut import cut, edges_of, reach
+from vinpaint_cli.masks.segment.movement import find_movement
+from vinpaint_cli.masks.segment.palette import Palette, to_lab
+from vinpaint_cli.masks.segment.view import sharpen
 from vinpaint_cli.types import Box
 
 HEIGHT, WIDTH = 120, 200

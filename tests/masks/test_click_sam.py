@@ -12,10 +12,8 @@ from segment_anything import SamPredictor
 from small_sam import SIDE, small_sam, write_weights
 
 from vinpaint_cli.errors import OutOfMemoryError, UsageError, WeightsError
-from vinpaint_cli.masks import sam
-from vinpaint_cli.masks.click import SAM_WEIGHTS, SEGMENTERS, open_segmenter, sam_weights_here
-from vinpaint_cli.masks.sam import SamSegmenter, find_device, low_resolution, surround
-from vinpaint_cli.masks.sam_network import load_sam
+from vinpaint_cli.masks.segment import SAM_WEIGHTS, SEGMENTERS, open_segmenter, sam, sam_weights_here
+from vinpaint_cli.masks.segment.sam import SamSegmenter, find_device, load_sam, low_resolution, surround
 from vinpaint_cli.types import Box
 from vinpaint_cli.weights import registry, store
 
@@ -83,7 +81,7 @@ def test_the_published_sizes_are_recognised() -> None:
     """Depth, heads, width and which blocks look at the whole picture, from shapes alone."""
     from segment_anything import sam_model_registry
 
-    from vinpaint_cli.masks.sam_network import build
+    from vinpaint_cli.masks.segment.sam import build
 
     for name, heads, everywhere in (("vit_b", 12, [2, 5, 8, 11]), ("vit_h", 16, [7, 15, 23, 31])):
         with torch.device("meta"):

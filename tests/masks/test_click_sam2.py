@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from vinpaint_cli.errors import UsageError, WeightsError
-from vinpaint_cli.masks import sam2
-from vinpaint_cli.masks.click import open_segmenter
+from vinpaint_cli.masks.segment import open_segmenter, sam2
 
 INSTALLED = importlib.util.find_spec("sam2") is not None
 NEEDS_PACKAGE = pytest.mark.skipif(not INSTALLED, reason="the optional package sam2 is not installed")

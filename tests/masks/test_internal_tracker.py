@@ -7,11 +7,11 @@ import pytest
 import torch
 from moving_disc import DiscClip, MemorySource, disc_clip, line
 
-from vinpaint_cli.masks.find import RECENT, SETTLING, STEPS, Finder
-from vinpaint_cli.masks.internal_tracker import InternalTracker, small_mask
-from vinpaint_cli.masks.paste import CROP, draw_sample, see_found, see_given
-from vinpaint_cli.masks.plain_trackers import CopyTracker
 from vinpaint_cli.masks.track import Tracked, Tracker, open_tracker
+from vinpaint_cli.masks.track.augment import CROP, draw_sample, see_found, see_given
+from vinpaint_cli.masks.track.baselines import CopyTracker
+from vinpaint_cli.masks.track.internal import InternalTracker, small_mask
+from vinpaint_cli.masks.track.learned import RECENT, SETTLING, STEPS, Finder
 from vinpaint_cli.metrics.davis import region_similarity
 
 FRAMES = 8

@@ -11,9 +11,9 @@ import pytest
 from clip_factory import png_bytes
 
 from vinpaint_cli.errors import MaskError, UsageError
-from vinpaint_cli.masks.drawn import read_fixes
-from vinpaint_cli.masks.files import MaskOptions, build_mask
 from vinpaint_cli.masks.prompts import PromptOptions
+from vinpaint_cli.masks.sources.drawn import read_fixes
+from vinpaint_cli.masks.sources.options import MaskOptions, build_mask
 from vinpaint_cli.types import Frame, VideoInfo
 
 FrameMaker = Callable[..., Frame]

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from vinpaint_cli.errors import MaskError, UsageError, VideoError
-from vinpaint_cli.masks.files import MaskOptions, build_mask, covering
-from vinpaint_cli.masks.sequences import FolderMask, VideoMask
-from vinpaint_cli.masks.shapes import hole_box
+from vinpaint_cli.masks.sources.files import FolderMask, VideoMask
+from vinpaint_cli.masks.sources.options import MaskOptions, build_mask, covering
+from vinpaint_cli.masks.sources.shapes import hole_box
 from vinpaint_cli.types import Box, Frame, VideoInfo
 
 FrameMaker = Callable[..., Frame]

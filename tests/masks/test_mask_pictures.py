@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from vinpaint_cli.errors import MaskError
-from vinpaint_cli.masks.pictures import read_hole
+from vinpaint_cli.masks.sources.pictures import read_hole
 
 SIZE = (8, 6)
 VOC = [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scenes import block
 
-from vinpaint_cli.masks.random import _filled, _winding, blob, moving_holes, shifted, stationary_holes
+from vinpaint_cli.masks.sources.random import _filled, _winding, blob, moving_holes, shifted, stationary_holes
 
 HEIGHT, WIDTH = 240, 432
 

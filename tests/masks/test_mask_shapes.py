@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vinpaint_cli.masks.grammar import parse_range
-from vinpaint_cli.masks.shapes import (
+from vinpaint_cli.masks.sources.shapes import (
     BoxMask,
     DilatedMask,
     InvertMask,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vinpaint_cli.errors import MaskError
-from vinpaint_cli.masks.packed import PackedMasks
+from vinpaint_cli.masks.sources.packed import PackedMasks
 from vinpaint_cli.types import Frame, MaskSource
 
 FrameMaker = Callable[..., Frame]

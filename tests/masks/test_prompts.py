@@ -16,7 +16,7 @@ from vinpaint_cli.masks.prompts import (
     drawings,
     fixes,
     frame_of,
-    gather,
+    parse_prompts,
 )
 from vinpaint_cli.types import Box
 
@@ -26,12 +26,12 @@ TWENTY_FIVE = [Fraction(i, 25) for i in range(50)]
 
 
 def click(text: str) -> Prompt:
-    (found,) = gather(PromptOptions(clicks=(text,)), SIZE)
+    (found,) = parse_prompts(PromptOptions(clicks=(text,)), SIZE)
     return found
 
 
 def box(text: str) -> Prompt:
-    (found,) = gather(PromptOptions(boxes=(text,)), SIZE)
+    (found,) = parse_prompts(PromptOptions(boxes=(text,)), SIZE)
     return found
 
 
@@ -100,7 +100,7 @@ def test_a_box_that_shows_nothing_is_refused(text: str) -> None:
 
 def test_a_box_partly_outside_is_cut_and_said() -> None:
     warnings: list[str] = []
-    (found,) = gather(PromptOptions(boxes=("2:180,90,50,50@f3",)), SIZE, warnings)
+    (found,) = parse_prompts(PromptOptions(boxes=("2:180,90,50,50@f3",)), SIZE, warnings)
     assert found.box == Box(180, 90, 200, 100)
     assert len(warnings) == 1
 
@@ -111,7 +111,7 @@ def test_prompts_of_one_object_at_one_moment_are_gathered() -> None:
         excludes=("50,50@f40", "2:60,60@f40"),
         boxes=("1:0,0,90,90@f40",),
     )
-    assert gather(options, SIZE) == (
+    assert parse_prompts(options, SIZE) == (
         Prompt(1, F40, ((10, 10), (30, 30), (50, 50)), (True, True, False), Box(0, 0, 90, 90)),
         Prompt(2, F40, ((20, 20), (60, 60)), (True, False)),
         Prompt(1, F0, ((40, 40),), (True,)),
@@ -119,18 +119,18 @@ def test_prompts_of_one_object_at_one_moment_are_gathered() -> None:
 
 
 def test_nothing_is_no_prompt() -> None:
-    assert gather(PromptOptions(), SIZE) == ()
+    assert parse_prompts(PromptOptions(), SIZE) == ()
     assert drawings(PromptOptions()) == fixes(PromptOptions()) == ()
 
 
 def test_two_boxes_for_one_object_are_refused() -> None:
     with pytest.raises(UsageError, match="object 2 has two boxes at f3"):
-        gather(PromptOptions(boxes=("2:0,0,9,9@f3", "2:5,5,9,9@f3")), SIZE)
+        parse_prompts(PromptOptions(boxes=("2:0,0,9,9@f3", "2:5,5,9,9@f3")), SIZE)
 
 
 def test_not_this_alone_is_refused() -> None:
     with pytest.raises(UsageError, match=r"only --not is given for object 1 at 1\.5 s"):
-        gather(PromptOptions(clicks=("5,5",), excludes=("9,9@1.5",)), SIZE)
+        parse_prompts(PromptOptions(clicks=("5,5",), excludes=("9,9@1.5",)), SIZE)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_a_moment_after_the_clip_is_refused(when: TimePoint) -> None:
 
 
 def test_at_frames_joins_what_was_written_in_two_ways() -> None:
-    prompts = gather(PromptOptions(clicks=("5,5@0.04",), boxes=("0,0,9,9@f1",)), SIZE)
+    prompts = parse_prompts(PromptOptions(clicks=("5,5@0.04",), boxes=("0,0,9,9@f1",)), SIZE)
     assert len(prompts) == 2
     assert at_frames(prompts, TWENTY_FIVE) == (
         Prompt(1, TimePoint(frame=1), ((5, 5),), (True,), Box(0, 0, 9, 9)),
@@ -213,6 +213,6 @@ def test_at_frames_joins_what_was_written_in_two_ways() -> None:
 
 
 def test_at_frames_refuses_two_boxes_for_one_frame() -> None:
-    prompts = gather(PromptOptions(boxes=("0,0,9,9@0.05", "5,5,9,9@f1")), SIZE)
+    prompts = parse_prompts(PromptOptions(boxes=("0,0,9,9@0.05", "5,5,9,9@f1")), SIZE)
     with pytest.raises(UsageError, match="two boxes at f1"):
         at_frames(prompts, TWENTY_FIVE)

@@ -9,13 +9,13 @@ import pytest
 from moving_disc import DiscClip, MemorySource, disc_clip, line
 
 from vinpaint_cli.errors import UsageError
-from vinpaint_cli.masks import passes
-from vinpaint_cli.masks.edges import snap
-from vinpaint_cli.masks.flow_tracker import FlowTracker, SoftMasks
-from vinpaint_cli.masks.follow import Belief
-from vinpaint_cli.masks.plain_trackers import WarpTracker
-from vinpaint_cli.masks.recover import likeness_needed, likest
 from vinpaint_cli.masks.track import Tracked, open_tracker
+from vinpaint_cli.masks.track import frame_reader as passes
+from vinpaint_cli.masks.track.baselines import WarpTracker
+from vinpaint_cli.masks.track.flow import FlowTracker, SoftMasks
+from vinpaint_cli.masks.track.follow import Belief
+from vinpaint_cli.masks.track.guided_filter import snap
+from vinpaint_cli.masks.track.recover import likeness_needed, likest
 from vinpaint_cli.metrics.davis import region_similarity
 
 AWAY = 14

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vinpaint_cli.methods import judging
-from vinpaint_cli.nets import sheet
-from vinpaint_cli.nets.evidence import gather
+from vinpaint_cli.methods import gate as judging
+from vinpaint_cli.nets import letterbox as sheet
+from vinpaint_cli.nets.conditioning import gather
 from vinpaint_cli.types import Clip
 
 

@@ -15,7 +15,7 @@ from vinpaint_cli.evaluate.complete import HiddenClip
 from vinpaint_cli.evaluate.dataset import scaled
 from vinpaint_cli.methods import load_method, method_names, method_spec, weights_of
 from vinpaint_cli.types import Method
-from vinpaint_cli.video.read import open_source
+from vinpaint_cli.video.source.read import open_source
 from vinpaint_cli.weights import registry
 from vinpaint_cli.weights.state import load_checkpoint
 from vinpaint_cli.weights.store import resolve

@@ -8,7 +8,7 @@ from helpers_methods import count, load_small, unmoved
 from torch import Tensor, nn
 
 from vinpaint_cli.methods.combcn.net import CombCN, CombCNConfig, FrameNet, VolumeNet, half_size
-from vinpaint_cli.nets.smooth import smooth_fill
+from vinpaint_cli.nets.holes import smooth_fill
 
 small = load_small("combcn")
 

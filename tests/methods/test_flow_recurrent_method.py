@@ -14,7 +14,7 @@ from torch import Tensor
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.methods.flow_recurrent.method import FlowRecurrentMethod, on_tensors, runs
 from vinpaint_cli.methods.flow_recurrent.stream import Stream, View, lost_flow, robust_flow
-from vinpaint_cli.nets.evidence import gather, judge
+from vinpaint_cli.nets.conditioning import gather, judge
 from vinpaint_cli.types import Clip
 from vinpaint_cli.weights.state import save_checkpoint
 

@@ -16,7 +16,7 @@ from vinpaint_cli.methods.flow_recurrent.net import (
     TemporalRecurrent,
     moved,
 )
-from vinpaint_cli.nets.smooth import smooth_fill
+from vinpaint_cli.nets.holes import smooth_fill
 
 small = load_small("flow_recurrent")
 

@@ -14,14 +14,7 @@ from scenes import block, pan
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.methods.internal.config import PRESETS, FitConfig, read_fit_config
 from vinpaint_cli.methods.internal.finer import finer_sample
-from vinpaint_cli.methods.internal.fit import (
-    Budget,
-    Fitter,
-    Material,
-    Status,
-    learning_rate,
-    loss_of,
-)
+from vinpaint_cli.methods.internal.fit import Budget, Fitter, Material, Status, learning_rate, loss_of
 from vinpaint_cli.methods.internal.judge import Judge
 from vinpaint_cli.methods.internal.net import InternalConfig
 from vinpaint_cli.methods.internal.pyramid import Pyramid

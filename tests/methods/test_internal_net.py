@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from vinpaint_cli.methods.internal.net import MODELS, InternalConfig, InternalNet
-from vinpaint_cli.nets.gated import GatedConv, GatedUp
+from vinpaint_cli.nets.blocks import GatedConv, GatedUp
 from vinpaint_cli.nets.holes import smooth_start
 
 

@@ -5,7 +5,7 @@ import torch
 from scenes import block
 
 from vinpaint_cli.methods.propagate.method import PropagateMethod
-from vinpaint_cli.ops.inpaint import fill_left, fill_smoothly
+from vinpaint_cli.ops.complete.smooth_fill import fill_left, fill_smoothly
 from vinpaint_cli.types import Clip
 
 SIZE = 40, 60

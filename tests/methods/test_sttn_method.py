@@ -11,7 +11,7 @@ import torch
 from vinpaint_cli.errors import UsageError, WeightsError
 from vinpaint_cli.methods.sttn.method import STTNMethod
 from vinpaint_cli.methods.sttn.net import STTN, STTNConfig
-from vinpaint_cli.nets.sheet import Sheet, mirror
+from vinpaint_cli.nets.letterbox import Sheet, mirror
 from vinpaint_cli.plan.windows import plan_windows
 from vinpaint_cli.types import Clip
 from vinpaint_cli.weights.state import save_checkpoint

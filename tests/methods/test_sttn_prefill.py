@@ -9,7 +9,7 @@ from helpers_methods import as_they_learnt
 
 from vinpaint_cli.methods.sttn.method import STTNMethod
 from vinpaint_cli.methods.sttn.net import STTN, STTNConfig
-from vinpaint_cli.nets.smooth import smooth_fill
+from vinpaint_cli.nets.holes import smooth_fill
 from vinpaint_cli.types import Clip
 from vinpaint_cli.weights.state import save_checkpoint
 

@@ -7,15 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from vinpaint_cli.metrics.image import (
-    PSNR_CAP,
-    l1,
-    largest_window,
-    psnr,
-    ssim,
-    ssim_hole,
-    ssim_map,
-)
+from vinpaint_cli.metrics.image import PSNR_CAP, l1, largest_window, psnr, ssim, ssim_hole, ssim_map
 
 
 def grey(value: float, height: int = 12, width: int = 10) -> np.ndarray:

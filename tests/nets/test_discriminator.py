@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from vinpaint_cli.nets.discriminator import TemporalPatchGAN
+from vinpaint_cli.nets.blocks import TemporalPatchGAN
 
 
 def test_sizes_and_count_of_the_papers_discriminator() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from vinpaint_cli.nets.partial import PartialConv, PartialUNet
+from vinpaint_cli.nets.blocks import PartialConv, PartialUNet
 
 
 def test_is_the_formula_of_the_paper_with_a_mask_per_channel() -> None:

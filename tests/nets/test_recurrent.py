@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from vinpaint_cli.nets.recurrent import ConvLSTM
+from vinpaint_cli.nets.blocks import ConvLSTM
 
 
 def test_is_an_lstm_at_each_pixel() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vinpaint_cli.nets.smooth import smooth_fill
+from vinpaint_cli.nets.holes import smooth_fill
 from vinpaint_cli.ops.image import membrane
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from scenes import block, psnr, wall
 
-import vinpaint_cli.ops.steady
-from vinpaint_cli.ops.candidates import Ring, from_far, from_route
-from vinpaint_cli.ops.flow import DisFlow, Motion, complete, estimate_motion
+import vinpaint_cli.ops.propagate.temporal_smoothing
+from vinpaint_cli.ops.flow.motion import DisFlow, Motion, complete, estimate_motion
 from vinpaint_cli.ops.image import coordinate_grid, luma
-from vinpaint_cli.ops.propagate import PropagateOptions, find_candidates, propagate
-from vinpaint_cli.ops.routes import Route, follow_camera, follow_chain
-from vinpaint_cli.ops.scene import Scene, make_scene
+from vinpaint_cli.ops.propagate.candidates import Ring, from_far, from_route
+from vinpaint_cli.ops.propagate.propagation import PropagateOptions, find_candidates, propagate
+from vinpaint_cli.ops.propagate.scene import Scene, make_scene
+from vinpaint_cli.ops.propagate.trace import Route, follow_camera, follow_chain
 
 SIZE = 80, 120
 BOX = 50, 30, 66, 46
@@ -145,7 +145,7 @@ def test_propagation_steadies_what_is_in_doubt(monkeypatch: pytest.MonkeyPatch) 
         return float(np.abs(np.diff(found, axis=0))[:, HOLE].mean())
 
     steadied = restlessness()
-    monkeypatch.setattr(vinpaint_cli.ops.steady, "STRENGTH", 0.0)
+    monkeypatch.setattr(vinpaint_cli.ops.propagate.temporal_smoothing, "STRENGTH", 0.0)
     assert steadied < restlessness() - 1e-3
 
 
@@ -169,7 +169,7 @@ def test_propagation_asks_what_candidates_say_of_each_other(monkeypatch: pytest.
     def weigh(candidates: object, depth: np.ndarray, around: object) -> tuple[np.ndarray, np.ndarray]:
         return np.full((len(depth), 3), 51, np.float32), np.full(len(depth), 1, np.float32)
 
-    monkeypatch.setattr("vinpaint_cli.ops.propagate.weigh", weigh)
+    monkeypatch.setattr("vinpaint_cli.ops.propagate.propagation.weigh", weigh)
     frames = np.stack([wall(*SIZE)] * 3)
     found = propagate(frames, [HOLE] * 3)
     assert np.allclose(found.frames[:, HOLE], 0.2, atol=1e-4)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vinpaint_cli.ops.fusion import Candidate, Kind, fuse, score
+from vinpaint_cli.ops.propagate.fusion import Candidate, Kind, fuse, score
 
 DEPTH = np.full(4, 6.0, np.float32)
 

@@ -10,7 +10,7 @@ import pytest
 from scenes import block, pan
 
 from vinpaint_cli.ops.parallel import allowed_threads, for_each
-from vinpaint_cli.ops.propagate import PropagateOptions, propagate
+from vinpaint_cli.ops.propagate.propagation import PropagateOptions, propagate
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5, 40])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scenes import block, pan, psnr, wall
 
-from vinpaint_cli.ops.propagate import PropagateOptions, propagate
+from vinpaint_cli.ops.propagate.propagation import PropagateOptions, propagate
 
 SIZE = 96, 144
 BOX = 60, 36, 84, 60

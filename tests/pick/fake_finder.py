@@ -9,12 +9,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vinpaint_cli.engine.doubt import doubtful
-from vinpaint_cli.engine.watch import Watcher, advance
 from vinpaint_cli.errors import MaskError
-from vinpaint_cli.masks.packed import PackedMasks
-from vinpaint_cli.masks.prompts import Prompt, PromptOptions, gather
+from vinpaint_cli.mask_making.confidence import doubtful
+from vinpaint_cli.masks.prompts import Prompt, PromptOptions, parse_prompts
+from vinpaint_cli.masks.sources.packed import PackedMasks
 from vinpaint_cli.pick.finder import EngineFinder, Followed
+from vinpaint_cli.pipeline.progress import Watcher, advance
 from vinpaint_cli.types import FrameSource
 
 NEAR = 60
@@ -58,7 +58,7 @@ class ColourFinder:
         frames = sum(1 for _ in source.frames())
         size = source.info.width, source.info.height
         masks = PackedMasks(*size, frames)
-        prompts = gather(options, size, corrections=True)
+        prompts = parse_prompts(options, size, corrections=True)
         with watcher.stage("track", frames) as progress:
             for frame in source.frames():
                 self.gate.wait(20)

@@ -12,9 +12,9 @@ from typing import Any
 
 from fake_finder import ColourFinder
 
-from vinpaint_cli.pick.loopback import PickServer
+from vinpaint_cli.pick.server import PickServer
 from vinpaint_cli.pick.workbench import PickOptions, Workbench
-from vinpaint_cli.video.read import open_source
+from vinpaint_cli.video.source.read import open_source
 
 FRAMES = 10
 SIZE = (96, 64)

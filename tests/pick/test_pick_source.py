@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from vinpaint_cli.errors import Interrupted, VideoError
-from vinpaint_cli.pick.frames import FrameCache, encode_mask, served_size
-from vinpaint_cli.pick.source import SharedSource
+from vinpaint_cli.pick.source import FrameCache, SharedSource, encode_mask, served_size
 from vinpaint_cli.types import Frame, FrameSource, VideoInfo
-from vinpaint_cli.video.read import open_source
+from vinpaint_cli.video.source.read import open_source
 
 
 class Watched:

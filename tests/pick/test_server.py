@@ -12,8 +12,8 @@ import pytest
 from helpers_pick import FRAMES, SIZE, Sitting
 
 from vinpaint_cli.errors import MaskError, UsageError
-from vinpaint_cli.pick.loopback import PickServer
-from vinpaint_cli.video.read import open_source
+from vinpaint_cli.pick.server import PickServer
+from vinpaint_cli.video.source.read import open_source
 
 SQUARE = (4, 8)  # on the red square of frame 0
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vinpaint_cli.errors import UsageError
-from vinpaint_cli.masks.prompts import gather
+from vinpaint_cli.masks.prompts import parse_prompts
 from vinpaint_cli.pick.session import (
     MOST_MARKS,
     Mark,
@@ -175,7 +175,7 @@ boxes = st.builds(
 @given(st.lists(points | boxes, max_size=12))
 def test_whatever_was_pointed_at_can_be_read_back(marks: list[Mark]) -> None:
     session = marked(*marks)
-    read = gather(prompt_options(session.usable, Tools()), SIZE, corrections=True)
+    read = parse_prompts(prompt_options(session.usable, Tools()), SIZE, corrections=True)
     figures = sum(len(prompt.points) + (prompt.box is not None) for prompt in read)
     assert figures == len(session.usable)
     shown = {(prompt.object, prompt.when.frame) for prompt in read if prompt.box or any(prompt.labels)}

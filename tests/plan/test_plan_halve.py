@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vinpaint_cli.plan.halve import halve
-from vinpaint_cli.plan.segments import SegmentLimits, plan_segments
+from vinpaint_cli.plan.segments import SegmentLimits, halve, plan_segments
 from vinpaint_cli.types import Box, Segment
 
 

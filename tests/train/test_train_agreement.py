@@ -12,7 +12,7 @@ from PIL import Image
 
 from vinpaint_cli.cli.app import run
 from vinpaint_cli.errors import InputError, OutputError
-from vinpaint_cli.ops.agreement import FEATURES, bundled_weights, corrected, read_weights
+from vinpaint_cli.ops.propagate.scorer import FEATURES, bundled_weights, corrected, read_weights
 from vinpaint_cli.train.agreement import Example, Perceptron, fit, gather, loss_of, write_weights
 
 SIZE = (64, 48)

@@ -10,11 +10,11 @@ import torch
 
 from vinpaint_cli.errors import InputError
 from vinpaint_cli.train import draw
-from vinpaint_cli.train.camera import Path, random_path, view
 from vinpaint_cli.train.cut import crop, shrink_shares
 from vinpaint_cli.train.draw import Draws, Mix, held_out, moved_photo, validation
 from vinpaint_cli.train.holes import KINDS, cover_more, draw_holes
 from vinpaint_cli.train.pack import Pack
+from vinpaint_cli.train.virtual_camera import Path, random_path, view
 
 MIX = Mix(size=(48, 32), batch=3, frames=(1, 4), frame_weights=(0.5, 0.5))
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vinpaint_cli.train import temporal
+from vinpaint_cli.train import losses as temporal
 
 
 def scene(frames: int = 4, step: int = 2) -> tuple[Tensor, Tensor, Tensor, Tensor]:

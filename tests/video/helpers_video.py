@@ -9,9 +9,9 @@ import av
 import numpy as np
 
 from vinpaint_cli.types import EncodeOptions, Frame, FrameSource
-from vinpaint_cli.video.layout import rows_of
-from vinpaint_cli.video.read import open_source
-from vinpaint_cli.video.write import open_writer
+from vinpaint_cli.video.colour.layouts import rows_of
+from vinpaint_cli.video.sink.write import open_writer
+from vinpaint_cli.video.source.read import open_source
 
 FFV1 = EncodeOptions(codec="ffv1")
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vinpaint_cli.types import Box, ColorInfo, Frame
-from vinpaint_cli.video.chroma import axes, down_taps, reduce_axis
-from vinpaint_cli.video.color import Orientation, effective_matrix, effective_range, rgb_to_ycc
-from vinpaint_cli.video.convert import Converter, crop_rgb, displayed_size, small_rgb
-from vinpaint_cli.video.layout import channel, layout_of
-from vinpaint_cli.video.read import open_source
+from vinpaint_cli.video.colour.chroma import axes, down_taps, reduce_axis
+from vinpaint_cli.video.colour.convert import Converter, crop_rgb, displayed_size, small_rgb
+from vinpaint_cli.video.colour.layouts import channel, layout_of
+from vinpaint_cli.video.colour.matrices import Orientation, effective_matrix, effective_range, rgb_to_ycc
+from vinpaint_cli.video.source.read import open_source
 
 FORMATS = (
     "yuv420p",

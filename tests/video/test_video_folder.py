@@ -11,10 +11,10 @@ from helpers_video import copy_clip, planes
 
 from vinpaint_cli.errors import OutputError, VideoError
 from vinpaint_cli.types import Box, EncodeOptions, Patch
-from vinpaint_cli.video.folder import PictureSource, natural_key
-from vinpaint_cli.video.planes import compose
-from vinpaint_cli.video.read import open_source
-from vinpaint_cli.video.write import open_writer
+from vinpaint_cli.video.colour.planes import compose
+from vinpaint_cli.video.sink.write import open_writer
+from vinpaint_cli.video.source.folder import PictureSource, natural_key
+from vinpaint_cli.video.source.read import open_source
 
 
 def test_names_are_in_natural_order(pictures):

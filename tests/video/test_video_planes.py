@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from test_video_convert import FORMATS, make_frame
 
 from vinpaint_cli.types import Box, EncodeOptions, Frame, Patch
-from vinpaint_cli.video.color import Orientation
-from vinpaint_cli.video.convert import converter_of, crop_rgb, displayed_size
-from vinpaint_cli.video.layout import channel
-from vinpaint_cli.video.planes import compose, copy_native
-from vinpaint_cli.video.read import open_source
-from vinpaint_cli.video.write import open_writer
+from vinpaint_cli.video.colour.convert import converter_of, crop_rgb, displayed_size
+from vinpaint_cli.video.colour.layouts import channel
+from vinpaint_cli.video.colour.matrices import Orientation
+from vinpaint_cli.video.colour.planes import compose, copy_native
+from vinpaint_cli.video.sink.write import open_writer
+from vinpaint_cli.video.source.read import open_source
 
 TURNS = [Orientation(), Orientation(90), Orientation(180), Orientation(270, True)]
 

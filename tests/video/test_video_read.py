@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from vinpaint_cli.errors import VideoError
 from vinpaint_cli.types import FrameSource
-from vinpaint_cli.video.probe import probe
-from vinpaint_cli.video.read import VideoSource, open_source
-from vinpaint_cli.video.timeline import stamp
+from vinpaint_cli.video.source.probe import probe
+from vinpaint_cli.video.source.read import VideoSource, open_source
+from vinpaint_cli.video.source.timeline import stamp
 
 
 def test_probe_tells_what_the_file_says(clip):

@@ -10,7 +10,7 @@ import pytest
 from helpers_video import FFV1, copy_clip, packets, same_planes, seconds
 
 from vinpaint_cli.types import EncodeOptions
-from vinpaint_cli.video.read import open_source
+from vinpaint_cli.video.source.read import open_source
 
 VFR_TIMES = [0, 40, 47, 130, 131, 200, 333, 334, 500, 990]
 

@@ -15,12 +15,12 @@ from helpers_video import FFV1, copy_clip, same_planes, seconds
 
 from vinpaint_cli.errors import OutputError, UsageError
 from vinpaint_cli.types import EncodeOptions, Frame, FrameSource, VideoInfo
-from vinpaint_cli.video.codecs import RECIPES, Source, choose, muxer_of
-from vinpaint_cli.video.matroska import PLACEHOLDER, write_sample_aspect
-from vinpaint_cli.video.pictures import PictureWriter
-from vinpaint_cli.video.planes import copy_native
-from vinpaint_cli.video.read import open_source
-from vinpaint_cli.video.write import VideoWriter, open_writer
+from vinpaint_cli.video.colour.planes import copy_native
+from vinpaint_cli.video.sink.codecs import RECIPES, Source, choose, muxer_of
+from vinpaint_cli.video.sink.folder import PictureWriter
+from vinpaint_cli.video.sink.matroska import PLACEHOLDER, write_sample_aspect
+from vinpaint_cli.video.sink.write import VideoWriter, open_writer
+from vinpaint_cli.video.source.read import open_source
 
 
 def stop_midway(target: Path, source: FrameSource, error: BaseException) -> None:

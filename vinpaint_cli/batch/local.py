@@ -14,12 +14,12 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import TYPE_CHECKING, Any
 
-from vinpaint_cli.batch.relay import Relay
+from vinpaint_cli.batch.progress_pipe import Relay
 from vinpaint_cli.batch.runner import BatchJob, JobResult
 from vinpaint_cli.batch.worker import SECONDS_TO_TIDY, Setup, do_job, serve
 
 if TYPE_CHECKING:
-    from vinpaint_cli.engine.watch import Watcher
+    from vinpaint_cli.pipeline.progress import Watcher
 
 
 class LocalRunner:
@@ -47,7 +47,7 @@ class LocalRunner:
 
     def _here(self, jobs: Sequence[BatchJob]) -> Iterator[JobResult]:
         """One job after the other in this process."""
-        from vinpaint_cli.engine.crew import LocalCrew
+        from vinpaint_cli.removal.executor import LocalCrew
 
         crew = LocalCrew()
         for job in jobs:

@@ -14,13 +14,13 @@ import numpy as np
 from PIL import Image
 
 from vinpaint_cli.batch.runner import BatchJob
-from vinpaint_cli.engine.draw import draw_tile
 from vinpaint_cli.errors import Interrupted, VideoError
-from vinpaint_cli.masks.files import build_mask
-from vinpaint_cli.masks.shapes import hole_box
+from vinpaint_cli.mask_making.preview import draw_tile
+from vinpaint_cli.masks.sources.options import build_mask
+from vinpaint_cli.masks.sources.shapes import hole_box
 from vinpaint_cli.types import Box, FrameSource
-from vinpaint_cli.video.publish import translated
-from vinpaint_cli.video.read import open_source
+from vinpaint_cli.video.sink.publish import translated
+from vinpaint_cli.video.source.read import open_source
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -18,7 +18,7 @@ from vinpaint_cli.batch.page import Picture, page
 from vinpaint_cli.batch.pictures import draw_result, drawn_before
 from vinpaint_cli.batch.runner import BatchJob, JobResult
 from vinpaint_cli.errors import OutputError, VinpaintError
-from vinpaint_cli.video.publish import translated
+from vinpaint_cli.video.sink.publish import translated
 
 RESULTS, PAGE, PICTURES = "results.jsonl", "index.html", "pictures"
 SECONDS_TO_STOP = 1.0

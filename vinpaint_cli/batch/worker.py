@@ -11,14 +11,14 @@ from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
-from vinpaint_cli.batch.relay import PipeWatcher
+from vinpaint_cli.batch.progress_pipe import PipeWatcher
 from vinpaint_cli.batch.runner import BatchJob, JobResult
-from vinpaint_cli.engine.device import SHARERS
 from vinpaint_cli.errors import Interrupted, OutOfMemoryError, VinpaintError
+from vinpaint_cli.pipeline.device import SHARERS
 
 if TYPE_CHECKING:
-    from vinpaint_cli.engine.crew import Crew
-    from vinpaint_cli.engine.watch import Watcher
+    from vinpaint_cli.pipeline.progress import Watcher
+    from vinpaint_cli.removal.executor import Crew
 
 SECONDS_TO_TIDY = 1.0
 """What a process that is told to end may take to remove its temporary files."""
@@ -40,7 +40,7 @@ def do_job(job: BatchJob, crew: Crew, watcher: Watcher | None = None) -> JobResu
 
     Raises Interrupted and KeyboardInterrupt when the work is to stop.
     """
-    from vinpaint_cli.engine.remove import remove
+    from vinpaint_cli.removal.run import remove
 
     start = time.perf_counter()
     try:
@@ -88,7 +88,7 @@ def serve(pipe: Connection[Any, Any], setup: Setup) -> None:
     threading.Thread(target=_watch_parent, daemon=True).start()
     _limit_threads(setup.threads)
     os.environ[SHARERS] = str(setup.sharers)
-    from vinpaint_cli.engine.crew import LocalCrew
+    from vinpaint_cli.removal.executor import LocalCrew
 
     crew = LocalCrew()
     try:

@@ -20,8 +20,7 @@ from vinpaint_cli.errors import BatchFailed, Interrupted, UsageError
 if TYPE_CHECKING:
     from vinpaint_cli.batch.jobs import Batch
     from vinpaint_cli.batch.ray.cluster import RayOptions
-    from vinpaint_cli.batch.run import Outcome
-    from vinpaint_cli.batch.runner import BatchJob, JobResult, Runner
+    from vinpaint_cli.batch.runner import BatchJob, JobResult, Outcome, Runner
 
 
 def batch(
@@ -149,7 +148,7 @@ def _runner(
     console: Console, ray: RayOptions | None, processes: int | None, keep_going: bool
 ) -> Iterator[Runner]:
     from vinpaint_cli.batch.local import LocalRunner
-    from vinpaint_cli.cli.batch_bars import Bars
+    from vinpaint_cli.cli.batch_view import Bars
 
     if ray is None:
         with Bars(console) as bars:
@@ -164,8 +163,8 @@ def _run(
 ) -> None:
     """Do the jobs, and tell of them; raises BatchFailed and Interrupted."""
     from vinpaint_cli.batch.report import BatchReport, check_report
-    from vinpaint_cli.batch.run import make_folders, run_batch
-    from vinpaint_cli.cli.batch_table import Teller, summary
+    from vinpaint_cli.batch.runner import make_folders, run_batch
+    from vinpaint_cli.cli.batch_view import Teller, summary
 
     if folder is not None:
         check_report(Path(folder))
@@ -219,9 +218,9 @@ def _show(console: Console, found: Batch, skip_existing: bool, as_json: bool) ->
 
 def describe(job: BatchJob, skip_existing: bool) -> Mapping[str, Any]:
     """A job for a program, with those of its options that are not the default."""
-    from vinpaint_cli.batch.checks import is_there
+    from vinpaint_cli.batch.runner import is_there
     from vinpaint_cli.batch.schema import as_values
-    from vinpaint_cli.engine.output import default_output
+    from vinpaint_cli.removal.output import default_output
 
     output = job.output or str(default_output(job.input))
     return {

@@ -18,7 +18,7 @@ def devices() -> list[str]:
     """One line per device: its name for ``--device``, and what it is."""
     import torch
 
-    from vinpaint_cli.engine.device import available_memory
+    from vinpaint_cli.pipeline.device import available_memory
     from vinpaint_cli.plan.memory import format_bytes
 
     lines = []

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from vinpaint_cli.cli.console import Console
+from vinpaint_cli.cli.console import Console, duration
 from vinpaint_cli.cli.estimate import Estimate, estimate
-from vinpaint_cli.cli.progress import duration
-from vinpaint_cli.engine.remove import Job, Plan, RemoveOptions, check_output
-from vinpaint_cli.engine.work import WorkOptions, look
 from vinpaint_cli.plan.memory import format_bytes
+from vinpaint_cli.removal.run import Job, Plan, RemoveOptions, check_output
+from vinpaint_cli.resume.work import WorkOptions, look
 from vinpaint_cli.types import Box, Segment
 
 MOST_LINES = 12

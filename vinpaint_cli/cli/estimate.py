@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from vinpaint_cli.engine.device import frame_threads
-from vinpaint_cli.engine.fit_options import MINUTES, FitOptions
-from vinpaint_cli.engine.reader import Pictures
-from vinpaint_cli.engine.remove import Job, Plan
 from vinpaint_cli.errors import WeightsError
-from vinpaint_cli.ops.propagate import PropagateOptions, propagate
-from vinpaint_cli.ops.texture import add_texture
+from vinpaint_cli.ops.complete.key_frames import add_texture
+from vinpaint_cli.ops.propagate.propagation import PropagateOptions, propagate
+from vinpaint_cli.pipeline.device import frame_threads
+from vinpaint_cli.pipeline.reader import Pictures
+from vinpaint_cli.removal.fit_options import MINUTES, FitOptions
+from vinpaint_cli.removal.run import Job, Plan
 from vinpaint_cli.types import Clip, Segment
-from vinpaint_cli.video.write import open_writer
+from vinpaint_cli.video.sink.write import open_writer
 
 TRIAL_PIXELS = 750_000
 """Pixels of all frames of a trial of propagation together: about two seconds of one core."""

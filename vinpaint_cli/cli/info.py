@@ -61,7 +61,7 @@ def info(
     verbose: o.Verbose = False,
 ) -> None:
     """Say what a clip is: size, rate, codec, colour, rotation, streams."""
-    from vinpaint_cli.video.probe import probe
+    from vinpaint_cli.video.source.probe import probe
 
     console = console_of(context)
     console.setup(quiet, verbose)
@@ -90,8 +90,8 @@ def as_dict(about: VideoInfo, count: Count | None) -> dict[str, Any]:
 
 def _count(console: Console, clip: str) -> Count:
     """Decode everything."""
-    from vinpaint_cli.engine.watch import advance
-    from vinpaint_cli.video.read import open_source
+    from vinpaint_cli.pipeline.progress import advance
+    from vinpaint_cli.video.source.read import open_source
 
     source = open_source(clip)
     tick = source.info.time_base

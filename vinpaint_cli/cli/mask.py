@@ -12,7 +12,7 @@ from vinpaint_cli.cli import prompt_options as p
 from vinpaint_cli.cli.console import Console, console_of
 
 if TYPE_CHECKING:
-    from vinpaint_cli.engine.make_mask import MaskReport
+    from vinpaint_cli.mask_making.run import MaskReport
 
 
 def mask(
@@ -52,8 +52,8 @@ def mask(
 
     Growing and time range are in it: use it with `remove --mask mask.mkv --dilate 0`.
     """
-    from vinpaint_cli.engine.make_mask import default_mask_output, make_mask
-    from vinpaint_cli.masks.files import MaskOptions
+    from vinpaint_cli.mask_making.run import default_mask_output, make_mask
+    from vinpaint_cli.masks.sources.options import MaskOptions
 
     console = console_of(context)
     console.setup(quiet, verbose)

@@ -15,7 +15,7 @@ from vinpaint_cli.cli import prompt_options as p
 from vinpaint_cli.cli.console import Console, console_of
 
 if TYPE_CHECKING:
-    from vinpaint_cli.pick.loopback import PickServer
+    from vinpaint_cli.pick.server import PickServer
     from vinpaint_cli.pick.workbench import Workbench
 
 _PAGE = "The page"
@@ -75,12 +75,12 @@ def pick(
 
     The page is on this machine alone. It ends by its button or Ctrl-C, and the command is printed.
     """
-    from vinpaint_cli.engine.make_mask import default_mask_output
-    from vinpaint_cli.engine.output import check_output
+    from vinpaint_cli.mask_making.run import default_mask_output
     from vinpaint_cli.pick.finder import EngineFinder
     from vinpaint_cli.pick.session import Tools, prompt_options
     from vinpaint_cli.pick.workbench import PickOptions, Workbench
-    from vinpaint_cli.video.read import open_source
+    from vinpaint_cli.removal.output import check_output
+    from vinpaint_cli.video.source.read import open_source
 
     console = console_of(context)
     console.setup(quiet, verbose)
@@ -97,7 +97,7 @@ def pick(
 
 def serve(console: Console, bench: Workbench, port: int, browser: bool, as_json: bool) -> None:
     """Open the page, wait for its end, and print what came of it."""
-    from vinpaint_cli.pick.loopback import PickServer
+    from vinpaint_cli.pick.server import PickServer
 
     server = PickServer(bench, port)
     bench.start()

@@ -15,7 +15,7 @@ _PANEL = "Pointing at it"
 
 
 def _segmenters() -> list[str]:
-    from vinpaint_cli.masks.click import segmenter_names
+    from vinpaint_cli.masks.segment import segmenter_names
 
     return list(segmenter_names())
 

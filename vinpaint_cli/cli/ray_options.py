@@ -13,8 +13,8 @@ from vinpaint_cli.errors import UsageError
 if TYPE_CHECKING:
     from vinpaint_cli.batch.ray.cluster import RayOptions
     from vinpaint_cli.batch.runner import Runner
-    from vinpaint_cli.engine.crew import Crew
-    from vinpaint_cli.engine.job import RemoveOptions
+    from vinpaint_cli.removal.executor import Crew
+    from vinpaint_cli.removal.job import RemoveOptions
 
 _RAY = "Over machines"
 ENGINES = ("local", "ray")
@@ -94,7 +94,7 @@ def crew_for(ray: RayOptions | None, options: RemoveOptions) -> Iterator[tuple[C
     if ray is None:
         yield None, options
         return
-    from vinpaint_cli.batch.ray.crew import RayCrew, for_workers, running_pool, sharing_memory
+    from vinpaint_cli.batch.ray.executor import RayCrew, for_workers, running_pool, sharing_memory
 
     options = for_workers(options, ray)
     with running_pool(ray) as pool, sharing_memory(pool):
@@ -104,7 +104,7 @@ def crew_for(ray: RayOptions | None, options: RemoveOptions) -> Iterator[tuple[C
 @contextmanager
 def ray_runner(ray: RayOptions, composers: int | None, keep_going: bool) -> Iterator[Runner]:
     """Who does the jobs of a batch on a cluster; ``composers`` at a time, None: one for each worker."""
-    from vinpaint_cli.batch.ray.crew import running_pool
+    from vinpaint_cli.batch.ray.executor import running_pool
     from vinpaint_cli.batch.ray.runner import RayRunner
 
     with running_pool(ray) as pool:

@@ -11,14 +11,13 @@ from vinpaint_cli.cli import options as o
 from vinpaint_cli.cli import prompt_options as p
 from vinpaint_cli.cli import ray_options as r
 from vinpaint_cli.cli.boundary import stops_told
-from vinpaint_cli.cli.console import Console, console_of
-from vinpaint_cli.cli.progress import duration
+from vinpaint_cli.cli.console import Console, console_of, duration
 from vinpaint_cli.types import EncodeOptions
 
 if TYPE_CHECKING:
     from vinpaint_cli.batch.ray.cluster import RayOptions
-    from vinpaint_cli.engine.remove import RemoveOptions, RemoveReport
-    from vinpaint_cli.engine.work import WorkOptions
+    from vinpaint_cli.removal.run import RemoveOptions, RemoveReport
+    from vinpaint_cli.resume.work import WorkOptions
 
 
 def remove(
@@ -84,10 +83,10 @@ def remove(
     Audio, subtitles, times, colours and rotation are kept. The output appears only when it is whole.
     Whatever stops the run, the same command goes on where it was.
     """
-    from vinpaint_cli.engine.fit_options import FitOptions
-    from vinpaint_cli.engine.remove import RemoveOptions
-    from vinpaint_cli.engine.work import WorkOptions
-    from vinpaint_cli.masks.files import MaskOptions
+    from vinpaint_cli.masks.sources.options import MaskOptions
+    from vinpaint_cli.removal.fit_options import FitOptions
+    from vinpaint_cli.removal.run import RemoveOptions
+    from vinpaint_cli.resume.work import WorkOptions
 
     console = console_of(context)
     console.setup(quiet, verbose)
@@ -141,9 +140,9 @@ def _remove(
     answers: tuple[bool, bool],
     as_json: bool,
 ) -> None:
-    from vinpaint_cli.engine.remove import check_options, check_output
-    from vinpaint_cli.engine.remove import remove as run
-    from vinpaint_cli.engine.work import is_whole
+    from vinpaint_cli.removal.run import check_options, check_output
+    from vinpaint_cli.removal.run import remove as run
+    from vinpaint_cli.resume.work import is_whole
 
     check_options(options)
     target = check_output(path, output, overwrite=True)
@@ -165,8 +164,8 @@ def _preview(
     console: Console, path: str, options: RemoveOptions, preview: str, overwrite: bool, as_json: bool
 ) -> None:
     from vinpaint_cli.cli.mask import tell
-    from vinpaint_cli.engine.make_mask import make_mask
-    from vinpaint_cli.engine.remove import check_options
+    from vinpaint_cli.mask_making.run import make_mask
+    from vinpaint_cli.removal.run import check_options
 
     check_options(options)
     report = make_mask(

@@ -175,7 +175,7 @@ def agreement(
 ) -> None:
     """Fit the weights by which propagation weighs what its candidates say of each other.
 
-    The file belongs at vinpaint_cli/ops/agreement.npz. A clip takes about three seconds of one core.
+    The file belongs at vinpaint_cli/ops/propagate/scorer.npz. A clip takes about three seconds of one core.
     """
     from vinpaint_cli.train.agreement import fit, gather, write_weights
 
@@ -210,7 +210,7 @@ def _settings(method: str, config: str, resume: str | None) -> tuple[TrainConfig
 def _recipe(method: str, settings: TrainConfig, device: str, compiled: bool) -> tuple[Recipe, str]:
     import torch
 
-    from vinpaint_cli.engine.device import place
+    from vinpaint_cli.pipeline.device import place
     from vinpaint_cli.train.recipe import recipe_of
 
     chosen = place(device).device

@@ -11,11 +11,10 @@ import typer
 from vinpaint_cli.cli import options as o
 from vinpaint_cli.cli import prompt_options as p
 from vinpaint_cli.cli.boundary import stops_told
-from vinpaint_cli.cli.console import console_of
-from vinpaint_cli.cli.progress import duration
+from vinpaint_cli.cli.console import console_of, duration
 
 if TYPE_CHECKING:
-    from vinpaint_cli.engine.train_internal import TrainInternalReport
+    from vinpaint_cli.removal.train_internal import TrainInternalReport
 
 Config = Annotated[
     str,
@@ -78,10 +77,10 @@ def train_internal(
     With a mask or a box it is fitted around that hole; without, to the whole clip, for any hole later.
     Ctrl-C keeps the best there is, and the same command goes on.
     """
-    from vinpaint_cli.engine.fit_options import FitOptions
-    from vinpaint_cli.engine.train_internal import TrainInternalOptions, default_fit_output, is_begun
-    from vinpaint_cli.engine.train_internal import train_internal as run
-    from vinpaint_cli.masks.files import MaskOptions
+    from vinpaint_cli.masks.sources.options import MaskOptions
+    from vinpaint_cli.removal.fit_options import FitOptions
+    from vinpaint_cli.removal.train_internal import TrainInternalOptions, default_fit_output, is_begun
+    from vinpaint_cli.removal.train_internal import train_internal as run
 
     console = console_of(context)
     console.setup(quiet, verbose)

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.errors import InputError, UsageError, VideoError
-from vinpaint_cli.masks.files import open_mask
-from vinpaint_cli.masks.pictures import read_hole
+from vinpaint_cli.masks.sources.options import open_mask
+from vinpaint_cli.masks.sources.pictures import read_hole
 from vinpaint_cli.types import Frame
-from vinpaint_cli.video.folder import SUFFIXES as PICTURES
-from vinpaint_cli.video.folder import picture_names
-from vinpaint_cli.video.read import open_source
+from vinpaint_cli.video.source.folder import SUFFIXES as PICTURES
+from vinpaint_cli.video.source.folder import picture_names
+from vinpaint_cli.video.source.read import open_source
 
 if TYPE_CHECKING:
     from vinpaint_cli.types import Hole

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vinpaint_cli.engine.device import Placement
-from vinpaint_cli.engine.fit_options import FitOptions
-from vinpaint_cli.engine.watch import Watcher
 from vinpaint_cli.evaluate.complete import Cost, HiddenClip
+from vinpaint_cli.pipeline.device import Placement
+from vinpaint_cli.pipeline.progress import Watcher
+from vinpaint_cli.removal.fit_options import FitOptions
 from vinpaint_cli.types import Method
 
 
@@ -24,9 +24,9 @@ def fitted_method(
 
     Raises what `ClipFit.go` raises.
     """
-    from vinpaint_cli.engine.fitting import ClipFit
-    from vinpaint_cli.engine.shadows import Run
     from vinpaint_cli.methods.internal.method import InternalMethod
+    from vinpaint_cli.removal.fitting import ClipFit
+    from vinpaint_cli.removal.pseudo_holes import Run
 
     height, width = hidden.pictures.shape[1:3]
     runs = [Run(pictures, holes, height) for pictures, holes in hidden.segments(shots)]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vinpaint_cli.errors import InputError, UsageError
 from vinpaint_cli.evaluate.dataset import ClipEntry, read_masks, read_objects
-from vinpaint_cli.masks.random import moving_holes, shifted, stationary_holes
+from vinpaint_cli.masks.sources.random import moving_holes, shifted, stationary_holes
 
 Bool = npt.NDArray[np.bool_]
 Maker = Callable[[np.random.Generator, int, int, int], Bool]

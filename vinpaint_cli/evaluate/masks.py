@@ -13,19 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli import __version__
-from vinpaint_cli.engine.watch import SilentWatcher, Watcher, advance
 from vinpaint_cli.errors import InputError, UsageError
 from vinpaint_cli.evaluate.complete import find_shots
 from vinpaint_cli.evaluate.dataset import ClipEntry, count_frames, find_clips, read_clip, read_truth
 from vinpaint_cli.evaluate.mask_page import MaskStrip, draw, page, strip_frames
 from vinpaint_cli.evaluate.mask_results import MaskEvaluation, MaskRow, markdown, row_text
 from vinpaint_cli.evaluate.report import ReportFolder
-from vinpaint_cli.masks.click import open_segmenter
-from vinpaint_cli.masks.shapes import hole_box
+from vinpaint_cli.masks.segment import open_segmenter
+from vinpaint_cli.masks.sources.shapes import hole_box
 from vinpaint_cli.masks.track import Tracked, Tracker, open_tracker
 from vinpaint_cli.metrics.davis import boundary_accuracy, region_similarity
+from vinpaint_cli.pipeline.progress import SilentWatcher, Watcher, advance
 from vinpaint_cli.types import Progress, Segmenter
-from vinpaint_cli.video.read import open_source
+from vinpaint_cli.video.source.read import open_source
 
 if TYPE_CHECKING:
     from vinpaint_cli.types import Hole

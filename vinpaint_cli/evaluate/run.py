@@ -12,9 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli import __version__
-from vinpaint_cli.engine.device import place
-from vinpaint_cli.engine.fit_options import FitOptions, check_fit_options
-from vinpaint_cli.engine.watch import SilentWatcher, Watcher, advance
 from vinpaint_cli.errors import InputError, UsageError
 from vinpaint_cli.evaluate.complete import Cost, HiddenClip, find_shots
 from vinpaint_cli.evaluate.dataset import ClipEntry, count_frames, find_clips, read_clip
@@ -24,6 +21,9 @@ from vinpaint_cli.evaluate.report import ReportFolder
 from vinpaint_cli.evaluate.results import TRUTH, Evaluation, Row, summarise
 from vinpaint_cli.evaluate.score import ESTIMATOR, FRAME_MEASURES, PAIR_MEASURES, SMALLEST_SIDE, Extra, Truth
 from vinpaint_cli.methods import load_method, method_spec
+from vinpaint_cli.pipeline.device import place
+from vinpaint_cli.pipeline.progress import SilentWatcher, Watcher, advance
+from vinpaint_cli.removal.fit_options import FitOptions, check_fit_options
 from vinpaint_cli.types import Method, Progress
 
 Bytes = npt.NDArray[np.uint8]

@@ -19,7 +19,7 @@ from fractions import Fraction
 
 from vinpaint_cli.errors import MaskError, UsageError
 from vinpaint_cli.masks.grammar import TIME_HELP, Length, TimePoint, parse_box, parse_time
-from vinpaint_cli.masks.pictures import IMAGE_SUFFIXES
+from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
 from vinpaint_cli.types import Box
 
 Point = tuple[float, float]
@@ -84,7 +84,7 @@ class Drawing:
     when: TimePoint
 
 
-def gather(
+def parse_prompts(
     options: PromptOptions,
     size: tuple[int, int],
     warnings: list[str] | None = None,

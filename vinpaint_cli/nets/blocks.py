@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
 
 LEAK = 0.2
 
@@ -54,3 +59,203 @@ class Normalised(nn.Module):
         """``(N, C_in, …)`` → ``(N, C_out, …)``, never negative."""
         y: Tensor = self.norm(self.conv(x))
         return functional.relu(y + self.bias.view(-1, *[1] * (y.dim() - 2)), inplace=True)
+
+
+State = tuple[Tensor, Tensor]
+"""Hidden and cell ``(N, C, h, w)`` of a ConvLSTM."""
+
+
+class ConvLSTM(nn.Module):
+    """One step through time at each pixel of a map of features; one convolution with zero padding."""
+
+    def __init__(self, channels: int, hidden: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.gates = nn.Conv2d(channels + hidden, 4 * hidden, kernel, padding=kernel // 2)
+
+    def forward(self, x: Tensor, state: State | None = None) -> State:
+        """``(N, C, h, w)`` and the state before, None = zero → the state after, whose first is the output."""
+        if state is None:
+            zero = x.new_zeros(len(x), self.gates.out_channels // 4, *x.shape[-2:])
+            state = zero, zero
+        hidden, cell = state
+        gates = self.gates(torch.cat([x, hidden], 1)).chunk(4, dim=1)
+        let_in, keep, let_out = (gate.sigmoid() for gate in gates[:3])
+        cell = keep * cell + let_in * gates[3].tanh()
+        return let_out * cell.tanh(), cell
+
+
+SIGNAL = 2.5
+"""Standard deviation of weights, in units of one over the root of the inputs, that carries a signal on."""
+
+
+class GatedConv(nn.Module):
+    """``ELU(a)·sigmoid(b)`` of the two halves of a convolution's channels, or ``ReLU(a)·sigmoid(b)``.
+
+    ``channels``: of the convolution, twice those that come out. Weights are drawn as Keras draws them
+    (Glorot uniform, biases zero). Zero padding.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels: int,
+        kernel: int = 3,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        relu: bool = False,
+    ) -> None:
+        super().__init__()
+        self.conv = plain_conv(channels_in, channels, kernel, stride=stride, dilation=dilation)
+        self.relu = relu
+
+    def keep_signal(self) -> None:
+        """Draw the weights anew, so that what comes out varies about as much as what comes in.
+
+        With Glorot's weights each gate takes two thirds of it, and sixteen layers leave a hundred-millionth.
+        """
+        conv = self.conv
+        if not conv.weight.is_meta:
+            fan = conv.in_channels * conv.kernel_size[0] * conv.kernel_size[1]
+            nn.init.normal_(conv.weight, std=SIGNAL / math.sqrt(fan))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, C_in, h, w)`` → ``(N, channels/2, ⌈h/stride⌉, ⌈w/stride⌉)``."""
+        # Halves of channels-last pictures lie apart in memory, where CPUs compute eight times more slowly.
+        both = self.conv(x)
+        value, gate = (half.contiguous(memory_format=layout(both)) for half in both.chunk(2, 1))
+        value = functional.relu(value) if self.relu else functional.elu(value)
+        return value * gate.sigmoid()  # type: ignore[no-any-return]  # nn.Module.__call__ is typed Any
+
+
+def layout(x: Tensor) -> torch.memory_format:
+    """How a picture lies in memory."""
+    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return torch.channels_last if last else torch.contiguous_format
+
+
+class GatedUp(nn.Module):
+    """The nearest neighbour ×2, then a gated convolution."""
+
+    def __init__(self, channels_in: int, channels: int) -> None:
+        super().__init__()
+        self.gated = GatedConv(channels_in, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, C_in, h, w)`` → ``(N, channels/2, 2h, 2w)``."""
+        larger = functional.interpolate(x, scale_factor=2, mode="nearest")
+        return self.gated(larger)  # type: ignore[no-any-return]  # nn.Module.__call__ is typed Any
+
+
+def plain_conv(
+    channels_in: int, channels: int, kernel: int = 3, *, stride: int = 1, dilation: int = 1
+) -> nn.Conv2d:
+    """A convolution with zero padding, its weights drawn Glorot uniform (none on the ``meta`` device)."""
+    padding = dilation * (kernel - 1) // 2
+    conv = nn.Conv2d(channels_in, channels, kernel, stride, padding, dilation)
+    if not conv.weight.is_meta:
+        nn.init.xavier_uniform_(conv.weight)
+        nn.init.zeros_(conv.bias)  # type: ignore[arg-type]  # there is one
+    return conv
+
+
+def silent_conv(channels_in: int, channels: int) -> nn.Conv2d:
+    """A 3×3 convolution that gives zero until it is trained."""
+    conv = plain_conv(channels_in, channels)
+    silence(conv)
+    return conv
+
+
+class PartialConv(nn.Module):
+    """A convolution that sees known pixels alone and makes up for those it does not see.
+
+    ``W·x · (k²/Σ) + b``, Σ the known share of the window; 0 where nothing of it is known. The picture's
+    surroundings count as unknown.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, bias=False)
+        self.bias = nn.Parameter(torch.zeros(channels_out))
+
+    def forward(self, x: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """``(N, C, h, w)``, 0 where unknown, and known ``(N, 1, h, w)`` → the same after this layer.
+
+        ``known`` is in [0, 1], the share of the channels that are known; afterwards it is 0 or 1.
+        """
+        kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]
+        count = functional.avg_pool2d(known.float(), kernel, stride, kernel // 2)  # of k², borders included
+        alive = (count > 0).to(x.dtype)
+        ratio = (alive / count.clamp_min(1e-6)).to(x.dtype)
+        y = self.conv(x) * ratio + self.bias.view(-1, 1, 1)
+        return y * alive, alive
+
+
+class PartialUNet(nn.Module):
+    """Partial convolutions of stride 2 down, nearest ×2 and a skip up (Liu et al., section 3.2).
+
+    ``widths``: channels of each level, the first of kernel 7, two of 5, the others of 3. Takes three
+    channels and gives three, of any size.
+    """
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        kernels = [7, 5, 5, *[3] * len(widths)]
+        steps = list(zip(pairwise([3, *widths]), kernels, strict=False))
+        self.down = nn.ModuleList(PartialConv(a, b, kernel, 2) for (a, b), kernel in steps)
+        self.down_norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths[1:])
+        skips = [*reversed(widths[:-1]), 3]
+        ups = list(zip([widths[-1], *skips[:-1]], skips, strict=True))
+        self.up = nn.ModuleList(PartialConv(below + skip, skip, 3) for below, skip in ups)
+        self.up_norms = nn.ModuleList(nn.BatchNorm2d(skip) for skip in skips[:-1])
+        self.activate = leaky()
+
+    @property
+    def last(self) -> nn.Module:
+        """The layer that gives the result."""
+        return self.up[-1]
+
+    def forward(self, x: Tensor, known: Tensor) -> Tensor:
+        """``(N, 3, h, w)`` and known ``(N, 1, h, w)`` in {0, 1} → ``(N, 3, h, w)``; unknown is not read."""
+        skips = [(torch.where(known > 0, x, 0.0), known.to(x.dtype))]
+        for level, conv in enumerate(self.down):
+            below, known = conv(*skips[-1])
+            below = below if level == 0 else self.down_norms[level - 1](below)
+            skips.append((functional.relu(below) * known, known))
+        y, there = skips.pop()
+        for level, conv in enumerate(self.up):
+            y, there = conv(*_joined(y, there, *skips.pop()))
+            if level < len(self.up_norms):
+                y = self.activate(self.up_norms[level](y)) * there
+        return y
+
+
+def _joined(below: Tensor, there: Tensor, skip: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """What comes from below, twice as large, beside the skip; known is the mean over all channels."""
+    height, width = skip.shape[-2:]
+    larger, there = (functional.interpolate(part, scale_factor=2, mode="nearest") for part in (below, there))
+    x = torch.cat([larger[..., :height, :width], skip], 1)
+    share = below.shape[1] / x.shape[1]
+    return x, there[..., :height, :width] * share + known * (1 - share)
+
+
+class TemporalPatchGAN(nn.Module):
+    """Six 3-D convolutions that look at clips; spectral norm on all but the last.
+
+    ``channels``: width of the first layer, 64 in the paper; the widest have four times as many.
+    """
+
+    def __init__(self, channels: int = 64) -> None:
+        super().__init__()
+        widths = [3, channels, 2 * channels, 4 * channels, 4 * channels, 4 * channels]
+        layers: list[nn.Module] = []
+        for place, (before, after) in enumerate(pairwise(widths)):
+            padding = (1, 1, 1) if place == 0 else (1, 2, 2)
+            conv = nn.Conv3d(before, after, (3, 5, 5), (1, 2, 2), padding, bias=False)
+            layers += [spectral_norm(conv), leaky()]
+        layers.append(nn.Conv3d(widths[-1], widths[-1], (3, 5, 5), (1, 2, 2), (1, 2, 2)))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Clips ``(B, T, 3, H, W)`` in [-1, 1] → scores ``(B, T, C, H/64, W/64)``, larger = more real."""
+        return self.layers(clips.transpose(1, 2)).transpose(1, 2)  # type: ignore[no-any-return]  # typed Any

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from vinpaint_cli.engine.doubt import Stretch, doubtful, say_doubt
-from vinpaint_cli.engine.seeds import MADE_OF, correct_frame, segment_frame
-from vinpaint_cli.engine.track import Tools, open_tools, track_masks
-from vinpaint_cli.engine.watch import Watcher, advance
-from vinpaint_cli.masks.packed import PackedMasks
+from vinpaint_cli.mask_making.confidence import Stretch, doubtful, say_doubt
+from vinpaint_cli.mask_making.follow import Tools, open_tools, track_masks
+from vinpaint_cli.mask_making.prompt_masks import MADE_OF, correct_frame, segment_frame
 from vinpaint_cli.masks.prompts import Prompt, PromptOptions
+from vinpaint_cli.masks.sources.packed import PackedMasks
 from vinpaint_cli.masks.track import open_tracker
+from vinpaint_cli.pipeline.progress import Watcher, advance
 from vinpaint_cli.types import Box, FrameSource, Segmenter
-from vinpaint_cli.video.maskfile import HoleFrames, hole_frame, open_mask_writer
+from vinpaint_cli.video.sink.mask_video import HoleFrames, hole_frame, open_mask_writer
 
 if TYPE_CHECKING:
     from vinpaint_cli.types import Hole, Picture, Plane

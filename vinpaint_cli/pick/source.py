@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from vinpaint_cli.errors import Interrupted, VinpaintError
+import cv2
+import numpy as np
+from PIL import Image
+
+from vinpaint_cli.errors import Interrupted, VideoError, VinpaintError
 from vinpaint_cli.types import Frame, FrameSource, VideoInfo
+
+if TYPE_CHECKING:
+    from vinpaint_cli.types import Hole
 
 _WAIT_SECONDS = 0.5
 
@@ -104,3 +114,95 @@ class SharedSource:
             self._read = self._read if read is None else read
             self._finished = self._finished or finished
             self._known.notify_all()
+
+
+LONGEST = 1920
+"""Most pixels of a served picture's longer side."""
+
+_QUALITY = 88
+_CACHE_BYTES = 256 << 20
+_NEAR = 12
+
+
+class FrameCache:
+    """Frames as jpeg, the latest kept; stepping either way decodes each frame about once.
+
+    Forwards a running pass goes on. Backwards a few frames before the one asked for are decoded with it and
+    held, and made into pictures only when their turn comes.
+    """
+
+    def __init__(self, source: FrameSource, most_bytes: int = _CACHE_BYTES) -> None:
+        self._source = source
+        self._most = most_bytes
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._bytes = 0
+        self._held: dict[int, Frame] = {}
+        self._pass: Iterator[Frame] | None = None
+        self._next = 0
+
+    def jpeg(self, index: int) -> bytes:
+        """Frame ``index``, at most `LONGEST` wide and high; VideoError when there is none."""
+        with self._lock:
+            if index not in self._kept:
+                frame = self._held.pop(index, None) or self._decode(index)
+                self._keep(index, encode_jpeg(frame))
+            self._kept.move_to_end(index)
+            return self._kept[index]
+
+    def _decode(self, index: int) -> Frame:
+        first = self._seek(index)
+        self._held.clear()
+        for frame in self._pass or ():
+            self._next = frame.index + 1
+            if frame.index == index:
+                return frame
+            if frame.index >= first:
+                self._held[frame.index] = frame
+        self._pass = None
+        raise VideoError(f"there is no frame {index}: the clip ends before it; frames count from 0")
+
+    def _seek(self, index: int) -> int:
+        """Have a pass that comes to ``index``; returns the first frame on the way worth holding."""
+        ahead = index - self._next
+        if self._pass is not None and 0 <= ahead <= _NEAR:
+            return self._next
+        backwards = self._pass is not None and -2 * _NEAR <= ahead < 0
+        first = max(0, index - _NEAR) if backwards else index
+        self._pass, self._next = self._source.frames(first), first
+        return first
+
+    def _keep(self, index: int, picture: bytes) -> None:
+        self._kept[index] = picture
+        self._bytes += len(picture)
+        while self._bytes > self._most and len(self._kept) > 1:
+            self._bytes -= len(self._kept.popitem(last=False)[1])
+
+
+def served_size(width: int, height: int) -> tuple[int, int]:
+    """``(width, height)`` at which pictures of a clip are served."""
+    scale = min(1.0, LONGEST / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def encode_jpeg(frame: Frame) -> bytes:
+    """The displayed picture as jpeg."""
+    rgb = frame.rgb
+    levels = (rgb if rgb.dtype == np.uint8 else rgb >> 8).astype(np.uint8)
+    size = served_size(levels.shape[1], levels.shape[0])
+    if size != levels.shape[1::-1]:
+        levels = np.asarray(cv2.resize(levels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    _, data = cv2.imencode(".jpg", levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    return data.tobytes()
+
+
+def encode_mask(hole: Hole) -> bytes:
+    """A mask bool ``(H, W)`` as png of the served size: white, opaque where it is True, else clear."""
+    size = served_size(hole.shape[1], hole.shape[0])
+    alpha = hole.astype(np.uint8) * np.uint8(255)
+    if size != hole.shape[1::-1]:
+        alpha = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.uint8)
+    buffer = io.BytesIO()
+    picture = Image.merge("LA", (Image.new("L", size, 255), Image.fromarray(alpha)))
+    picture.save(buffer, "png", compress_level=1)
+    return buffer.getvalue()

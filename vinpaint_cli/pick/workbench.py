@@ -9,12 +9,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vinpaint_cli.engine.watch import Watcher
 from vinpaint_cli.errors import OutputError, UsageError
-from vinpaint_cli.masks.prompts import gather
+from vinpaint_cli.masks.prompts import parse_prompts
+from vinpaint_cli.pick.background import Background
 from vinpaint_cli.pick.finder import Finder, Followed
-from vinpaint_cli.pick.follow import Background
-from vinpaint_cli.pick.frames import FrameCache, encode_mask
 from vinpaint_cli.pick.session import (
     Mark,
     Marks,
@@ -24,7 +22,8 @@ from vinpaint_cli.pick.session import (
     prompt_command,
     prompt_options,
 )
-from vinpaint_cli.pick.source import SharedSource
+from vinpaint_cli.pick.source import FrameCache, SharedSource, encode_mask
+from vinpaint_cli.pipeline.progress import Watcher
 from vinpaint_cli.types import FrameSource
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ class Workbench:
 
     def _find(self, number: int, frame: int, marks: Marks) -> Hole:
         options, size = prompt_options(marks, self.options.tools), self._session.size
-        prompts = gather(options, size, corrections=True)
+        prompts = parse_prompts(options, size, corrections=True)
         if _points(marks):
             return self._finder.segment(self.source, frame, prompts)
         if not prompts or not self._correctable:

@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from vinpaint_cli.errors import InputError, OutputError
-from vinpaint_cli.ops.agreement import FEATURES, STRAY, Weights, features
-from vinpaint_cli.ops.fusion import NEVER, fuse, score
+from vinpaint_cli.ops.complete.smooth_fill import fill_smoothly
 from vinpaint_cli.ops.image import Array, Bool
-from vinpaint_cli.ops.inpaint import fill_smoothly
-from vinpaint_cli.wholefile import whole_file
+from vinpaint_cli.ops.propagate.fusion import NEVER, fuse, score
+from vinpaint_cli.ops.propagate.scorer import FEATURES, STRAY, Weights, features
+from vinpaint_cli.util.atomic_write import whole_file
 
 UNITS = 32
 DROPPED = 0.1
@@ -98,10 +98,10 @@ def gather(
 
 
 def _of_clip(rng: np.random.Generator, clip: npt.NDArray[np.uint8], holes: list[Bool]) -> Iterator[Example]:
-    from vinpaint_cli.ops.flow import DisFlow
-    from vinpaint_cli.ops.propagate import find_candidates
-    from vinpaint_cli.ops.routes import follow_chain
-    from vinpaint_cli.ops.scene import PropagateOptions, make_scene
+    from vinpaint_cli.ops.flow.motion import DisFlow
+    from vinpaint_cli.ops.propagate.propagation import find_candidates
+    from vinpaint_cli.ops.propagate.scene import PropagateOptions, make_scene
+    from vinpaint_cli.ops.propagate.trace import follow_chain
 
     options = PropagateOptions(unit=clip.shape[1] / 240)
     frames = clip.astype(np.float32) / np.float32(255)

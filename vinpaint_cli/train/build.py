@@ -192,7 +192,7 @@ def _two_samples(
 ) -> Iterator[tuple[tuple[int, ...], Bytes, Bytes, Bytes]]:
     """Propagate once; keep a run of neighbours and frames spread over the clip."""
     from vinpaint_cli.ops.image import membrane
-    from vinpaint_cli.ops.propagate import PropagateOptions, propagate
+    from vinpaint_cli.ops.propagate.propagation import PropagateOptions, propagate
 
     result = propagate(clip, list(holes), PropagateOptions(unit=clip.shape[1] / 240))
     shares = np.rint((1 - result.confidence) * 255).astype(np.uint8)

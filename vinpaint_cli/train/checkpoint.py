@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from vinpaint_cli.errors import InputError, OutputError
-from vinpaint_cli.wholefile import whole_file
+from vinpaint_cli.util.atomic_write import whole_file
 
 NAME = "last.pt"
 

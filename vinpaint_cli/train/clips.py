@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vinpaint_cli.train.actors import put_in_front
 from vinpaint_cli.train.draw import FLOWERS, held_out, moved_photo
+from vinpaint_cli.train.foregrounds import put_in_front
 from vinpaint_cli.train.holes import draw_holes, draw_kind, moved_to
 from vinpaint_cli.train.material import Material, group_of, read_photo, read_shots, resized
 

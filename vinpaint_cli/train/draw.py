@@ -15,11 +15,11 @@ import torch
 from torch.utils.data import Dataset
 
 from vinpaint_cli.errors import InputError
-from vinpaint_cli.train.actors import put_in_front
-from vinpaint_cli.train.camera import Path, random_path, view
 from vinpaint_cli.train.cut import Batch, collate, crop, fit, turned
+from vinpaint_cli.train.foregrounds import put_in_front
 from vinpaint_cli.train.holes import cover_more, draw_holes, draw_kind
 from vinpaint_cli.train.pack import Bytes, Pack, Sample
+from vinpaint_cli.train.virtual_camera import Path, random_path, view
 
 Steps = npt.NDArray[np.int64]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from vinpaint_cli.masks.random import blob, moving_holes, shifted, stationary_holes
+from vinpaint_cli.masks.sources.random import blob, moving_holes, shifted, stationary_holes
 
 Bool = npt.NDArray[np.bool_]
 

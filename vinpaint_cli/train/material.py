@@ -86,7 +86,7 @@ def read_photo(path: Path) -> Bytes:
 
 def _frames(path: Path) -> Iterator[Bytes]:
     """Displayed frames ``(h, w, 3)`` of a video or a folder, 8 bit."""
-    from vinpaint_cli.video.read import open_source
+    from vinpaint_cli.video.source.read import open_source
 
     for frame in open_source(path).frames():
         rgb = frame.rgb

@@ -22,9 +22,10 @@ from vinpaint_cli.errors import UsageError
 from vinpaint_cli.methods.flow_recurrent.config import FlowRecurrentConfig
 from vinpaint_cli.methods.flow_recurrent.net import FlowRecurrent, moved
 from vinpaint_cli.methods.flow_recurrent.stream import Estimator, View, lost_flow, robust_flow
+from vinpaint_cli.nets.blocks import State
 from vinpaint_cli.nets.flow import estimate_flow, luma
-from vinpaint_cli.nets.recurrent import State
-from vinpaint_cli.train import losses, temporal
+from vinpaint_cli.train import losses
+from vinpaint_cli.train import losses as temporal
 from vinpaint_cli.train.config import TrainConfig, weights_of
 from vinpaint_cli.train.cut import Batch
 from vinpaint_cli.train.perceptual import Features, open_features, perceptual, style
@@ -265,7 +266,7 @@ def flow_estimator(device: torch.device) -> Estimator:
     if device.type != "cpu" or find_spec("cv2") is None:
         return estimate_flow
     from vinpaint_cli.methods.flow_recurrent.method import on_tensors
-    from vinpaint_cli.ops.flow import DisFlow
+    from vinpaint_cli.ops.flow.motion import DisFlow
 
     return on_tensors(DisFlow())
 

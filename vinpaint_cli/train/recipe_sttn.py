@@ -11,7 +11,7 @@ from torch.optim import Adam
 
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.methods.sttn.net import STTN, STTNConfig
-from vinpaint_cli.nets.discriminator import TemporalPatchGAN
+from vinpaint_cli.nets.blocks import TemporalPatchGAN
 from vinpaint_cli.nets.holes import HIDDEN
 from vinpaint_cli.train import losses
 from vinpaint_cli.train.config import TrainConfig

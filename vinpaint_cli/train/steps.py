@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from vinpaint_cli.errors import UsageError
-from vinpaint_cli.nets.evidence import NOTHING
+from vinpaint_cli.nets.conditioning import NOTHING
 from vinpaint_cli.nets.holes import HIDDEN, seen, smooth_start
 from vinpaint_cli.train import losses
 from vinpaint_cli.train.config import TrainConfig

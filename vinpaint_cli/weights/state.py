@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from vinpaint_cli.errors import OutputError, WeightsError
-from vinpaint_cli.wholefile import whole_file
+from vinpaint_cli.util.atomic_write import whole_file
 
 NETWORK_KEYS = ("netG", "state_dict", "model", "generator", "params_ema", "params")
 """Keys under which training programs keep the network, in order of preference."""

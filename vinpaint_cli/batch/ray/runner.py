@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vinpaint_cli.batch.ray.cluster import RayOptions, last_line
-from vinpaint_cli.batch.ray.crew import PoolHandle, RayCrew, for_workers, sharing_memory
+from vinpaint_cli.batch.ray.executor import PoolHandle, RayCrew, for_workers, sharing_memory
 from vinpaint_cli.batch.ray.worker import enter, not_seen
 from vinpaint_cli.batch.runner import BatchJob, JobResult
 from vinpaint_cli.batch.worker import do_job

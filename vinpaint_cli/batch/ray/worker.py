@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vinpaint_cli import __version__
-from vinpaint_cli.engine.crew import JobSpec
-from vinpaint_cli.engine.device import place
-from vinpaint_cli.engine.fill import Filled
 from vinpaint_cli.errors import InputError, Interrupted
 from vinpaint_cli.methods import method_spec
+from vinpaint_cli.pipeline.device import place
+from vinpaint_cli.pipeline.stages import Filled
+from vinpaint_cli.removal.executor import JobSpec
 from vinpaint_cli.types import Method, Segment
 
 TELL_SECONDS = 0.5

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vinpaint_cli.nets.blocks import Normalised, silence
-from vinpaint_cli.nets.evidence import (
+from vinpaint_cli.nets.conditioning import (
     EVIDENCE,
     MAPS,
     SEEN,
@@ -106,7 +106,7 @@ class CombCNConfig:
     of a mask; else holes hold the colour ``mean`` (RGB in [0, 1], the training data's). ``size``:
     ``(width, height)``, of so many pixels at most is the picture the networks are given. ``judges`` (with
     ``prefill``): see what propagation found too, and decide how far to believe it
-    (:mod:`vinpaint_cli.nets.evidence`); without ``colours`` they add none. Raises ValueError
+    (:mod:`vinpaint_cli.nets.conditioning`); without ``colours`` they add none. Raises ValueError
     for anything else.
     """
 

@@ -23,7 +23,7 @@ class FlowRecurrentConfig:
     ``inpainted`` frame. ``recurrent`` False is H_s alone. ``size``: ``(width, height)``, of so many pixels
     at most is the picture the networks are given. ``judges`` (with ``prefill`` and residuals on the
     ``inpainted`` frame): H_t sees what propagation found too, and decides how far to believe it
-    (:mod:`vinpaint_cli.nets.evidence`); without ``colours`` neither it nor H_s adds any.
+    (:mod:`vinpaint_cli.nets.conditioning`); without ``colours`` neither it nor H_s adds any.
     Raises ValueError for anything else.
     """
 

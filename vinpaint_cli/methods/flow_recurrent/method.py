@@ -19,16 +19,16 @@ import torch
 from torch import Tensor
 
 from vinpaint_cli.errors import UsageError
+from vinpaint_cli.methods.common import dtype_of, rebuild
 from vinpaint_cli.methods.flow_recurrent.config import FlowRecurrentConfig
 from vinpaint_cli.methods.flow_recurrent.net import FlowRecurrent
 from vinpaint_cli.methods.flow_recurrent.spec import SPEC
 from vinpaint_cli.methods.flow_recurrent.stream import Estimator, Stream
-from vinpaint_cli.methods.judging import lay
-from vinpaint_cli.methods.loading import dtype_of, rebuild
-from vinpaint_cli.nets.evidence import NOTHING
+from vinpaint_cli.methods.gate import lay
+from vinpaint_cli.nets.conditioning import NOTHING
 from vinpaint_cli.nets.holes import HIDDEN
-from vinpaint_cli.nets.sheet import Sheet
-from vinpaint_cli.ops.flow import DisFlow, FlowEstimator
+from vinpaint_cli.nets.letterbox import Sheet
+from vinpaint_cli.ops.flow.motion import DisFlow, FlowEstimator
 from vinpaint_cli.types import Clip, MethodSpec
 
 

@@ -19,14 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vinpaint_cli.methods.flow_recurrent.config import FlowRecurrentConfig
-from vinpaint_cli.nets.blocks import leaky, silence
-from vinpaint_cli.nets.evidence import MAPS, OPEN, SEEN, contrast, gather, judge, look, maps_of, relative
+from vinpaint_cli.nets.blocks import ConvLSTM, PartialUNet, State, leaky, silence
+from vinpaint_cli.nets.conditioning import MAPS, OPEN, SEEN, contrast, gather, judge, look, maps_of, relative
 from vinpaint_cli.nets.flow import lands_inside, warp
-from vinpaint_cli.nets.holes import HIDDEN, composite, smooth_start
-from vinpaint_cli.nets.partial import PartialUNet
-from vinpaint_cli.nets.recurrent import ConvLSTM, State
-from vinpaint_cli.nets.sheet import GREY
-from vinpaint_cli.nets.smooth import smooth_fill
+from vinpaint_cli.nets.holes import HIDDEN, composite, smooth_fill, smooth_start
+from vinpaint_cli.nets.letterbox import GREY
 
 LEAST_SPAN = 1.0
 """Pixels between the least and the greatest flow of a picture that still count as a motion."""

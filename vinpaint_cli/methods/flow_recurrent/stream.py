@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from vinpaint_cli.methods.flow_recurrent.net import FlowRecurrent, moved
-from vinpaint_cli.nets.evidence import MAPS, OPEN, gather
+from vinpaint_cli.nets.blocks import State
+from vinpaint_cli.nets.conditioning import MAPS, OPEN, gather
 from vinpaint_cli.nets.flow import grow, luma, warp
 from vinpaint_cli.nets.holes import HIDDEN, smooth_start
-from vinpaint_cli.nets.recurrent import State
-from vinpaint_cli.nets.sheet import GREY
+from vinpaint_cli.nets.letterbox import GREY
 
 Estimator = Callable[[Tensor, Tensor], Tensor]
 """Flow ``(N, 2, h, w)`` in pixels between grey pictures ``(N, 1, h, w)`` in [0, 1]."""
@@ -63,7 +63,7 @@ class Stream:
     """A clip without a cut, frame by frame; its memory is one frame and the state of the ConvLSTM.
 
     ``maps`` ``(1, 4, h, w)``, of networks that judge: what they did to the evidence of the last frame
-    (:func:`vinpaint_cli.nets.evidence.judge`).
+    (:func:`vinpaint_cli.nets.conditioning.judge`).
     """
 
     def __init__(self, network: FlowRecurrent, estimate: Estimator) -> None:

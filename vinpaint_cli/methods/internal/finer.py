@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from vinpaint_cli.methods.internal.net import MULTIPLE, InternalNet
 from vinpaint_cli.methods.internal.pyramid import fill_frames, start_of
 from vinpaint_cli.methods.internal.samples import Footage, Sample, planes, scale_sample, thinned
-from vinpaint_cli.nets.sheet import Sheet
+from vinpaint_cli.nets.letterbox import Sheet
 from vinpaint_cli.types import Clip
 
 MOST = 6

@@ -14,11 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from vinpaint_cli.errors import UsageError
-from vinpaint_cli.methods.filling import fill_clip, fill_frame
+from vinpaint_cli.methods.common import dtype_of, fill_clip, fill_frame, rebuild
 from vinpaint_cli.methods.internal.net import InternalConfig, InternalNet
 from vinpaint_cli.methods.internal.pyramid import Pyramid, fill_frames
 from vinpaint_cli.methods.internal.spec import SPEC
-from vinpaint_cli.methods.loading import dtype_of, rebuild
 from vinpaint_cli.nets.holes import smooth_start
 from vinpaint_cli.types import Clip, MethodSpec
 

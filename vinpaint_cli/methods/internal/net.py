@@ -21,8 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vinpaint_cli.nets.blocks import silence
-from vinpaint_cli.nets.gated import GatedConv, GatedUp, plain_conv, silent_conv
+from vinpaint_cli.nets.blocks import GatedConv, GatedUp, plain_conv, silence, silent_conv
 from vinpaint_cli.nets.holes import HIDDEN, composite, seen, smooth_start
 
 MODELS = ("base", "stack", "refine")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from vinpaint_cli.methods.internal.net import MULTIPLE, InternalConfig, InternalNet
 from vinpaint_cli.nets.holes import composite
-from vinpaint_cli.nets.sheet import Sheet
+from vinpaint_cli.nets.letterbox import Sheet
 from vinpaint_cli.plan.tiles import Tile, plan_tiles
 from vinpaint_cli.types import Box, Clip
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from vinpaint_cli.methods.internal.net import MULTIPLE
-from vinpaint_cli.nets.sheet import Sheet
+from vinpaint_cli.nets.letterbox import Sheet
 from vinpaint_cli.types import Box, Clip
 
 Bytes = npt.NDArray[np.uint8]

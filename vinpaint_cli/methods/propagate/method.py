@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vinpaint_cli.methods.filling import fill_clip
+from vinpaint_cli.methods.common import fill_clip
 from vinpaint_cli.methods.propagate.spec import SPEC
 from vinpaint_cli.types import Clip, MethodSpec
 

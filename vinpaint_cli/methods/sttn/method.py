@@ -20,13 +20,13 @@ import torch
 from torch import Tensor
 
 from vinpaint_cli.errors import UsageError, WeightsError
-from vinpaint_cli.methods.judging import lay
-from vinpaint_cli.methods.loading import dtype_of
+from vinpaint_cli.methods.common import dtype_of
+from vinpaint_cli.methods.gate import lay
 from vinpaint_cli.methods.sttn.net import STTN, STTNConfig
 from vinpaint_cli.methods.sttn.spec import SPEC
-from vinpaint_cli.nets.evidence import NOTHING
+from vinpaint_cli.nets.conditioning import NOTHING
 from vinpaint_cli.nets.holes import HIDDEN
-from vinpaint_cli.nets.sheet import Sheet, chunks
+from vinpaint_cli.nets.letterbox import Sheet, chunks
 from vinpaint_cli.plan.windows import plan_windows
 from vinpaint_cli.types import Clip, MethodSpec, Window
 from vinpaint_cli.weights.state import load_checkpoint, load_into

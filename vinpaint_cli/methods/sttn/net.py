@@ -11,7 +11,8 @@ so; ``mask_attention`` adds the exclusion for networks trained with it.
 Two more options serve networks of a small budget, and change names and shapes: ``reduction`` 8 lets the
 transformer work on an eighth of the frame instead of a quarter, and ``prefill`` makes the network correct
 a smooth fill instead of painting on grey (:meth:`STTN.prepare`, :class:`DetailDecoder`). With ``judges`` it
-also sees what propagation half found and decides how far to believe it (:mod:`vinpaint_cli.nets.evidence`).
+also sees what propagation half found and decides how far to believe it
+(:mod:`vinpaint_cli.nets.conditioning`).
 """
 
 from __future__ import annotations
@@ -27,9 +28,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vinpaint_cli.nets.blocks import UpConv, leaky
-from vinpaint_cli.nets.evidence import EVIDENCE, MAPS, SEEN, gather, judge, maps_of, with_view
-from vinpaint_cli.nets.holes import HIDDEN
-from vinpaint_cli.nets.smooth import smooth_fill
+from vinpaint_cli.nets.conditioning import EVIDENCE, MAPS, SEEN, gather, judge, maps_of, with_view
+from vinpaint_cli.nets.holes import HIDDEN, smooth_fill
 
 MASKED_SCORE = -1e9
 """Score of a key inside the hole; finite, so a clip that is all hole still averages instead of giving NaN."""
@@ -263,7 +263,7 @@ class STTN(nn.Module):
 
         With ``prefill`` the :meth:`prepare`-d frames are needed too, and the result is the correction to
         be added to their smooth fill, or with ``judges`` the maps ``(N, 4, H, W)`` of
-        :func:`vinpaint_cli.nets.evidence.judge`.
+        :func:`vinpaint_cli.nets.conditioning.judge`.
         """
         if not self.config.prefill:
             return torch.tanh(self.decoder(features))

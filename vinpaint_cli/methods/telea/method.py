@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vinpaint_cli.methods.telea.spec import SPEC
-from vinpaint_cli.ops.inpaint import telea
+from vinpaint_cli.ops.complete.smooth_fill import telea
 from vinpaint_cli.types import Clip, MethodSpec
 
 HIDDEN = 0.5

@@ -1,1 +1,1 @@
-"""What no frame shows: single pictures completed by copies of what they do show."""
+"""What no frame shows: smooth fills, patch completion, key frames."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vinpaint_cli.ops.exemplar import fill_with_patches
+from vinpaint_cli.ops.complete.patch_completion import fill_with_patches
+from vinpaint_cli.ops.complete.smooth_fill import fill_smoothly
 from vinpaint_cli.ops.image import Array, Bool
-from vinpaint_cli.ops.inpaint import fill_smoothly
 
 Displacement = npt.NDArray[np.int32]
 

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scenes import block, wall
+
+from vinpaint_cli.masks.sources.options import MaskOptions
+from vinpaint_cli.methods import load_method
+from vinpaint_cli.methods.internal.net import InternalConfig, InternalNet
+from vinpaint_cli.methods.propagate.method import PropagateMethod
+from vinpaint_cli.methods.propagate.spec import SPEC
+from vinpaint_cli.ops.flow.motion import Motion
+from vinpaint_cli.pipeline.stages import finish
+from vinpaint_cli.removal.job import RemoveOptions
+from vinpaint_cli.removal.run import remove
+from vinpaint_cli.types import MethodSpec
+
+SIZE = 64, 96
+HOLE = block(*SIZE, (36, 20, 66, 44))
+
+
+class Invents(PropagateMethod):
+    @property
+    def spec(self) -> MethodSpec:
+        return replace(SPEC, invents=True)
+
+
+def smooth_clip() -> tuple[np.ndarray, np.ndarray, Motion]:
+    frames = 0.35 + 0.3 * np.stack([wall(*SIZE)] * 3).astype(np.float32) / 255
+    shares = np.stack([HOLE] * 3).astype(np.float32)
+    frames[:, HOLE] = 0.5
+    zero = np.zeros((*SIZE, 2), np.float16)
+    return frames, shares, Motion((zero,) * 2, (zero,) * 2, (np.eye(3),) * 2)
+
+
+@pytest.mark.parametrize(
+    ("method", "knows_motion", "changes"),
+    [(PropagateMethod(), True, True), (PropagateMethod(), False, False), (Invents(), True, False)],
+)
+def test_texture_is_for_what_a_method_leaves_smooth(
+    method: PropagateMethod, knows_motion: bool, changes: bool
+) -> None:
+    frames, shares, motion = smooth_clip()
+    before = frames.copy()
+    finish(method, frames, shares, motion if knows_motion else None, 240)
+    assert np.array_equal(frames[:, ~HOLE], before[:, ~HOLE])
+    assert bool((frames != before).any()) == changes
+
+
+def test_texture_is_told_how_large_the_whole_picture_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    units: list[float] = []
+    monkeypatch.setattr("vinpaint_cli.pipeline.stages.add_texture", lambda *given: units.append(given[-1]))
+    finish(PropagateMethod(), *smooth_clip(), height=1080)
+    assert units == [4.5]
+
+
+@pytest.mark.parametrize("name", ["propagate", "sttn", "combcn", "flow-recurrent"])
+def test_what_is_bundled_does_not_invent(name: str) -> None:
+    assert not load_method(name, weights=None, device="cpu", dtype="fp32").spec.invents
+
+
+@pytest.mark.parametrize("name", ["telea", "nearest"])
+def test_the_baselines_are_left_as_they_are(name: str) -> None:
+    assert load_method(name, weights=None, device="cpu", dtype="fp32").spec.invents
+
+
+@pytest.mark.parametrize("model", ["base", "refine"])
+def test_a_fitted_network_invents_unless_it_was_silenced(model: str) -> None:
+    network = InternalNet(InternalConfig(model, 8, prefill=True))
+    assert network.hushed  # it begins as one that adds nothing
+    for values in network.parameters():
+        values.data += 0.01
+    assert not network.hushed
+    network.hush()
+    assert network.hushed
+    assert not InternalNet(InternalConfig(model, 8)).hushed
+
+
+def test_no_texture_leaves_the_stage_out(clip: Callable[..., Path], tmp_path: Path) -> None:
+    source = clip(codec="ffv1", frames=4)
+    for texture in (True, False):
+        options = RemoveOptions(mask=MaskOptions(boxes=("24,16,16,16",)), texture=texture)
+        report = remove(source, tmp_path / f"{texture}.mkv", options)
+        assert ("texture" in report.seconds) == texture

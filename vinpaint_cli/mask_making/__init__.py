@@ -1,0 +1,1 @@
+"""The hole alone: prompts followed through the clip, cast shadows, preview, overlay."""

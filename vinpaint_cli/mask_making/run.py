@@ -1,0 +1,159 @@
+"""The hole alone: as a lossless video or folder of pictures, as a contact sheet, and tinted over the clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vinpaint_cli.errors import UsageError
+from vinpaint_cli.mask_making.confidence import doubtful
+from vinpaint_cli.mask_making.follow import TrackedMasks
+from vinpaint_cli.mask_making.overlay import check_overlay, write_overlay
+from vinpaint_cli.mask_making.preview import HoleCount, HoleCounter, check_picture, count_holes, write_preview
+from vinpaint_cli.masks.sources.options import MaskOptions, check_mask_options
+from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
+from vinpaint_cli.masks.sources.shapes import HoleSource
+from vinpaint_cli.pipeline.progress import SilentWatcher, Watcher, advance
+from vinpaint_cli.removal.job import Job, RemoveOptions
+from vinpaint_cli.removal.output import check_output
+from vinpaint_cli.types import FrameSource
+from vinpaint_cli.video.sink.mask_video import HoleFrames, hole_frame, open_mask_writer
+
+
+@dataclass(frozen=True, slots=True)
+class MaskReport:
+    """What was made: ``output``, ``preview`` and ``overlay`` are paths, None for what was not asked for.
+
+    ``hole_pixels`` is the sum over all frames, ``share`` the mean share of the picture over the frames
+    with a hole, ``shown`` the frames on the preview in its order.
+
+    Of what was followed: ``segmenter`` and ``tracker`` by name (None when nothing was), ``confidence`` in
+    [0, 1] per frame, ``worst`` the frame of least confidence of each stretch in doubt, worst first, and
+    ``seeds`` the frames that were pointed at or drawn.
+    """
+
+    input: str
+    output: str | None
+    preview: str | None
+    frames: int
+    hole_frames: int
+    hole_pixels: int
+    share: float
+    shown: tuple[int, ...]
+    warnings: tuple[str, ...]
+    overlay: str | None = None
+    segmenter: str | None = None
+    tracker: str | None = None
+    confidence: tuple[float, ...] = ()
+    worst: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = ()
+
+
+def make_mask(
+    path: str | Path,
+    output: str | Path | None = None,
+    options: MaskOptions | None = None,
+    *,
+    preview: str | Path | None = None,
+    overlay: str | Path | None = None,
+    overwrite: bool = False,
+    memory: str | None = None,
+    device: str = "auto",
+    watcher: Watcher | None = None,
+) -> MaskReport:
+    """Write the hole of a clip, dilation and time range included, hole = 255.
+
+    path: a video, or a folder of pictures. output: a video that holds FFV1 (``.mkv``) or a folder of
+    pictures, with the size of the displayed picture and one frame per frame of the clip; by default, and
+    only without a ``preview`` and an ``overlay``, ``<stem>.mask.mkv`` beside the input. preview: a picture
+    to draw the hole on. overlay: a video of the clip with the hole tinted. memory: of
+    `RemoveOptions`, for shadows that are looked for. device: auto, cpu, cuda or mps, for segmenters that
+    are networks. Given to ``remove`` with a dilation of 0, the output is the same hole.
+
+    Raises any `VinpaintError`.
+    """
+    options, watcher = options or MaskOptions(), watcher or SilentWatcher()
+    check_mask_options(options)
+    if output is None and preview is None and overlay is None:
+        output = default_mask_output(path)
+    target = None if output is None else check_mask_output(path, output, overwrite)
+    picture = None if preview is None else check_picture(preview, overwrite)
+    film = None if overlay is None else check_overlay(path, overlay, overwrite)
+    _check_apart(target, picture, film)
+    job = Job(path, RemoveOptions(mask=options, memory=memory, device=device), watcher)
+    source, mask, tracked = job.source, job.mask, job.tracked
+    count, warnings = _write(source, mask, target, watcher)
+    shown = write_preview(source, mask, count, picture, tracked) if picture is not None else ()
+    if film is not None:
+        warnings += write_overlay(source, mask, film, tracked, watcher)
+    report = MaskReport(
+        input=str(path),
+        output=None if target is None else str(target),
+        preview=None if picture is None else str(picture),
+        frames=count.frames,
+        hole_frames=count.hole_frames,
+        hole_pixels=sum(count.pixels),
+        share=round(count.share, 6),
+        shown=shown,
+        warnings=(*getattr(source, "notes", ()), *mask.warnings, *warnings, *_emptiness(count)),
+        overlay=None if film is None else str(film),
+    )
+    return report if tracked is None else _with_tracked(report, tracked)
+
+
+def _with_tracked(report: MaskReport, tracked: TrackedMasks) -> MaskReport:
+    """The report with what is known of following."""
+    return replace(
+        report,
+        segmenter=tracked.segmenter,
+        tracker=tracked.tracker,
+        confidence=tuple(round(value, 3) for value in tracked.confidence),
+        worst=tuple(stretch.worst for stretch in doubtful(tracked.confidence)),
+        seeds=tracked.seeds,
+    )
+
+
+def _write(
+    source: FrameSource, mask: HoleSource, target: Path | None, watcher: Watcher
+) -> tuple[HoleCount, list[str]]:
+    """Write the masks and count them, or only count them; the writer's warnings beside."""
+    if target is None:
+        return count_holes(source, mask, watcher), []
+    counter = HoleCounter(source.info)
+    with (
+        open_mask_writer(target, HoleFrames(source, mask)) as writer,
+        watcher.stage("mask", source.info.frames_from_header) as progress,
+    ):
+        for frame in source.frames():
+            hole = mask.at(frame)
+            counter.add(frame, hole)
+            writer.write(hole_frame(frame, hole))
+            advance(progress)
+        found = counter.result()
+        mask.check_count(found.frames)
+    return found, list(writer.warnings)
+
+
+def check_mask_output(path: str | Path, output: str | Path, overwrite: bool) -> Path:
+    """Where a mask goes; raises UsageError for a single picture, and what `check_output` raises."""
+    if Path(output).suffix.lower() in IMAGE_SUFFIXES:
+        raise UsageError(f"{output} is a single picture; give a video (mask.mkv) or a folder (masks)")
+    return check_output(path, output, overwrite)
+
+
+def _check_apart(*targets: Path | None) -> None:
+    """Refuse one name for two files; raises UsageError."""
+    given = [target.absolute() for target in targets if target is not None]
+    for place, target in enumerate(given):
+        if target in given[:place]:
+            raise UsageError(f"{target} is named twice; give -o, --preview and --overlay names of their own")
+
+
+def default_mask_output(path: str | Path) -> Path:
+    """``<stem>.mask.mkv`` beside the input."""
+    source = Path(path)
+    return source.with_name(f"{source.stem}.mask.mkv")
+
+
+def _emptiness(count: HoleCount) -> list[str]:
+    return [] if count.hole_frames else ["the mask is empty: no frame has a hole"]

@@ -1,0 +1,1 @@
+"""Mask sources: boxes, pictures, folders and videos of masks, random holes."""

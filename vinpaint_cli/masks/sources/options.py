@@ -1,0 +1,228 @@
+"""What a person said about the hole to one mask source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from vinpaint_cli.errors import MaskError, UsageError, VideoError
+from vinpaint_cli.masks.grammar import BoxSpec, TimeRange, parse_box, time_range
+from vinpaint_cli.masks.prompts import PromptOptions
+from vinpaint_cli.masks.sources.drawn import FixedMask, read_fixes
+from vinpaint_cli.masks.sources.files import FolderMask, ImageMask, VideoMask
+from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
+from vinpaint_cli.masks.sources.shapes import (
+    BoxMask,
+    DilatedMask,
+    HoleSource,
+    InvertMask,
+    TimeLimitedMask,
+    UnionMask,
+    default_dilation,
+)
+from vinpaint_cli.types import VideoInfo
+
+
+@dataclass(frozen=True, slots=True)
+class MaskOptions:
+    """What a person said about the hole, as written.
+
+    * ``masks``: paths of pictures, folders of pictures, or videos; white is the hole.
+    * ``boxes``: ``X,Y,W,H[@START-END]``.
+    * ``invert``: black is the hole of the mask files (of the boxes when there are no files).
+    * ``label``: index to take from indexed or greyscale pictures.
+    * ``dilate``: pixels to grow the holes of mask files by, None for a share of the frame's height.
+    * ``hold``: let the number of masks differ from the clip's: the last is held, surplus ones are left out.
+    * ``resize``: let the size of masks differ from the clip's.
+    * ``start``: moment before which there is no hole.
+    * ``end``: moment from which on there is no hole.
+    * ``prompts``: what a person pointed at or drew on single frames.
+    * ``shadows``: the shadows that what is covered casts belong to the hole; the engine finds them.
+    * ``tracked``: a mask video that following ``prompts`` gave, so that it need not be done again.
+    * ``whole``: a mask video of the hole as all of this made it, so that none of it need be done again.
+    """
+
+    masks: tuple[str, ...] = ()
+    boxes: tuple[str, ...] = ()
+    invert: bool = False
+    label: int | None = None
+    dilate: int | None = None
+    hold: bool = False
+    resize: bool = False
+    start: str | None = None
+    end: str | None = None
+    prompts: PromptOptions = field(default_factory=PromptOptions)
+    shadows: bool = False
+    tracked: str | None = None
+    whole: str | None = None
+
+
+def build_mask(
+    spec: MaskOptions,
+    info: VideoInfo,
+    frame_count: int | None = None,
+    *,
+    origin_pts: int = 0,
+    tracked: HoleSource | None = None,
+) -> HoleSource:
+    """One source for everything a person said about the hole of one clip.
+
+    Files and what was tracked are united, single frames replaced by their fixes, the whole inverted when
+    asked, and dilated; boxes are laid over it as they are; times limit all of it. Times count from
+    ``origin_pts``, the pts of the clip's first frame.
+    ``spec.whole`` is taken as it is: all of this is in it.
+
+    Raises UsageError (options that cannot be read or contradict each other) and MaskError (a mask that
+    cannot be read or does not fit the clip).
+
+    * ``spec``: the options.
+    * ``info``: the clip the hole is in.
+    * ``frame_count``: number of frames the clip has, None when not known: call ``check_count`` later.
+    * ``origin_pts``: pts of the clip's first frame in ticks of ``info.time_base``.
+    * ``tracked``: the masks that following ``spec.prompts`` gave (`engine.track`); needed when they point
+      at anything, unless ``spec.tracked`` names them.
+    """
+    check_mask_options(spec)
+    if spec.whole is not None:
+        return open_mask(spec.whole, (info.width, info.height))
+    if spec.tracked is not None:
+        tracked = open_mask(spec.tracked, (info.width, info.height))
+    if spec.prompts.follows and tracked is None:
+        raise ValueError("prompts are followed by the engine; give what it tracked")
+    when = time_range(spec.start, spec.end)
+    boxes = [parse_box(text) for text in spec.boxes]
+    parts: list[HoleSource] = []
+    if spec.masks or tracked is not None:
+        parts.append(_file_masks(spec, info, tracked))
+    parts.extend(_box_masks(boxes, spec, info, origin_pts))
+    mask = parts[0] if len(parts) == 1 else UnionMask(parts)
+    if when != TimeRange():
+        mask = TimeLimitedMask(
+            mask, when, info.width, info.height, time_base=info.time_base, origin_pts=origin_pts
+        )
+    if frame_count is not None:
+        mask.check_count(frame_count)
+    return mask
+
+
+def covering(spec: MaskOptions, info: VideoInfo, mask: HoleSource, *, origin_pts: int = 0) -> HoleSource:
+    """A mask with what its files cover beyond its range of time: an object that is there before and after.
+
+    That is not to be filled, but it does not show what is behind the object either. Masks that are the same
+    for all frames are of what comes and goes, and cover nothing beyond; nor does anything when ``hold`` lets
+    their number differ from the clip's. Arguments and errors are those of `build_mask`, which made ``mask``.
+    """
+    when = time_range(spec.start, spec.end)
+    moving = tuple(path for path in spec.masks if is_sequence(path))
+    all_or_none = not spec.invert or moving == spec.masks  # a union turned round says nothing of its parts
+    if when == TimeRange() or spec.whole is not None or spec.hold or not moving or not all_or_none:
+        return mask
+    return TimeLimitedMask(
+        mask,
+        when,
+        info.width,
+        info.height,
+        time_base=info.time_base,
+        origin_pts=origin_pts,
+        beyond=_file_masks(replace(spec, masks=moving), info, None),
+    )
+
+
+def open_mask(
+    path: str, size: tuple[int, int], *, label: int | None = None, hold: bool = False, resize: bool = False
+) -> HoleSource:
+    """Open a mask file: a folder, a picture (by its suffix), or else a video.
+
+    ``size`` is the clip's ``(width, height)``; the other options are those of `MaskOptions`.
+
+    Raises UsageError (a label for a video) and MaskError (missing, not readable, or of another size).
+    """
+    place = Path(path)
+    if place.is_dir():
+        return FolderMask(place, size, label=label, hold=hold, resize=resize)
+    if not is_sequence(path):
+        return ImageMask(place, size, label=label, resize=resize)
+    if not place.exists():
+        raise MaskError(f"mask {path} does not exist; check the path")
+    if label is not None:
+        raise UsageError(f"mask {path} is a video and has no labels; leave out --mask-label or give pictures")
+    return _open_video(place, size, hold, resize)
+
+
+def is_sequence(path: str) -> bool:
+    """Whether a mask file is a folder or a video, with a mask for each frame, and not one for all."""
+    place = Path(path)
+    return place.is_dir() or place.suffix.lower() not in IMAGE_SUFFIXES
+
+
+def _open_video(path: Path, size: tuple[int, int], hold: bool, resize: bool) -> VideoMask:
+    from vinpaint_cli.video.source.read import open_source
+
+    try:
+        source = open_source(path)
+    except VideoError as exc:
+        raise MaskError(f"mask {path} cannot be read as a picture or a video: {exc}") from exc
+    return VideoMask(source, size, name=str(path), hold=hold, resize=resize)
+
+
+def check_mask_options(spec: MaskOptions) -> None:
+    """Refuse options that make no sense together, before anything is opened; raises UsageError."""
+    if "" in spec.masks:
+        raise UsageError("--mask was given an empty name; check the variable it came from")
+    drawn = bool(spec.masks) or spec.prompts.follows
+    if spec.prompts.fixes and not drawn:
+        raise UsageError("--fix corrects a mask; give --mask FILE, --click X,Y or --from-frame MASK@TIME too")
+    if not drawn and not spec.boxes:
+        raise UsageError(
+            "nothing says where the hole is; give --mask FILE, --box X,Y,W,H or --click X,Y "
+            "(--from-frame MASK@TIME starts from a drawn mask)"
+        )
+    pictures = bool(spec.masks or spec.prompts.from_frames)
+    if spec.label is not None and (spec.label < 0 or not pictures):
+        raise UsageError(
+            f"--mask-label {spec.label} needs a --mask or --from-frame and an index of 0 or more"
+        )
+    if spec.dilate is not None and spec.dilate < 0:
+        raise UsageError(f"--dilate {spec.dilate} is negative; give 0 or more pixels")
+
+
+def _file_masks(spec: MaskOptions, info: VideoInfo, tracked: HoleSource | None) -> HoleSource:
+    """Union of the mask files and of what was tracked: fixed, inverted and dilated."""
+    size = (info.width, info.height)
+    files = [
+        open_mask(path, size, label=spec.label, hold=spec.hold, resize=spec.resize) for path in spec.masks
+    ]
+    if tracked is not None:
+        files.append(tracked)
+    mask: HoleSource = files[0] if len(files) == 1 else UnionMask(files)
+    fixed = read_fixes(spec.prompts, size, label=spec.label, resize=spec.resize)
+    if fixed:
+        mask = FixedMask(mask, fixed)
+    if spec.invert:
+        mask = InvertMask(mask)
+    radius = default_dilation(info.height) if spec.dilate is None else spec.dilate
+    return DilatedMask(mask, radius) if radius else mask
+
+
+def _box_masks(boxes: list[BoxSpec], spec: MaskOptions, info: VideoInfo, origin_pts: int) -> list[HoleSource]:
+    """One source per box, or their inverted union when there is nothing else to invert."""
+    sources: list[HoleSource] = []
+    for box in boxes:
+        lines: list[str] = []
+        place = box.resolve(info.width, info.height, lines)
+        sources.append(
+            BoxMask(
+                place,
+                info.width,
+                info.height,
+                when=box.when,
+                time_base=info.time_base,
+                origin_pts=origin_pts,
+                warnings=lines,
+            )
+        )
+    if spec.masks or spec.prompts.follows or not spec.invert:
+        return sources
+    if any(box.when != TimeRange() for box in boxes):
+        raise UsageError("--invert cannot turn round a box with a time range; use --start and --end instead")
+    return [InvertMask(UnionMask(sources))]

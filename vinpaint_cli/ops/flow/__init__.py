@@ -1,0 +1,1 @@
+"""Optical flow and camera motion between frames: estimation, consistency, completion inside holes."""

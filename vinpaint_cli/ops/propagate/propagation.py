@@ -1,0 +1,144 @@
+"""Real pixels carried into holes from other frames: the first stage of every method.
+
+For each hidden pixel several candidates are collected:
+
+* along the chain of completed optical flow, forward and backward in time, frame by frame until a frame
+  shows the point (the position stays sub-pixel, the picture is sampled once, so nothing blurs);
+* from the nearest frame on either side that shows the point by the camera's motion alone;
+* from a few far frames of the shot, brought close by the camera's motion and aligned by optical flow
+  against what is known around the hole.
+
+Each source is also sampled in a band around the hole, where the truth is known: what it misses there is
+carried inward, corrects exposure, and tells how far the candidate can be trusted (`ops.fusion`); and so does
+what the candidates say of each other (`ops.agreement`).
+Where the evidence is weak, neighbouring frames are evened out along the flow (`ops.steady`).
+The chain follows the idea of Xu et al. (Deep Flow-Guided Video Inpainting, CVPR 2019, section 3.3) and
+Gao et al. (FGVC, ECCV 2020); the consistency measure is that of `ops.flow.inconsistency`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vinpaint_cli.ops.complete.smooth_fill import fill_smoothly
+from vinpaint_cli.ops.flow.motion import DisFlow, FlowEstimator, Motion
+from vinpaint_cli.ops.image import Array, Bool, box_around, depth_inside, enlarged, shrunk, to_levels
+from vinpaint_cli.ops.parallel import collected, for_each
+from vinpaint_cli.ops.propagate.candidates import Ring, far_frames, from_far, from_route
+from vinpaint_cli.ops.propagate.fusion import Candidate, fuse
+from vinpaint_cli.ops.propagate.scene import PropagateOptions, Scene, make_scene
+from vinpaint_cli.ops.propagate.scorer import Surroundings, weigh
+from vinpaint_cli.ops.propagate.temporal_smoothing import steady
+from vinpaint_cli.ops.propagate.trace import Route, follow_camera, follow_chain
+
+__all__ = ["PropagateOptions", "Propagation", "propagate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Propagation:
+    """What propagation found.
+
+    frames: float32 ``(T, h, w, 3)`` RGB in [0, 1], the source with found pixels written into the holes.
+    confidence: float32 ``(T, h, w)`` in [0, 1]: 1 outside holes; inside, the share of a pixel that
+    propagation answers for; 0 where no frame shows it. motion: completed optical flow.
+    """
+
+    frames: Array
+    confidence: Array
+    motion: Motion
+
+
+def propagate(
+    frames: npt.NDArray[Any],
+    holes: Sequence[Bool],
+    options: PropagateOptions | None = None,
+    estimator: FlowEstimator | None = None,
+    *,
+    wanted: range | None = None,
+    tick: Callable[[], None] = lambda: None,
+) -> Propagation:
+    """Fill what other frames show.
+
+    frames: ``(T, h, w, 3)`` uint8, uint16 or float [0, 1]; what they hold inside the holes is not looked
+    at. holes: T × bool ``(h, w)``, True = fill. wanted: frames to fill, all by default; the others are
+    sources only, and the confidence in their holes is 0. ``tick`` is called 2·T − 1 times as work advances.
+    """
+    options = options or PropagateOptions()
+    asked = range(len(holes)) if wanted is None else wanted
+    filled = _unit_range(frames)
+    scene = make_scene(filled, holes, options, estimator or DisFlow(), tick)
+    confidence = np.ones(frames.shape[:3], np.float32)
+    chains = collected((1, -1), partial(follow_chain, scene), options.threads)
+
+    def work(t: int) -> tuple[Array | float, Array | float]:
+        if t in asked and holes[t].any():
+            return _fill_frame(scene, t, [chain[t] for chain in chains])
+        return 0.0, 0.0
+
+    def done(t: int, found: tuple[Array | float, Array | float]) -> None:
+        colour, trust = found
+        filled[t][holes[t]] = np.clip(colour / 255, 0, 1)
+        confidence[t][holes[t]] = trust
+        tick()
+
+    for_each(range(len(holes)), work, done, options.threads)
+    nothing = np.zeros_like(holes[0])
+    answered = [hole if t in asked else nothing for t, hole in enumerate(holes)]
+    steady(filled, confidence, answered, scene.motion, options.threads)
+    np.clip(filled, 0, 1, out=filled)
+    return Propagation(filled, confidence, scene.motion)
+
+
+def _unit_range(frames: npt.NDArray[Any]) -> Array:
+    """A float32 copy in [0, 1], made frame by frame so that nothing larger is held."""
+    unit = np.empty(frames.shape, np.float32)
+    for target, frame in zip(unit, frames, strict=True):
+        np.divide(to_levels(frame), 255, out=target)
+    return unit
+
+
+def _fill_frame(scene: Scene, t: int, routes: Sequence[Route]) -> tuple[Array, Array]:
+    """``(colour (n, 3) in 0…255, confidence (n,))`` of the n pixels of the hole of frame t."""
+    return weigh(*find_candidates(scene, t, routes))
+
+
+def find_candidates(
+    scene: Scene, t: int, routes: Sequence[Route]
+) -> tuple[list[Candidate], Array, Surroundings]:
+    """All that is known of the n pixels of the hole of frame t, in the order of `numpy.nonzero`.
+
+    routes: the chains of frame t. Returns candidates, depth in pixels at 240 lines ``(n,)`` and what lies
+    around.
+    """
+    hole = scene.holes[t]
+    ring = Ring(scene, t)
+    depth = depth_inside(hole)[hole] / max(1.0, scene.options.unit)
+    candidates = [from_route(scene, t, ring, route, "chain") for route in routes]
+    still = [follow_camera(scene, t, direction) for direction in (1, -1)]
+    candidates += [from_route(scene, t, ring, route, "camera") for route in still]
+    _, confidence = fuse(candidates, depth)
+    if float((confidence < scene.options.sure).mean()) > scene.options.enough:
+        candidates += [from_far(scene, t, ring, s) for s in far_frames(scene, t)]
+    rows, columns = np.nonzero(hole)
+    return candidates, depth, Surroundings(rows, columns, _smooth(scene, t), scene.options.unit)
+
+
+def _smooth(scene: Scene, t: int) -> Array:
+    """Levels ``(n, 3)`` of a smooth fill of the hole of frame t, made from what is known near it.
+
+    Large pictures are filled at about 240 lines: what is smooth loses nothing by it.
+    """
+    box = box_around(scene.holes[t], scene.options.pixels(scene.options.context))
+    picture, hole = scene.frames[t][box], scene.holes[t][box]
+    step = int(scene.options.unit)
+    if step < 2:
+        filled = fill_smoothly(np.ascontiguousarray(picture), hole.astype(np.float32))
+    else:
+        filled = enlarged(fill_smoothly(*shrunk(picture, hole, step)), hole.shape)
+    return np.asarray(filled[hole] * np.float32(255), np.float32)

@@ -1,0 +1,1 @@
+"""The one chain of filling and what runs around it: scan, reader, stages, compose, device."""

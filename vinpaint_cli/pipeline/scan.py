@@ -1,0 +1,124 @@
+"""One pass over the clip: how many frames, where the cuts are, where the hole is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from vinpaint_cli.masks.grammar import TimeRange
+from vinpaint_cli.masks.sources.shapes import HoleSource, hole_box
+from vinpaint_cli.pipeline.progress import Watcher, advance
+from vinpaint_cli.plan.shots import shots_from_cuts
+from vinpaint_cli.types import Box, FrameSource, MaskSource
+from vinpaint_cli.video.colour.convert import small_rgb
+
+SCAN_WIDTH = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What the pass found; lengths are those of the clip.
+
+    ``holes[i]`` is the box that the feathered hole of frame i may touch, None without a hole;
+    ``hole_pixels`` the hole's pixels over all frames, feather not counted; ``covered_pixels`` those of
+    frames without a hole in which something is covered all the same.
+    """
+
+    frames: int
+    shots: tuple[range, ...]
+    holes: tuple[Box | None, ...]
+    hole_pixels: int
+    covered_pixels: int = 0
+
+
+class CutDetector:
+    """Finds cuts with scenedetect's adaptive detector, fed with small pictures."""
+
+    def __init__(self) -> None:
+        from scenedetect.detectors import AdaptiveDetector
+
+        self._detector = AdaptiveDetector(adaptive_threshold=2.0, min_scene_len=3, window_width=2)
+        self._cuts: list[int] = []
+        self._frames = 0
+
+    def feed(self, rgb: npt.NDArray[np.uint8]) -> None:
+        """Take the next frame, uint8 RGB ``(h, w, 3)`` of one size."""
+        from scenedetect import FrameTimecode
+
+        now = FrameTimecode(self._frames, fps=25.0)
+        bgr = np.ascontiguousarray(rgb[..., ::-1])
+        self._cuts += [cut.frame_num for cut in self._detector.process_frame(now, bgr)]
+        self._frames += 1
+
+    def cuts(self) -> list[int]:
+        """First frames of new shots, in order, after the last frame was fed."""
+        return sorted({cut for cut in self._cuts if 0 < cut < self._frames})
+
+
+def scan(
+    source: FrameSource, mask: HoleSource, feather: int, watcher: Watcher, cover: MaskSource | None = None
+) -> Scan:
+    """Decode everything once; ``feather`` is the reach of the soft edge in pixels.
+
+    ``cover``: what is covered where there is no hole, looked at now so that what cannot be read is known.
+    """
+    info = source.info
+    detector = CutDetector()
+    holes: list[Box | None] = []
+    pixels = covered = 0
+    with watcher.stage("scan", info.frames_from_header) as progress:
+        for frame in source.frames():
+            detector.feed(small_rgb(frame, SCAN_WIDTH))
+            hole = mask.at(frame)
+            box = hole_box(hole)
+            if box is not None:
+                pixels += int(np.count_nonzero(hole))
+                box = _grown(box, feather).intersection(Box(0, 0, info.width, info.height))
+            elif cover is not None:
+                covered += int(np.count_nonzero(cover.at(frame)))
+            holes.append(box)
+            advance(progress)
+    mask.check_count(len(holes))
+    return Scan(len(holes), shots_from_cuts(len(holes), detector.cuts()), tuple(holes), pixels, covered)
+
+
+def _grown(box: Box, by: int) -> Box:
+    return Box(box.x0 - by, box.y0 - by, box.x1 + by, box.y1 + by)
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """``seconds[i]`` is when frame i is shown, exactly, after the first; ``shots`` hold every frame once."""
+
+    seconds: tuple[Fraction, ...]
+    shots: tuple[range, ...]
+
+    @property
+    def frames(self) -> int:
+        """Frames of the clip."""
+        return len(self.seconds)
+
+    def shot_of(self, index: int) -> range:
+        """The shot that holds frame ``index``; StopIteration when the clip has no such frame."""
+        return next(shot for shot in self.shots if index in shot)
+
+    def during(self, when: TimeRange) -> range:
+        """Frames from the first to the last that lie in a range of time; empty without one."""
+        inside = [index for index, seconds in enumerate(self.seconds) if when.contains(index, seconds)]
+        return range(inside[0], inside[-1] + 1) if inside else range(0)
+
+
+def read_footage(source: FrameSource, watcher: Watcher) -> Footage:
+    """Decode everything once; raises what the source raises, and Interrupted."""
+    info, detector = source.info, CutDetector()
+    times: list[int] = []
+    with watcher.stage("shots", info.frames_from_header) as progress:
+        for frame in source.frames():
+            detector.feed(small_rgb(frame, SCAN_WIDTH))
+            times.append(frame.pts)
+            advance(progress)
+    seconds = tuple((time - times[0]) * info.time_base for time in times)
+    return Footage(seconds, shots_from_cuts(len(times), detector.cuts()))

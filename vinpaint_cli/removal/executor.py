@@ -1,0 +1,198 @@
+"""Who fills segments: this process alone, or anybody else with the same few lines in hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from vinpaint_cli.errors import OutOfMemoryError
+from vinpaint_cli.methods import load_method
+from vinpaint_cli.pipeline.compose import MemoryPatches
+from vinpaint_cli.pipeline.device import Placement, frame_threads, memory_errors
+from vinpaint_cli.pipeline.progress import Clock
+from vinpaint_cli.pipeline.reader import SegmentReader
+from vinpaint_cli.pipeline.stages import Filled, Filler, Fit
+from vinpaint_cli.plan.segments import halve
+from vinpaint_cli.removal.job import Job, Plan, RemoveOptions
+from vinpaint_cli.types import Segment
+
+if TYPE_CHECKING:
+    from vinpaint_cli.types import Method
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What a worker needs to fill a segment of a job; can be pickled.
+
+    path: of the clip, as every worker sees it. fit: what an earlier run of the same job
+    found to fit into memory.
+    """
+
+    path: str
+    options: RemoveOptions
+    placement: Placement
+    fit: Fit = field(default_factory=Fit)
+
+
+class Crew(Protocol):
+    """Fills the segments of one job after the other."""
+
+    def prepare(self, job: JobSpec, opened: Job) -> None:
+        """Called once before a job is scanned: the place to load the method, so that it fails early.
+
+        ``opened`` is the job as this process has it, clip and mask open; it cannot be pickled.
+
+        Raises WeightsError.
+        """
+        ...
+
+    def fill(
+        self, job: JobSpec, plan: Plan, segments: Sequence[Segment], tick: Callable[[], None]
+    ) -> Iterator[Filled]:
+        """Fill segments, results in the order given; may work ahead by a bounded number.
+
+        ``tick`` is called about twice per frame of a segment and raises Interrupted when the work should
+        stop; the iterator is closed when nobody wants the rest.
+        """
+        ...
+
+
+class LocalCrew:
+    """Fills in this process, a segment when it is asked for."""
+
+    def __init__(self) -> None:
+        self._worker = Worker()
+
+    def prepare(self, job: JobSpec, opened: Job) -> None:
+        """Load the method; raises WeightsError."""
+        self._worker.adopt(job, opened)
+        self._worker.load(job)
+
+    def fill(
+        self, job: JobSpec, plan: Plan, segments: Sequence[Segment], tick: Callable[[], None]
+    ) -> Iterator[Filled]:
+        """Fill segments in the order given, each when it is asked for."""
+        for segment in segments:
+            yield self._worker.fill(job, segment, tick)
+
+
+class Worker:
+    """Fills segments of jobs in one process: keeps the last job open and the last method loaded.
+
+    Where a segment does not fit into memory it is filled as two halves, these again as halves if need be,
+    and in the end by the network on the CPU; later segments of the job start with what fitted.
+    """
+
+    def __init__(self) -> None:
+        self._spec: JobSpec | None = None
+        self._job: Job | None = None
+        self._reader: SegmentReader | None = None
+        self._fit = Fit()
+        self._method: tuple[tuple[str, str | None, Placement], Method] | None = None
+
+    def adopt(self, spec: JobSpec, job: Job) -> None:
+        """Begin a job whose clip and mask are open already."""
+        self._spec, self._job, self._fit = spec, job, spec.fit
+        self._reader = job.reader()
+
+    def load(self, spec: JobSpec) -> Method:
+        """The method of a job, loaded once, on the CPU where the device has no room; raises WeightsError."""
+        try:
+            return self._load(spec)
+        except OutOfMemoryError:
+            if self._fit.on_cpu or spec.placement.device == "cpu":
+                raise
+        self._fit = Fit(on_cpu=True)
+        return self._load(spec)
+
+    def _load(self, spec: JobSpec) -> Method:
+        placement = Placement("cpu", "fp32") if self._fit.on_cpu else spec.placement
+        key = spec.options.method, spec.options.weights, placement
+        if self._method is None or self._method[0] != key:
+            self._method = None  # the old one makes room first
+            with memory_errors(f"method {spec.options.method}"):
+                method = load_method(
+                    spec.options.method,
+                    weights=spec.options.weights,
+                    device=placement.device,
+                    dtype=placement.precision,
+                )
+            self._method = key, method
+        return self._method[1]
+
+    def fill(self, spec: JobSpec, segment: Segment, tick: Callable[[], None] = lambda: None) -> Filled:
+        """Fill one segment of a job.
+
+        Raises OutOfMemoryError when not even a few frames on the CPU fit, and what opening the job,
+        loading the method and filling raise.
+        """
+        if spec != self._spec:
+            self.adopt(spec, Job(spec.path, spec.options))
+        try:
+            return self._fill(spec, segment, segment.core, tick)
+        except OutOfMemoryError:
+            if self._fit.on_cpu or spec.placement.device == "cpu":
+                raise
+        self._fit = Fit(on_cpu=True)
+        self._make_room(spec)
+        return self._fill(spec, segment, segment.core, tick)
+
+    def _fill(self, spec: JobSpec, segment: Segment, answers: range, tick: Callable[[], None]) -> Filled:
+        """Fill a segment whole or as its halves; pixels of the frames ``answers`` are counted."""
+        parts = halve(segment)
+        most = self._fit.frames
+        if not parts or most is None or len(segment.frames) <= most:
+            try:
+                return self._fill_whole(spec, segment, answers, tick)
+            except OutOfMemoryError:
+                if not parts:
+                    raise
+            self._fit = replace(self._fit, frames=max(len(part.frames) for part in parts))
+            self._make_room(spec)
+        found = [self._fill(spec, part, _common(answers, part.core), tick) for part in parts]
+        return replace(_joined(segment, found), fit=self._fit)
+
+    def _fill_whole(
+        self, spec: JobSpec, segment: Segment, answers: range, tick: Callable[[], None]
+    ) -> Filled:
+        assert self._job is not None  # fill has opened the job
+        assert self._reader is not None
+        clock = Clock()
+        sufficed = self._fit.frames is None
+        threads = frame_threads(segment.roi, self._job.memory) if sufficed else 1
+        filler = Filler(self.load(spec), spec.options.propagate, clock, spec.options.texture, threads)
+        filled = filler.fill(segment, self._reader, tick, answers)
+        return replace(filled, seconds=clock.seconds, fit=self._fit)
+
+    def _make_room(self, spec: JobSpec) -> None:
+        """Forget the frames that were read, and give back what torch keeps of a GPU's memory."""
+        import torch
+
+        assert self._job is not None  # fill has opened the job
+        self._reader = self._job.reader()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _joined(segment: Segment, parts: Sequence[Filled]) -> Filled:
+    """The patches of a segment from those of its parts."""
+    store, clock = MemoryPatches(), Clock()
+    for part in parts:
+        store.put(part.patches)
+        clock.add(part.seconds)
+    patches = [
+        replace(patch, weight=segment.weight(index)) for index in segment.shown for patch in store.take(index)
+    ]
+    return Filled(
+        tuple(patches),
+        sum(part.hole_pixels for part in parts),
+        sum(part.propagated_pixels for part in parts),
+        clock.seconds,
+    )
+
+
+def _common(one: range, other: range) -> range:
+    """Frames that both have."""
+    start = max(one.start, other.start)
+    return range(start, max(start, min(one.stop, other.stop)))

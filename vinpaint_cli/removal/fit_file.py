@@ -1,0 +1,115 @@
+"""Files of fitted networks: what they say of their clip, and what a fit that was stopped goes on from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vinpaint_cli.errors import OutputError, WeightsError
+from vinpaint_cli.pipeline.scan import Scan
+from vinpaint_cli.removal.fit_options import FitOptions
+from vinpaint_cli.resume.fingerprint import clip_digest
+from vinpaint_cli.types import VideoInfo
+from vinpaint_cli.util.atomic_write import whole_file
+
+SUFFIX = ".internal.safetensors"
+STATE = ".state"
+"""What is added to a file's name for the state of a fit that is not finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipMark:
+    """What a clip is known by: the SHA-256 of its content, its name and size."""
+
+    sha256: str
+    name: str
+    width: int
+    height: int
+    frames: int
+
+    @classmethod
+    def of(cls, path: Path, info: VideoInfo, frames: int) -> ClipMark:
+        """Hash a clip; raises InputError."""
+        return cls(clip_digest(path), path.name, info.width, info.height, frames)
+
+
+def key_of(clip: ClipMark, scan: Scan | None, options: FitOptions, propagates: bool) -> str:
+    """What a fit was for: one word that differs where clip, hole or options do."""
+    holes = [] if scan is None else [asdict(box) if box else None for box in scan.holes]
+    pixels = (scan.hole_pixels, scan.covered_pixels) if scan else 0
+    told = [asdict(clip), holes, pixels, asdict(options), propagates]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def write_state(path: Path, key: str, state: Mapping[str, Any]) -> None:
+    """Write the state of a fit beside the file it will be; it appears only when whole. Raises OutputError."""
+    import torch
+
+    place = state_path(path)
+    try:
+        with whole_file(place) as temporary, temporary.open("wb") as file:
+            torch.save({"key": key, **state}, file)
+    except (OSError, RuntimeError) as exc:
+        raise OutputError(f"cannot write {place}: {exc}; make room, or choose another folder") from exc
+
+
+def read_state(path: Path, key: str) -> dict[str, Any] | None:
+    """The state of a fit for the same; None when there is none, or it is of another or damaged."""
+    import torch
+
+    try:
+        state = torch.load(state_path(path), map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
+        return None
+    return state if isinstance(state, dict) and state.pop("key", None) == key else None
+
+
+def state_path(path: Path) -> Path:
+    """Where the state of a fit is kept."""
+    return path.with_name(f"{path.name}{STATE}")
+
+
+def drop_state(path: Path) -> None:
+    """The fit is finished."""
+    with suppress(OSError):
+        state_path(path).unlink()
+
+
+def read_mark(path: Path | str) -> dict[str, Any] | None:
+    """What a file says of the clip it was fitted to; None when it was not fitted to any.
+
+    Raises WeightsError.
+    """
+    from vinpaint_cli.weights.state import read_metadata
+
+    clip = read_metadata(path).get("clip")
+    return dict(clip) if isinstance(clip, Mapping) else None
+
+
+def is_for(path: Path, key: str) -> bool:
+    """Whether a whole file is there that was fitted for this key."""
+    from vinpaint_cli.weights.state import read_metadata
+
+    try:
+        return path.is_file() and read_metadata(path).get("key") == key
+    except WeightsError:
+        return False
+
+
+def warn_of_other_clip(weights: str | Path, clip: ClipMark) -> str | None:
+    """What a person should know before a file fitted to another clip is used; None when all is well."""
+    mark = read_mark(weights)
+    if mark is None or mark.get("sha256") == clip.sha256:
+        return None
+    size = f"{mark.get('width')}x{mark.get('height')}"
+    return (
+        f"{weights} was fitted to another clip, {mark.get('name')} ({size}, "
+        f"{mark.get('frames')} frames), and fills this one with what it learned there; leave --weights "
+        "out to fit a network to this clip"
+    )

@@ -1,0 +1,155 @@
+"""Material for a fit: what is known of a clip, and shadows of its hole, filled as the hole is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vinpaint_cli.masks.sources.random import moving_holes, shifted
+from vinpaint_cli.methods.internal.samples import Footage
+from vinpaint_cli.ops.image import to_levels
+from vinpaint_cli.pipeline.device import frame_threads
+from vinpaint_cli.pipeline.reader import Pictures
+from vinpaint_cli.pipeline.stages import bring_in
+from vinpaint_cli.types import Box
+
+Bool = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+
+RELIABLE = 0.7
+"""Confidence from which on a pixel that propagation brought in counts as known, by as much."""
+
+TRIES = 64
+"""Places that are looked at for a shadow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Consecutive frames of a region: ``pictures (T, h, w, 3)``, ``holes`` bool ``(T, h, w)``, True = fill.
+
+    height: of the whole frame in pixels.
+    """
+
+    pictures: Pictures
+    holes: Bool
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Of one run: what holes are rolled over, the shadows, the one kept aside, and share maps to roll."""
+
+    known: Footage
+    shadows: tuple[Footage, ...]
+    kept: Footage
+    bank: Bytes
+
+
+def find_shadows(
+    run: Run,
+    passes: int,
+    rng: np.random.Generator,
+    *,
+    propagates: bool = True,
+    tick: Callable[[], None] = lambda: None,
+) -> Findings:
+    """Hide something that is known at two places at a time, and let propagation work in them.
+
+    Each of the ``passes`` takes about as long as propagation for a removal, and gives two shadows; one of the
+    first pass is kept aside. A run without a hole gets object-shaped holes that wander. ``tick`` is called
+    about twice per frame and pass. Deterministic for a state of ``rng``.
+    """
+    places = _places(run, 2 * passes, rng)
+    hidden = [
+        _hide(run, places[first] | places[first + 1], propagates, tick) for first in range(0, len(places), 2)
+    ]
+    truth, shares = _known(run, places[0] | places[1], *hidden[0])
+    trust = np.where(run.holes, _trusted(shares), np.uint8(255)).astype(np.uint8)
+    rest = np.where(places[0], np.uint8(0), trust).astype(np.uint8)  # what is kept aside is not learned
+    kept = Footage(truth, *hidden[0], trust, places[0])
+    shadows = [
+        Footage(truth, *hidden[number // 2], rest, place & ~places[0])
+        for number, place in enumerate(places)
+        if number
+    ]
+    known = Footage(truth, truth, shares, rest)
+    return Findings(known, tuple(shadows), kept, _bank(run, shares, places))
+
+
+def _known(run: Run, places: Bool, found: Bytes, shares: Bytes) -> tuple[Bytes, Bytes]:
+    """Pictures and shares with nothing hidden but the true hole."""
+    bare = places & ~run.holes
+    truth = np.where(bare[..., None], np.rint(to_levels(run.pictures)), found)
+    return np.asarray(truth, np.uint8), np.where(bare, np.uint8(0), shares).astype(np.uint8)
+
+
+def _bank(run: Run, shares: Bytes, places: Sequence[Bool]) -> Bytes:
+    """Share maps to roll: the true hole's, or without one the middle frame of each place."""
+    if run.holes.any():
+        return shares
+    return np.stack([place[len(place) // 2] for place in places]).astype(np.uint8) * np.uint8(255)
+
+
+def _hide(run: Run, place: Bool, propagates: bool, tick: Callable[[], None]) -> tuple[Bytes, Bytes]:
+    """What propagation finds in the true hole and in another ``place``: pictures and shares still to fill."""
+    targets = list(run.holes | place)
+    height, width = run.holes.shape[1:]
+    threads = frame_threads(Box(0, 0, width, height))
+    found, shares, _ = bring_in(
+        run.pictures, targets, run.height, propagates=propagates, threads=threads, tick=tick
+    )
+    return _levels(found), _levels(shares)
+
+
+def _trusted(shares: Bytes) -> Bytes:
+    confidence = 1 - shares.astype(np.float32) / 255
+    return np.asarray(np.where(confidence >= RELIABLE, confidence * 255, 0), np.uint8)
+
+
+def _levels(unit: npt.NDArray[np.float32]) -> Bytes:
+    """[0, 1] → 0…255, frame by frame, so that nothing larger is held."""
+    levels = np.empty(unit.shape, np.uint8)
+    for target, frame in zip(levels, unit, strict=True):
+        np.clip(np.rint(frame * 255), 0, 255, out=target, casting="unsafe")
+    return levels
+
+
+def _places(run: Run, count: int, rng: np.random.Generator) -> list[Bool]:
+    """Where something is hidden ``(T, h, w)``, apart from the true hole and each other as far as can be."""
+    if not run.holes.any():
+        length, height, width = run.holes.shape
+        return [moving_holes(rng, length, height, width) for _ in range(count)]
+    places: list[Bool] = []
+    union = _union(run.holes)
+    for _ in range(count):
+        taken = [union, *(_union(place) for place in places)]
+        shift = max(_shifts(union, rng), key=lambda shift: _merit(union, shift, taken))
+        places.append(np.stack([shifted(hole, *shift) for hole in run.holes]))
+    return places
+
+
+def _shifts(union: Bool, rng: np.random.Generator) -> Iterator[tuple[int, int]]:
+    """Candidates ``(rows, columns)``."""
+    height, width = union.shape
+    for _ in range(TRIES):
+        yield int(rng.integers(-height + 1, height)), int(rng.integers(-width + 1, width))
+
+
+def _merit(union: Bool, shift: tuple[int, int], taken: Sequence[Bool]) -> float:
+    """How much of the hole stays in the picture, less what it meets; the true hole weighs most."""
+    moved = shifted(union, *shift)
+    area = max(1, int(union.sum()))
+    meets = sum(int((moved & other).sum()) for other in taken[1:]) + 2 * int((moved & taken[0]).sum())
+    return (int(moved.sum()) - meets) / area
+
+
+def usable(run: Run) -> bool:
+    """Whether anything is known in a run that something could be hidden in."""
+    return not bool(_union(run.holes).all())
+
+
+def _union(holes: Bool) -> Bool:
+    return np.asarray(holes.any(0))

@@ -1,0 +1,321 @@
+"""``train_internal``: a network fitted to one clip, as a file, or as the first part of a removal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vinpaint_cli.errors import Interrupted, OutputError, UsageError
+from vinpaint_cli.masks.sources.options import MaskOptions
+from vinpaint_cli.masks.sources.shapes import NoHole
+from vinpaint_cli.pipeline.progress import SilentWatcher, Watcher
+from vinpaint_cli.pipeline.reader import SegmentReader
+from vinpaint_cli.pipeline.scan import Scan, scan
+from vinpaint_cli.removal.fit_file import (
+    SUFFIX,
+    ClipMark,
+    drop_state,
+    is_for,
+    key_of,
+    read_state,
+    state_path,
+    write_state,
+)
+from vinpaint_cli.removal.fit_options import FitOptions, check_fit_options
+from vinpaint_cli.removal.job import Job, Plan, RemoveOptions
+from vinpaint_cli.types import Box, FrameSource, Segment
+from vinpaint_cli.video.source.read import open_source
+
+if TYPE_CHECKING:
+    from vinpaint_cli.removal.fitting import Fitted
+    from vinpaint_cli.removal.pseudo_holes import Run
+
+MOST_PIXELS = 48_000_000
+"""Pixels of all frames together that a network is fitted to: about 60 bytes of memory are held for each."""
+RUN = 40
+"""Frames of a run, where not all frames can be had."""
+LEAST = 8
+"""Frames of a run at the least."""
+PATHS = ("input", "output")
+"""Parts of a report that are not written into the file, which may move."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainInternalOptions:
+    """What a person may say: the hole, None for none; how it is fitted; where; before it, propagation or not.
+
+    mask: None fits with object-shaped holes, so that the file serves any mask later.
+    """
+
+    mask: MaskOptions | None = None
+    fit: FitOptions = field(default_factory=FitOptions)
+    device: str = "auto"
+    propagate: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TrainInternalReport:
+    """What a fit did.
+
+    psnr, smooth: in dB of the pixels kept aside, at the last scale: fitted, and of what it starts from.
+    ``scales``: sizes of the pictures in units of the clip's; ``used``: for each whether its network gained
+    enough to be used; where none is, holes are filled smoothly. ``finished``: whether it ran to its end.
+    ``seconds``: of fitting alone.
+    """
+
+    input: str
+    output: str
+    frames: int
+    frames_seen: int
+    steps: int
+    seconds: float
+    psnr: float
+    smooth: float
+    scales: tuple[float, ...]
+    used: tuple[bool, ...]
+    finished: bool
+    warnings: tuple[str, ...] = ()
+
+
+def default_fit_output(path: str | Path) -> Path:
+    """``<stem>.internal.safetensors`` beside the clip."""
+    clip = Path(path)
+    return clip.with_name(f"{clip.stem}{SUFFIX}")
+
+
+def train_internal(
+    path: str | Path,
+    output: str | Path | None = None,
+    options: TrainInternalOptions | None = None,
+    *,
+    overwrite: bool = False,
+    resume: bool | None = None,
+    watcher: Watcher | None = None,
+) -> TrainInternalReport:
+    """Fit a network to one clip and write it down, for ``remove --method internal --weights``.
+
+    path: a video, or a folder of pictures. output: by default `default_fit_output`. resume: None goes on
+    with a fit of the same that was stopped, if there is one, True demands that there is, False starts afresh.
+
+    Raises any `VinpaintError`; after Interrupted the file holds the best weights so far.
+    """
+    options, watcher = options or TrainInternalOptions(), watcher or SilentWatcher()
+    check_fit_options(options.fit, fitted=True)
+    target = Path(output) if output is not None else default_fit_output(path)
+    if target.suffix != ".safetensors":
+        raise UsageError(f"{target} must end in .safetensors; give --out {target.name}.safetensors")
+    may_write = overwrite or resume is True or not target.exists()
+    if not may_write and not is_begun(target):
+        raise _there(target)
+    clip = _open(Path(path), options, watcher)
+    fitting = _Fitting(clip, target, options, watcher, resume)
+    if not may_write and not fitting.goes_on:
+        raise _there(target)
+    return fitting.report()
+
+
+def is_begun(target: Path) -> bool:
+    """Whether a fit was stopped there, whose file is written again when it goes on."""
+    return state_path(target).is_file()
+
+
+def _there(target: Path) -> OutputError:
+    return OutputError(f"{target} is there already; give -y to replace it, or another --out")
+
+
+def fit_for_job(job: Job, plan: Plan, folder: Path, watcher: Watcher) -> Path:
+    """The file of a network fitted to a job's clip and hole, in ``folder``; fitted now unless it is there.
+
+    Raises any `VinpaintError`.
+    """
+    options = job.options
+    told = TrainInternalOptions(options.mask, options.fit, job.placement.device, options.propagate)
+    mark = ClipMark.of(job.path, job.source.info, plan.scan.frames)
+    clip = _Clip(job.path, job.source, plan.scan, plan.segments, job, mark)
+    target = folder / f"{job.path.stem}.{clip.key(told)[:8]}{SUFFIX}"
+    fitting = _Fitting(clip, target, told, watcher, None)
+    if fitting.is_there:
+        watcher.note(f"using {target}, which was fitted to this clip before")
+    else:
+        watcher.note(f"fitting a network to the clip first, {_length(options.fit)}; it is kept in {target}")
+        report = fitting.report()
+        if not any(report.used):
+            watcher.note(
+                "the fit took too few steps or gained too little to be used, so the hole is filled without "
+                "it; more --minutes may help"
+            )
+    return target
+
+
+def _length(options: FitOptions) -> str:
+    from vinpaint_cli.removal.fit_options import MINUTES
+
+    if options.steps is not None:
+        return f"{options.steps} step{'' if options.steps == 1 else 's'}"
+    minutes = MINUTES if options.minutes is None else options.minutes
+    return f"for {minutes:g} minute{'' if minutes == 1 else 's'} (--minutes)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Clip:
+    """A clip as a fit sees it; ``job`` None: without a hole."""
+
+    path: Path
+    source: FrameSource
+    scan: Scan
+    segments: Sequence[Segment]
+    job: Job | None
+    mark: ClipMark
+
+    def key(self, options: TrainInternalOptions) -> str:
+        scanned = None if self.job is None else self.scan
+        return key_of(self.mark, scanned, options.fit, options.propagate)
+
+    def runs(self) -> Iterator[Run]:
+        """What is fitted to, read one run after the other."""
+        from vinpaint_cli.removal.pseudo_holes import Run
+
+        whole = SegmentReader(self.source, NoHole(self.source.info), 0)
+        reader = whole if self.job is None else self.job.reader()
+        for segment in choose_runs(self.segments):
+            pictures, alphas = reader.read(segment)
+            yield Run(pictures, np.stack([alpha > 0 for alpha in alphas]), reader.height)
+
+
+def _open(path: Path, options: TrainInternalOptions, watcher: Watcher) -> _Clip:
+    if options.mask is not None:
+        told = RemoveOptions(mask=options.mask, method="internal", device=options.device, fit=options.fit)
+        job = Job(path, told, watcher)
+        plan = job.plan(watcher)
+        if not plan.segments:
+            raise UsageError(
+                "the mask is empty, so there is no hole to fit around; leave it out to fit to all"
+            )
+        mark = ClipMark.of(path, job.source.info, plan.scan.frames)
+        return _Clip(path, job.source, plan.scan, plan.segments, job, mark)
+    source = open_source(path)
+    info = source.info
+    found = scan(source, NoHole(info), 0, watcher)
+    whole = Box(0, 0, info.width, info.height)
+    shots = [shot for shot in found.shots if len(shot) > 1] or list(found.shots)
+    segments = [Segment(n, shot, shot, whole, (info.width, info.height)) for n, shot in enumerate(shots)]
+    return _Clip(path, source, found, segments, None, ClipMark.of(path, info, found.frames))
+
+
+def choose_runs(segments: Sequence[Segment], most: int = MOST_PIXELS) -> list[Segment]:
+    """Segments that together have at most about ``most`` pixels, shortened and spread over the clip."""
+    if sum(len(segment.frames) * segment.roi.area for segment in segments) <= most:
+        return list(segments)
+    area = max(segment.roi.area for segment in segments)
+    count = max(1, min(len(segments), most // (RUN * area)))
+    length = max(LEAST, most // (count * area))
+    chosen = [segments[place * len(segments) // count] for place in range(count)]
+    return [_shortened(segment, length) for segment in chosen]
+
+
+def _shortened(segment: Segment, length: int) -> Segment:
+    """The middle of a segment."""
+    frames = segment.frames
+    if len(frames) <= length:
+        return segment
+    start = frames.start + (len(frames) - length) // 2
+    part = range(start, start + length)
+    return replace(segment, frames=part, core=part, lead=0, trail=0)
+
+
+class _Fitting:
+    """One fit and its file."""
+
+    def __init__(
+        self,
+        clip: _Clip,
+        target: Path,
+        options: TrainInternalOptions,
+        watcher: Watcher,
+        resume: bool | None,
+    ) -> None:
+        self._clip, self._target, self._options, self._watcher = clip, target, options, watcher
+        self._key = clip.key(options)
+        self._state = None if resume is False else read_state(target, self._key)
+        if resume and self._state is None and not self.is_there:
+            raise UsageError(
+                f"there is no fit of this clip, hole and options to go on with at {state_path(target)}; "
+                "leave out --resume to start"
+            )
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a fit of the same was stopped and is gone on with."""
+        return self._state is not None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the file is there, whole."""
+        return self._state is None and is_for(self._target, self._key)
+
+    def report(self) -> TrainInternalReport:
+        """Fit, write the file, and say how it went."""
+        from vinpaint_cli.pipeline.device import place
+        from vinpaint_cli.removal.fitting import ClipFit
+
+        if self._state is not None:
+            self._watcher.note(f"going on with the fit in {state_path(self._target)}")
+        runs = list(self._clip.runs())
+        info = self._clip.source.info
+        fit = ClipFit(
+            runs,
+            (info.width, info.height),
+            self._options.fit,
+            self._watcher,
+            place(self._options.device).device,
+            self._options.propagate,
+            self._state,
+            lambda state: write_state(self._target, self._key, state),
+        )
+        seen = sum(len(run.holes) for run in runs)
+        try:
+            found = fit.go()
+        except Interrupted as exc:
+            if fit.fitter is None:
+                raise Interrupted("stopped before there was anything to keep") from exc
+            self._write(fit.fitted(), seen, finished=False)
+            raise Interrupted(
+                f"stopped; the best weights so far are in {self._target}, and the same command goes on"
+            ) from exc
+        report = self._write(found, seen, finished=True)
+        drop_state(self._target)
+        return report
+
+    def _write(self, found: Fitted, seen: int, *, finished: bool) -> TrainInternalReport:
+        from vinpaint_cli.weights.state import save_checkpoint
+
+        status = found.status
+        report = TrainInternalReport(
+            input=str(self._clip.path),
+            output=str(self._target),
+            frames=self._clip.scan.frames,
+            frames_seen=seen,
+            steps=status.step,
+            seconds=round(status.seconds, 2),
+            psnr=round(status.best, 3),
+            smooth=round(status.smooth, 3),
+            scales=found.pyramid.factors,
+            used=tuple(status.used),
+            finished=finished,
+            warnings=found.notes,
+        )
+        metadata: dict[str, Any] = {
+            "config": found.pyramid.to_dict(),
+            "clip": asdict(self._clip.mark),
+            "fit": found.config.to_dict(),
+            "history": status.history,
+            "report": {name: value for name, value in asdict(report).items() if name not in PATHS},
+        }
+        if finished:
+            metadata["key"] = self._key
+        save_checkpoint(self._target, found.pyramid, metadata)
+        return report

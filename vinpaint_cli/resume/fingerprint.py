@@ -1,0 +1,206 @@
+"""What an output depends on, so that a run only goes on with what was begun for the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from vinpaint_cli import __version__
+from vinpaint_cli.errors import InputError
+from vinpaint_cli.masks.prompts import Drawing, PromptOptions, drawings, fixes
+from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
+from vinpaint_cli.methods import method_spec, weights_of
+from vinpaint_cli.pipeline.device import place
+from vinpaint_cli.pipeline.progress import Watcher, advance
+from vinpaint_cli.removal.job import RemoveOptions
+from vinpaint_cli.types import MethodSpec
+from vinpaint_cli.video.source.folder import SUFFIXES
+from vinpaint_cli.weights.store import resolve
+
+CHUNK = 1 << 22
+INPUT = "the input"
+
+_LABELS = {
+    "masks": "",  # by content
+    "weights": "",  # by content
+    "segmenter_weights": "",  # by content
+    "from_frames": "",  # see _drawn
+    "fixes": "",  # see _drawn
+    "tracked": "",
+    "whole": "",
+    "mask.boxes": "--box",
+    "prompts.boxes": "--box-prompt",
+    "clicks": "--click",
+    "excludes": "--not",
+    "tracker": "--track",
+    "label": "--mask-label",
+    "hold": "--mask-hold",
+    "resize": "--mask-resize",
+}
+"""Names on the command line of options that are not named like their fields; empty: not compared here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """``options``: name on the command line to value, as JSON has it. ``contents``: what it is to SHA-256."""
+
+    version: str
+    options: Mapping[str, Any]
+    contents: Mapping[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"version": self.version, "options": dict(self.options), "contents": dict(self.contents)}
+
+
+def take_fingerprint(path: str | Path, options: RemoveOptions, target: str, watcher: Watcher) -> Fingerprint:
+    """Hash everything that the output of a job is made from; what is not there, opening it will tell.
+
+    Raises InputError for a file that cannot be read, WeightsError, UsageError and Interrupted.
+    """
+    spec = method_spec(options.method)
+    placement = place(options.device, options.precision, spec.dtypes)
+    files = {INPUT: Path(path), **dict(_files(options, spec))}
+    sizes = sum(_size(name, path) for name, path in files.items())
+    with watcher.stage("hash", sizes) as progress:
+        contents = {name: _digest(name, path, lambda n: advance(progress, n)) for name, path in files.items()}
+    said = dict(_options(options)) | _drawn(options.mask.prompts)
+    said |= {
+        "--device": placement.device.partition(":")[0],
+        "--precision": placement.precision,
+        "the kind of output": Path(target).suffix.lower() or "a folder of pictures",
+    }
+    return Fingerprint(__version__, said, contents)
+
+
+def clip_digest(path: Path) -> str:
+    """SHA-256 of a clip: a file, or the pictures of a folder; raises InputError."""
+    return _digest(INPUT, path, lambda n: None)
+
+
+def is_fingerprint(data: object) -> bool:
+    """Whether it has the form of `Fingerprint.to_dict`."""
+    if not isinstance(data, dict) or not isinstance(data.get("version"), str):
+        return False
+    options, contents = data.get("options"), data.get("contents")
+    if not isinstance(options, dict) or not isinstance(contents, dict):
+        return False
+    return all(isinstance(digest, str) for digest in contents.values())
+
+
+def differences(then: Mapping[str, Any], now: Fingerprint) -> list[str]:
+    """What has changed since ``then`` (of `Fingerprint.to_dict`), in words, one phrase each."""
+    found = []
+    if then.get("version") != now.version:
+        found.append(f"vinpaint was {then.get('version')}, is {now.version}")
+    before = then.get("options", {})
+    for name in sorted({*before, *now.options}):
+        old, new = before.get(name), now.options.get(name)
+        if old != new:
+            found.append(f"{name} was {_told(old)}, is {_told(new)}")
+    before = then.get("contents", {})
+    for name in dict.fromkeys([*before, *now.contents]):
+        if name not in now.contents:
+            found.append(f"{name} was given, is not")
+        elif name not in before:
+            found.append(f"{name} was not given, is now")
+        elif before[name] != now.contents[name]:
+            found.append(f"{name} has changed since")
+    return found
+
+
+def _options(options: object, section: str = "") -> Iterator[tuple[str, Any]]:
+    """Every option by its name on the command line, those of options inside options too."""
+    for field in fields(options):  # type: ignore[arg-type]  # only dataclasses are given
+        value = getattr(options, field.name)
+        if is_dataclass(value):
+            yield from _options(value, field.name)
+            continue
+        label = _LABELS.get(f"{section}.{field.name}", _LABELS.get(field.name))
+        if label != "":
+            name = label or f"--{field.name.replace('_', '-')}"
+            yield name, list(value) if isinstance(value, tuple) else value
+
+
+def _drawn(prompts: PromptOptions) -> dict[str, list[str]]:
+    """Of which objects and moments pictures were drawn; the pictures themselves count by content."""
+    return {
+        "--from-frame": [f"{drawing.object}:@{_moment(drawing)}" for drawing in drawings(prompts)],
+        "--fix": [_moment(drawing) for drawing in fixes(prompts)],
+    }
+
+
+def _moment(drawing: Drawing) -> str:
+    when = drawing.when
+    return f"f{when.frame}" if when.frame is not None else f"{when.seconds}"
+
+
+def _files(options: RemoveOptions, spec: MethodSpec) -> Iterator[tuple[str, Path]]:
+    """Everything beside the input that the output depends on, and what a person calls it."""
+    prompts = options.mask.prompts
+    for number, name in enumerate(options.mask.masks, 1):
+        yield _numbered("the mask", number, len(options.mask.masks)), Path(name)
+    drawn = [*drawings(prompts), *fixes(prompts)]
+    for number, drawing in enumerate(drawn, 1):
+        yield _numbered("the drawn mask", number, len(drawn)), Path(drawing.path)
+    weights = _weights(options.weights, spec)
+    if weights is not None:
+        yield "the file of weights", weights
+    if prompts.segmenter_weights is not None:
+        yield "the segmenter's file of weights", resolve(prompts.segmenter_weights)
+    if options.mask.tracked is not None:
+        yield "the followed mask", Path(options.mask.tracked)
+    if options.mask.whole is not None:
+        yield "the whole mask", Path(options.mask.whole)
+
+
+def _weights(given: str | None, spec: MethodSpec) -> Path | None:
+    name = weights_of(spec, given)
+    return None if name is None else resolve(name)
+
+
+def _numbered(name: str, number: int, count: int) -> str:
+    return name if count == 1 else f"{name} {number}"
+
+
+def _told(value: Any) -> str:
+    """A value as one would write it."""
+    if value is None or value == []:
+        return "not given"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return " and ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _members(name: str, path: Path) -> list[Path]:
+    """The pictures of a folder by name, which alone are read; or the file itself."""
+    if not path.is_dir():
+        return [path]
+    suffixes = SUFFIXES if name == INPUT else IMAGE_SUFFIXES
+    entries = [entry for entry in path.iterdir() if entry.suffix.lower() in suffixes]
+    return sorted(entry for entry in entries if entry.is_file() and not entry.name.startswith("."))
+
+
+def _size(name: str, path: Path) -> int:
+    return sum(file.stat().st_size for file in _members(name, path) if file.exists())
+
+
+def _digest(name: str, path: Path, advance: Callable[[int], None]) -> str:
+    """SHA-256 of a file, or of the names and contents of the pictures of a folder."""
+    digest = hashlib.sha256()
+    if not path.exists():
+        return ""
+    try:
+        for file in _members(name, path):
+            if path.is_dir():
+                digest.update(f"{file.name}\0{file.stat().st_size}\0".encode(errors="surrogateescape"))
+            with open(file, "rb") as opened:
+                while piece := opened.read(CHUNK):
+                    digest.update(piece)
+                    advance(len(piece))
+    except OSError as exc:
+        raise InputError(f"{path} cannot be read ({exc.strerror}); check it and try again") from exc
+    return digest.hexdigest()

@@ -1,0 +1,241 @@
+"""What a run may be gone on with: where its finished segments are kept, and what is made of them later."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from vinpaint_cli.errors import UsageError
+from vinpaint_cli.masks.sources.shapes import HoleSource
+from vinpaint_cli.pipeline.progress import Watcher
+from vinpaint_cli.pipeline.stages import Filled, Fit
+from vinpaint_cli.removal.job import Plan, RemoveOptions
+from vinpaint_cli.resume.fingerprint import take_fingerprint
+from vinpaint_cli.resume.journal import Journal, is_published, segment_entries
+from vinpaint_cli.resume.stored_plan import read_sealed
+from vinpaint_cli.resume.work_folder import (
+    JOURNAL,
+    PLAN,
+    WorkFolder,
+    begin_afresh,
+    check_begun,
+    discard,
+    is_begun,
+    locked,
+)
+from vinpaint_cli.types import FrameSource, Segment
+from vinpaint_cli.video.sink.encoder import thread_count
+
+
+@dataclass(frozen=True, slots=True)
+class WorkOptions:
+    """How a run may be gone on with.
+
+    folder: under which the job's own folder is made; None: hidden beside the output. keep: leave it there
+    when the output is whole. resume: None goes on when there is something, True demands that there is,
+    False starts afresh.
+    """
+
+    folder: str | None = None
+    keep: bool = False
+    resume: bool | None = None
+
+
+class Work(Protocol):
+    """What a run asks of the place where its finished segments are kept."""
+
+    plan: Plan | None
+    """Of the run before."""
+    fit: Fit
+    """What the run before found to fit into memory."""
+    reused: int
+    """Segments that were there."""
+    threads: int
+    """Of the encoder, those of the run before where there was one, since bytes may depend on them."""
+    published: bool
+    """Whether the run before was killed when its output was whole and in its place."""
+
+    @property
+    def pixels(self) -> tuple[int, float]:
+        """Of the hole, in the segments that were there, and those of them that propagation answers for."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the runs before had to say of clip and mask."""
+        ...
+
+    @property
+    def left(self) -> str | None:
+        """Where all of it still is after a success; None for nowhere."""
+        ...
+
+    def followed(self, options: RemoveOptions) -> RemoveOptions:
+        """The options, with the mask that was found before."""
+        ...
+
+    def keep_mask(self, source: FrameSource, masks: HoleSource, whole: bool) -> None:
+        """Keep a mask that was followed, or the ``whole`` hole with the shadows that were found."""
+        ...
+
+    @property
+    def beside(self) -> Path:
+        """The folder in which this place is, where a network fitted to the clip is kept too."""
+        ...
+
+    def keep_fitted(self, path: Path) -> None:
+        """Note which network was fitted to the clip; what another one filled is dropped."""
+        ...
+
+    def keep_plan(self, plan: Plan, notes: Sequence[str]) -> None:
+        """Keep the plan."""
+        ...
+
+    def begin(self, temporary: Path) -> None:
+        """Note the hidden output, for whoever comes after a kill."""
+        ...
+
+    def publishing(self, temporary: Path) -> None:
+        """Note that the hidden output is whole and about to get its name."""
+        ...
+
+    def missing(self, segments: Sequence[Segment]) -> list[Segment]:
+        """Those that are still to be filled."""
+        ...
+
+    def gathered(self, segments: Sequence[Segment], fresh: Iterator[Filled]) -> Iterator[Filled]:
+        """All in the order given, ``fresh`` being those that were missing, each kept as it comes."""
+        ...
+
+
+class NoWork:
+    """Keeps nothing. ``target``: the output."""
+
+    def __init__(self, target: str) -> None:
+        self.beside = Path(os.path.abspath(target)).parent
+        self.plan: Plan | None = None
+        self.fit = Fit()
+        self.reused = 0
+        self.notes: Sequence[str] = ()
+        self.left: str | None = None
+        self.threads = thread_count()
+        self.published = False
+        self.pixels = (0, 0.0)
+
+    def followed(self, options: RemoveOptions) -> RemoveOptions:
+        """As they are."""
+        return options
+
+    def keep_mask(self, source: FrameSource, masks: HoleSource, whole: bool) -> None:
+        """Nothing."""
+
+    def keep_fitted(self, path: Path) -> None:
+        """Nothing."""
+
+    def keep_plan(self, plan: Plan, notes: Sequence[str]) -> None:
+        """Nothing."""
+
+    def begin(self, temporary: Path) -> None:
+        """Nothing."""
+
+    def publishing(self, temporary: Path) -> None:
+        """Nothing."""
+
+    def missing(self, segments: Sequence[Segment]) -> list[Segment]:
+        """All."""
+        return list(segments)
+
+    def gathered(self, segments: Sequence[Segment], fresh: Iterator[Filled]) -> Iterator[Filled]:
+        """As they come."""
+        return fresh
+
+
+@contextmanager
+def open_work(
+    work: WorkOptions | None, target: str, path: str | Path, options: RemoveOptions, watcher: Watcher
+) -> Iterator[Work]:
+    """The place for the finished segments of a job; tidied up when the block ends.
+
+    After a success the folder goes unless it is to be kept; after an error it stays if anything was
+    finished, and the error carries a note of it. target: the output. path, options: of the job.
+
+    Raises OutputError (the folder cannot be made, or another process is in it), UsageError (it is of a
+    different job, or is not there and has to be) and what `take_fingerprint` raises.
+    """
+    if work is None:
+        yield NoWork(target)
+        return
+    folder = folder_of(work, target)
+    if work.resume and not is_begun(folder):
+        raise UsageError(f"there is nothing to go on with in {folder}; leave out --resume to start")
+    with locked(folder):
+        begun = work.resume is not False and is_begun(folder)
+        try:
+            now = take_fingerprint(path, options, target, watcher)
+            if begun:
+                check_begun(folder, now)
+            else:
+                begin_afresh(folder, Path(target), now)
+        except BaseException:
+            if not begun and not is_begun(folder):
+                discard(folder)
+            raise
+        with WorkFolder(folder, Path(target), options, work.keep) as kept:
+            if begun and kept.plan is not None and not kept.published:
+                count = len(kept.plan.segments)
+                watcher.note(f"going on: {kept.reused} of {count} segments are there, from {folder}")
+            yield kept
+
+
+def folder_of(options: WorkOptions, target: str) -> Path:
+    """The work folder of an output: hidden beside it, or in a folder for all, named by its whole path.
+
+    Raises UsageError for an empty name.
+    """
+    if options.folder == "":
+        raise UsageError("an empty name was given for --work-dir; check the variable it came from")
+    output = Path(os.path.abspath(target))
+    if options.folder is None:
+        return output.with_name(f".{output.name}.work")
+    digest = hashlib.sha256(os.fsencode(output)).hexdigest()[:8]
+    return Path(options.folder) / f"{output.name}.{digest}.work"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What lies in a work folder: segments that are finished, of all."""
+
+    folder: Path
+    finished: int
+    segments: int
+
+
+def look(options: WorkOptions, target: str) -> Kept | None:
+    """What a run would find, without touching it; None when there is nothing."""
+    folder = folder_of(options, target)
+    try:
+        segments = read_sealed(folder / PLAN)["segments"]
+        entries = Journal(folder / JOURNAL, repairs=False).entries
+    except (OSError, ValueError):
+        return None
+    finished = segment_entries(entries).keys() & {segment["index"] for segment in segments}
+    return Kept(folder, len(finished), len(segments))
+
+
+def is_whole(options: WorkOptions | None, target: str | Path) -> bool:
+    """Whether the output is there, whole, from a run that was killed before it could remove its folder.
+
+    It may be of another job: a run finds out, and takes it for its own or not. Raises UsageError.
+    """
+    if options is None or options.resume is False:
+        return False
+    try:
+        entries = Journal(folder_of(options, str(target)) / JOURNAL, repairs=False).entries
+    except OSError:
+        return False
+    return is_published(entries, Path(target))

@@ -1,0 +1,310 @@
+"""A work folder on the disk: what a run has finished, so that the next one goes on where it was stopped.
+
+::
+
+    .out.mp4.work/
+      lock                  held by the run
+      fingerprint.json      what the output depends on
+      tracked.mkv           the mask of an object that was followed
+      shaded.mkv            the whole hole, with its shadows
+      *.json                size and SHA-256 of either
+      plan.json             the scan and the segments
+      journal.jsonl         a line for each finished segment, each temporary output, and its publishing
+      segment-000000.npz    patches
+
+Every file but the journal appears under its name only when whole, so whatever stops a run (a kill, a full
+disk, a power cut) costs the segments in flight at most.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from zipfile import BadZipFile
+
+from vinpaint_cli.errors import OutputError, UsageError
+from vinpaint_cli.masks.sources.shapes import HoleSource
+from vinpaint_cli.methods import method_spec
+from vinpaint_cli.pipeline.stages import Filled, Fit
+from vinpaint_cli.removal.job import Plan, RemoveOptions
+from vinpaint_cli.resume.fingerprint import Fingerprint, differences, is_fingerprint
+from vinpaint_cli.resume.journal import Journal, fitted_digest, hidden_names, is_published, segment_entries
+from vinpaint_cli.resume.lock import NAME as LOCK
+from vinpaint_cli.resume.lock import FolderLock
+from vinpaint_cli.resume.stored_mask import KeptMask
+from vinpaint_cli.resume.stored_patches import file_digest, read_patches, write_patches
+from vinpaint_cli.resume.stored_plan import plan_from_dict, plan_to_dict, read_sealed, sealed, write_json
+from vinpaint_cli.types import FrameSource, Segment
+from vinpaint_cli.video.sink.encoder import thread_count
+from vinpaint_cli.video.sink.publish import mark_of, remove_temporary, translated
+
+FINGERPRINT, PLAN, JOURNAL = "fingerprint.json", "plan.json", "journal.jsonl"
+TRACKED, SHADED = "tracked.mkv", "shaded.mkv"
+MASKS = TRACKED, "tracked.json", SHADED, "shaded.json"
+_OURS = re.compile(
+    r"(?P<hidden>\.)?((fingerprint|plan|tracked|shaded)\.json|segment-\d+\.npz)(?(hidden)\.\d+\.part)"
+    r"|journal\.jsonl|(\.(tracked|shaded)\.[0-9a-f]+\.part|tracked|shaded)\.mkv"
+)
+
+
+class WorkFolder:
+    """What one job has finished; see the module for the files, and `Work` for what it is asked."""
+
+    def __init__(self, folder: Path, target: Path, options: RemoveOptions, keep: bool) -> None:
+        """``folder`` has a fingerprint and is locked. Raises OutputError."""
+        self._folder, self._keep = folder, keep
+        self.plan: Plan | None = None
+        self._planned: Sequence[str] = ()
+        self.threads = thread_count()
+        with translated(folder):
+            _remove_parts(folder, target)
+            self._read_plan(options)
+            self._journal = Journal(folder / JOURNAL)
+            self._finished = dict(self._whole_segments())
+            self._tracked, self._shaded = (KeptMask(folder / name) for name in (TRACKED, SHADED))
+            self.published = self.plan is not None and is_published(self._journal.entries, target)
+        self.reused = len(self._finished)
+        last = list(self._finished.values())[-1:]
+        self.fit = Fit(**last[0]["fit"]) if last else Fit()
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the runs before had to say of clip and mask."""
+        return [*self._planned, *self._tracked.notes, *self._shaded.notes]
+
+    @property
+    def left(self) -> str | None:
+        """Where the patches still are after a success; None when they go."""
+        return str(self._folder) if self._keep else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not (self._keep or (error is not None and self._worth_keeping())):
+            discard(self._folder)
+        elif error is None:
+            with translated(self._folder):
+                self._journal.append(published=True)
+        else:
+            kept = "the mask is"
+            if self.plan is not None:
+                kept = f"{len(self._finished)} of {len(self.plan.segments)} segments are"
+            error.add_note(f"{kept} kept in {self._folder}; the same command goes on from there")
+
+    def _worth_keeping(self) -> bool:
+        return bool(self._finished) or self._tracked.is_whole or self._shaded.is_whole
+
+    def followed(self, options: RemoveOptions) -> RemoveOptions:
+        """The options, with the masks that were found before, if they are what was written."""
+        mask = options.mask
+        if self._tracked.is_whole:
+            mask = replace(mask, tracked=str(self._tracked.path))
+        if self._shaded.is_whole:
+            mask = replace(mask, whole=str(self._shaded.path))
+        return replace(options, mask=mask)
+
+    def keep_mask(self, source: FrameSource, masks: HoleSource, whole: bool) -> None:
+        """Write a mask that was followed, or the ``whole`` hole with its shadows; raises OutputError.
+
+        One that differs from what a plan was made for costs the plan and all that hangs on it.
+        """
+        kept = self._shaded if whole else self._tracked
+        if not kept.write(source, masks):
+            if self.plan is not None:
+                self._forget()
+            kept.seal()
+
+    @property
+    def beside(self) -> Path:
+        """The folder in which the work folder is."""
+        return self._folder.parent
+
+    def keep_fitted(self, path: Path) -> None:
+        """Note which network was fitted to the clip; raises OutputError.
+
+        One that differs from what the run before had costs the plan and all that hangs on it.
+        """
+        with translated(self._folder):
+            now, before = file_digest(path), fitted_digest(self._journal.entries)
+            if before is not None and before != now:
+                self._forget()
+            if before != now:
+                self._journal.append(fitted=now)
+
+    def keep_plan(self, plan: Plan, notes: Sequence[str]) -> None:
+        """Write the plan, unless it is the one that was read; raises OutputError."""
+        if plan is not self.plan:
+            self.plan = plan
+            rest = {"notes": list(notes), "threads": self.threads}
+            write_json(self._folder / PLAN, sealed(plan_to_dict(plan) | rest))
+
+    def begin(self, temporary: Path) -> None:
+        """Note the name of the hidden output before it is there; raises OutputError."""
+        with translated(self._folder):
+            self._journal.append(part=temporary.name)
+
+    def publishing(self, temporary: Path) -> None:
+        """Note what the whole output is known by before it gets its name; raises OSError."""
+        self._journal.append(publishing=mark_of(temporary))
+
+    @property
+    def pixels(self) -> tuple[int, float]:
+        """Of the hole, in finished segments, and those of them that propagation answers for."""
+        entries = self._finished.values()
+        return sum(entry["hole_pixels"] for entry in entries), sum(e["propagated_pixels"] for e in entries)
+
+    def missing(self, segments: Sequence[Segment]) -> list[Segment]:
+        """Those whose patches are not here."""
+        return [segment for segment in segments if segment.index not in self._finished]
+
+    def gathered(self, segments: Sequence[Segment], fresh: Iterator[Filled]) -> Iterator[Filled]:
+        """All in the order given, ``fresh`` being those that were missing, each written as it comes.
+
+        Raises OutputError.
+        """
+        for segment in segments:
+            if segment.index in self._finished:
+                yield self._read(segment)
+            else:
+                filled = next(fresh)
+                self._write(segment, filled)
+                yield filled
+
+    def _write(self, segment: Segment, filled: Filled) -> None:
+        path = self._path(segment.index)
+        with translated(path):
+            digest = write_patches(path, filled.patches)
+            entry = {
+                "segment": segment.index,
+                "sha256": digest,
+                "hole_pixels": filled.hole_pixels,
+                "propagated_pixels": filled.propagated_pixels,
+                "fit": asdict(filled.fit),
+            }
+            self._journal.append(**entry)
+        self._finished[segment.index] = entry
+
+    def _read(self, segment: Segment) -> Filled:
+        entry, path = self._finished[segment.index], self._path(segment.index)
+        try:
+            patches = read_patches(path)
+        except (OSError, ValueError, KeyError, BadZipFile) as exc:
+            raise OutputError(f"{path} changed during the run; give the same command again") from exc
+        return Filled(patches, entry["hole_pixels"], entry["propagated_pixels"], fit=Fit(**entry["fit"]))
+
+    def _read_plan(self, options: RemoveOptions) -> None:
+        """Take the plan of the run before; without a whole one, what hangs on it is nothing worth."""
+        try:
+            data = read_sealed(self._folder / PLAN)
+            plan = plan_from_dict(data, method_spec(options.method))
+            self._planned, self.threads, self.plan = data["notes"], data["threads"], plan
+        except (OSError, ValueError, KeyError, TypeError):
+            _clear(self._folder, but=(FINGERPRINT, *MASKS))
+
+    def _forget(self) -> None:
+        """Drop the plan and the segments, which are of another mask."""
+        _clear(self._folder, but=(FINGERPRINT, *MASKS))
+        self.plan, self._planned, self.reused, self.fit = None, (), 0, Fit()
+        self._finished = {}
+        self._journal = Journal(self._folder / JOURNAL)
+
+    def _whole_segments(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """Finished segments whose files are what they were."""
+        planned = {segment.index for segment in self.plan.segments} if self.plan else set()
+        for index, entry in segment_entries(self._journal.entries).items():
+            with suppress(OSError):
+                if index in planned and file_digest(self._path(index)) == entry["sha256"]:
+                    yield index, entry
+
+    def _path(self, index: int) -> Path:
+        return self._folder / f"segment-{index:06d}.npz"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make the folder and keep others out of it; raises OutputError."""
+    try:
+        folder.parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
+    except OSError as exc:
+        raise OutputError(
+            f"the work folder {folder} cannot be made ({exc.strerror}); "
+            "give --work-dir a folder that can be written, or whose own folder is there"
+        ) from exc
+    with translated(folder):
+        lock = FolderLock(folder)
+    try:
+        yield
+    finally:
+        lock.release()
+        if os.name == "nt" and not is_begun(folder):
+            discard(folder)  # only now, since an open file cannot be removed there
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether a run has been here."""
+    return (folder / FINGERPRINT).exists()
+
+
+def begin_afresh(folder: Path, target: Path, now: Fingerprint) -> None:
+    """Begin a folder that is new, or is to be; raises OutputError."""
+    with translated(folder):
+        _remove_parts(folder, target)
+    _clear(folder)
+    write_json(folder / FINGERPRINT, now.to_dict())
+
+
+def check_begun(folder: Path, now: Fingerprint) -> None:
+    """Refuse the folder of another job; raises UsageError, and OutputError when it is damaged."""
+    try:
+        then = json.loads((folder / FINGERPRINT).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as exc:
+        raise OutputError(f"{folder} is damaged; give --no-resume to start afresh") from exc
+    if not is_fingerprint(then):
+        raise OutputError(f"{folder} is damaged; give --no-resume to start afresh")
+    changed = differences(then, now)
+    if changed:
+        raise UsageError(
+            f"{folder} was begun for something else: {'; '.join(changed)}; "
+            "give the same options and files, or --no-resume to start afresh"
+        )
+
+
+def _remove_parts(folder: Path, target: Path) -> None:
+    """Remove the hidden outputs of runs that were killed, and the hidden files that they left here."""
+    for name in hidden_names(Journal(folder / JOURNAL).entries):
+        remove_temporary(name, target.absolute())
+    for file in list(folder.glob(".*")):
+        if _OURS.fullmatch(file.name):
+            file.unlink()
+
+
+def _clear(folder: Path, but: Sequence[str] = ()) -> None:
+    """Remove what a run wrote, and refuse a folder that holds anything else."""
+    with translated(folder):
+        files = [file for file in folder.iterdir() if file.name not in (LOCK, *but)]
+        strange = [file.name for file in files if not _OURS.fullmatch(file.name)]
+        if strange:
+            raise OutputError(f"{folder} holds files of others ({strange[0]}); choose another --work-dir")
+        for file in files:
+            file.unlink()
+
+
+def discard(folder: Path) -> None:
+    """Remove the folder, but nothing in it that is not ours."""
+    with suppress(OSError):
+        for file in folder.iterdir():
+            if file.name == LOCK or _OURS.fullmatch(file.name):
+                with suppress(PermissionError):
+                    file.unlink()
+        folder.rmdir()

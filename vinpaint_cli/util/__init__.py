@@ -1,0 +1,1 @@
+"""Small things of which there is exactly one each: atomic writes, hashing, registries, core counts."""

@@ -1,0 +1,1 @@
+"""Writing clips: encoders, copied streams, folders of pictures, atomic publishing."""

@@ -1,0 +1,353 @@
+"""Which encoder writes a clip, and how: the table of codecs and the choice among them.
+
+Default quality is visually lossless. ``crf`` is each encoder's own measure (``qscale`` for the MPEG
+family), and so is ``preset``.
+
+=============  ===========  ==========  =====================  ==================================
+family         encoder      quality     preset                 mathematically lossless
+=============  ===========  ==========  =====================  ==================================
+h264           libx264      crf 16      medium                 qp 0
+h264rgb        libx264rgb   crf 16      medium                 qp 0
+hevc           libx265      crf 18      medium                 lossless=1
+vp9            libvpx-vp9   crf 18      cpu-used 2             lossless=1
+vp8            libvpx       crf 6       cpu-used 2             –
+av1            libsvtav1    crf 20      6                      lossless=1
+prores         prores_ks    the source's profile and its rate  –
+dnxhd          dnxhd        DNxHR HQ, HQX or 444               –
+mpeg2video …   the same     qscale 2                           –
+ffv1 …         the same     lossless by nature
+=============  ===========  ==========  =====================  ==================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from io import BytesIO
+
+import av
+from av.codec.codec import find_best_pix_fmt_of_list
+
+from vinpaint_cli.errors import UsageError
+from vinpaint_cli.types import EncodeOptions
+from vinpaint_cli.video.colour.layouts import layout_of, twin_of
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One row of the table.
+
+    ``quality`` is the option that ``crf`` sets and its default, ``preset`` likewise; ``lossless`` the
+    options of the lossless mode, empty where the codec is lossless as it is, None where there is none.
+    ``counts`` marks encoders that take only one tick per frame: their packets are retimed afterwards.
+    ``whole`` marks those that refuse sizes which their chroma subsampling does not divide.
+    """
+
+    family: str
+    encoder: str
+    quality: tuple[str, str] | None = None
+    preset: tuple[str, str] | None = None
+    options: tuple[tuple[str, str], ...] = ()
+    lossless: tuple[tuple[str, str], ...] | None = None
+    counts: bool = False
+    whole: bool = False
+
+
+_X265_QUIET = "log-level=error"
+_NATURALLY_LOSSLESS = ("magicyuv", "png", "qtrle", "rawvideo")
+_WHOLE_LOSSLESS = ("ffvhuff", "huffyuv", "utvideo")
+_QSCALE = ("mpeg2video", "mpeg1video", "mpeg4", "mjpeg", "msmpeg4v2", "wmv1", "wmv2", "flv1", "h263")
+_ENCODERS = {"flv1": "flv"}
+
+RECIPES: tuple[Recipe, ...] = (
+    Recipe("h264", "libx264", ("crf", "16"), ("preset", "medium"), lossless=(("qp", "0"),), whole=True),
+    Recipe("h264rgb", "libx264rgb", ("crf", "16"), ("preset", "medium"), lossless=(("qp", "0"),)),
+    Recipe(
+        "hevc",
+        "libx265",
+        ("crf", "18"),
+        ("preset", "medium"),
+        (("x265-params", _X265_QUIET),),
+        (("x265-params", f"{_X265_QUIET}:lossless=1"),),
+        whole=True,
+    ),
+    Recipe(
+        "vp9",
+        "libvpx-vp9",
+        ("crf", "18"),
+        ("cpu-used", "2"),
+        (("b", "0"), ("row-mt", "1")),
+        (("lossless", "1"), ("row-mt", "1")),
+    ),
+    Recipe("vp8", "libvpx", ("crf", "6"), ("cpu-used", "2"), (("b", "40M"), ("qmin", "2"))),
+    Recipe("av1", "libsvtav1", ("crf", "20"), ("preset", "6"), lossless=(("svtav1-params", "lossless=1"),)),
+    Recipe("prores", "prores_ks", options=(("vendor", "apl0"),)),
+    Recipe("dnxhd", "dnxhd", whole=True),
+    Recipe("ffv1", "ffv1", options=(("level", "3"), ("g", "1"), ("slicecrc", "1")), lossless=()),
+    *(Recipe(name, name, lossless=()) for name in _NATURALLY_LOSSLESS),
+    *(Recipe(name, name, lossless=(), whole=True) for name in _WHOLE_LOSSLESS),
+    *(Recipe(name, _ENCODERS.get(name, name), ("qscale", "2"), counts=True) for name in _QSCALE),
+)
+_FALLBACKS = ("h264", "hevc", "vp9", "ffv1")
+_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi")
+# Muxers that do not tell what they hold, and what they do hold.
+_UNLISTED = {
+    "mpegts": {"h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4"},
+    "mpeg": {"mpeg1video", "mpeg2video", "h264", "hevc", "mpeg4"},
+    "vob": {"mpeg1video", "mpeg2video"},
+    "svcd": {"mpeg2video"},
+    "dvd": {"mpeg2video"},
+    "y4m": set(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is to be encoded: family, native pixel format, coded ``(width, height)``, profile.
+
+    ``pictures`` says that it is a folder of pictures, which has no video codec: h264 stands in, and RGB
+    that the encoder does not take becomes 4:2:0 that every player shows.
+    """
+
+    codec: str
+    pix_fmt: str
+    size: tuple[int, int]
+    profile: str | None = None
+    pictures: bool = False
+
+    def divides(self, pix_fmt: str) -> bool:
+        """Whether the chroma subsampling of a format divides the size."""
+        layout = layout_of(pix_fmt)
+        if layout is None:
+            return True
+        width, height = self.size
+        return width % (1 << layout.shift_x) == 0 and height % (1 << layout.shift_y) == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An encoder with its pixel format and options, and what a person should know about it."""
+
+    recipe: Recipe
+    pix_fmt: str
+    options: dict[str, str]
+    qscale: float | None = None
+    warnings: tuple[str, ...] = field(default=())
+
+
+def choose(options: EncodeOptions, source: Source, muxer: str) -> Choice:
+    """Encoder for a source in a container.
+
+    Raises:
+        UsageError: an unknown codec, one the container cannot hold, a pixel format or size it cannot take,
+            or ``lossless`` with a codec that has no such mode.
+
+    """
+    if options.pix_fmt is not None:
+        _check_pix_fmt(options.pix_fmt)
+    if options.codec is not None:
+        recipe = _named(options.codec, muxer)
+        warnings: tuple[str, ...] = ()
+    else:
+        recipe, warnings = _default(options, source, muxer)
+    if options.lossless and recipe.lossless is None:
+        able = ", ".join(r.family for r in RECIPES if r.lossless is not None)
+        raise UsageError(f"codec {recipe.family} has no lossless mode; codecs that have: {able}")
+    target, note = _pick_format(recipe, options, source)
+    if recipe.whole and not source.divides(target):
+        width, height = source.size
+        raise UsageError(
+            f"{recipe.encoder} does not take {width}×{height} as {target}, whose chroma is subsampled; "
+            "use --pix-fmt yuv444p, or --codec vp9, av1 or ffv1"
+        )
+    settings, qscale = _settings(recipe, options, target, source.profile)
+    return Choice(recipe, target, settings, qscale, (*warnings, *note))
+
+
+def is_video_suffix(suffix: str) -> bool:
+    """Whether a file suffix such as ``.mp4`` is that of a video container we write."""
+    return suffix.lower() in _SUFFIXES
+
+
+def _check_pix_fmt(name: str) -> None:
+    try:
+        av.VideoFormat(name)
+    except ValueError as exc:
+        raise UsageError(
+            f"unknown pixel format {name}; use FFmpeg's names, such as yuv420p, yuv422p10le or yuv444p"
+        ) from exc
+
+
+def muxer_of(suffix: str) -> str:
+    """FFmpeg's muxer for a file suffix such as ``.mp4``.
+
+    Raises:
+        UsageError: no container has that suffix.
+
+    """
+    try:
+        with av.open(_Named(f"x{suffix}"), "w") as container:
+            return container.format.name
+    except ValueError as exc:
+        raise UsageError(
+            f"output suffix {suffix or '(none)'} is no video container; use one of {', '.join(_SUFFIXES)}"
+        ) from exc
+
+
+class _Named(BytesIO):
+    """A file in memory with a name, from which FFmpeg guesses a container."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+@lru_cache(maxsize=32)
+def _listed(muxer: str) -> frozenset[str]:
+    with av.open(BytesIO(), "w", format=muxer) as container:
+        return frozenset(container.supported_codecs)
+
+
+def holds(muxer: str, recipe: Recipe) -> bool:
+    """Whether a container takes what an encoder writes."""
+    if muxer in _UNLISTED:
+        return recipe.family in _UNLISTED[muxer]
+    return recipe.encoder in _listed(muxer)
+
+
+def _available(recipe: Recipe) -> bool:
+    return recipe.encoder in av.codecs_available
+
+
+def _named(codec: str, muxer: str) -> Recipe:
+    """The recipe that a person asked for by family or encoder name."""
+    wanted = codec.lower()
+    found = [r for r in RECIPES if wanted in (r.family, r.encoder) and _available(r)]
+    if not found:
+        known = ", ".join(r.family for r in RECIPES if _available(r))
+        raise UsageError(f"unknown codec {codec}; use one of {known}, or the name of its encoder")
+    if not holds(muxer, found[0]):
+        raise UsageError(f"codec {codec} does not fit a {muxer} file; use {_suffixes_for(found[0])}")
+    return found[0]
+
+
+def _suffixes_for(recipe: Recipe) -> str:
+    able = [suffix for suffix in _SUFFIXES if holds(muxer_of(suffix), recipe)]
+    return "the suffix " + " or ".join(able) if able else "another codec"
+
+
+def _default(options: EncodeOptions, source: Source, muxer: str) -> tuple[Recipe, tuple[str, ...]]:
+    """The source's own family where it can be written, else the first fallback that loses nothing."""
+    codec = "h264" if source.pictures else source.codec
+    wanted = options.pix_fmt or source.pix_fmt
+    own = [r for r in RECIPES if r.family == codec]
+    order = own + [r for name in _FALLBACKS for r in RECIPES if r.family == name]
+    usable = [r for r in order if _available(r) and holds(muxer, r)]
+    if options.lossless:
+        usable = [r for r in usable if r.lossless is not None]
+    layout = layout_of(wanted)
+    if layout is not None and layout.model == "rgb":
+        usable = [r for r in usable if r.family != "vp9" or r in own]  # few players show RGB in VP9
+    if not source.pictures:
+        usable = [r for r in usable if not r.whole or source.divides(_best_format(r, wanted)[0])]
+    if not usable:
+        raise UsageError(
+            f"a {muxer} file cannot hold this picture as {', '.join(dict.fromkeys((codec, *_FALLBACKS)))}"
+            f"{', losslessly' if options.lossless else ''}; use the suffix .mkv or .mp4, or --codec"
+        )
+    exact = [r for r in usable if _best_format(r, wanted)[1] == 0]
+    recipe = usable[0] if source.pictures and not options.lossless else (exact or usable)[0]
+    if recipe.family == codec:
+        return recipe, ()
+    why = "cannot be encoded here" if not own else f"cannot be written as {wanted} to a {muxer} file here"
+    return recipe, (f"codec {codec} {why}; {recipe.family} ({recipe.encoder}) is used instead",)
+
+
+def _formats(recipe: Recipe) -> list[str]:
+    return [f.name for f in av.Codec(recipe.encoder, "w").video_formats or []]
+
+
+def _best_format(recipe: Recipe, wanted: str) -> tuple[str, int]:
+    """The encoder's format for ``wanted`` and what it loses, as FFmpeg's flags (0: nothing)."""
+    formats = _formats(recipe)
+    if not formats or wanted in formats:
+        return wanted, 0
+    if twin_of(wanted) in formats:
+        return twin_of(wanted), 0
+    # FFmpeg judges yuvj as another colour space; here its range travels as a tag.
+    planar = [name for name in formats if twin_of(name) == name]
+    alpha = any(component.is_alpha for component in av.VideoFormat(wanted).components)
+    best, loss = find_best_pix_fmt_of_list(planar or formats, twin_of(wanted), alpha)
+    assert best is not None  # the list is not empty
+    return best.name, int(loss)
+
+
+def _pick_format(recipe: Recipe, options: EncodeOptions, source: Source) -> tuple[str, tuple[str, ...]]:
+    """Pixel format to encode in, and a note where it is not the source's."""
+    asked, given = options.pix_fmt, source.pix_fmt
+    if asked is not None:
+        formats = _formats(recipe)
+        if formats and asked not in formats:
+            raise UsageError(f"{recipe.encoder} does not take {asked}; it takes {', '.join(formats)}")
+        return asked, ()
+    best, loss = _best_format(recipe, given)
+    if best in (given, twin_of(given)):
+        return best, ()
+    if loss and source.pictures and not options.lossless:
+        return _playable(recipe, source)
+    if loss:
+        raise UsageError(
+            f"{recipe.encoder} does not take the source's {given} and every format it takes would lose "
+            f"something; choose one with --pix-fmt ({', '.join(_formats(recipe))}), or another --codec "
+            "or output suffix"
+        )
+    return best, (f"{recipe.encoder} does not take {given}; {best} is used, which loses nothing",)
+
+
+def _playable(recipe: Recipe, source: Source) -> tuple[str, tuple[str, ...]]:
+    """Format for pictures that the encoder does not take as they are, and what it costs."""
+    deep = max(component.bits for component in av.VideoFormat(source.pix_fmt).components) > 8
+    base = "yuv420p" if source.divides("yuv420p") else "yuv444p"
+    name = f"{base}10le" if deep and f"{base}10le" in _formats(recipe) else base
+    return name, (
+        f"the pictures' {source.pix_fmt} becomes {name} in {recipe.family}; "
+        "--codec ffv1 into an .mkv file, or a folder of pictures, keeps every sample",
+    )
+
+
+def _settings(
+    recipe: Recipe, options: EncodeOptions, pix_fmt: str, profile: str | None
+) -> tuple[dict[str, str], float | None]:
+    """Encoder options, and the fixed quantiser for encoders that are steered by one."""
+    settings = dict(recipe.options)
+    if options.preset is not None and recipe.preset is None:
+        raise UsageError(f"codec {recipe.family} has no presets; leave --preset out")
+    if recipe.preset is not None:
+        settings[recipe.preset[0]] = options.preset or recipe.preset[1]
+    settings.update(_profile(recipe, pix_fmt, profile))
+    if options.lossless:
+        if options.crf is not None:
+            raise UsageError("--lossless and --crf exclude each other; leave one out")
+        return settings | dict(recipe.lossless or ()), None
+    if recipe.quality is None:
+        if options.crf is not None:
+            raise UsageError(f"codec {recipe.family} has no quality to choose; leave --crf out")
+        return settings, None
+    name, default = recipe.quality
+    value = default if options.crf is None else f"{options.crf:g}"
+    if name == "qscale":
+        return settings, float(value)
+    return settings | {name: value}, None
+
+
+def _profile(recipe: Recipe, pix_fmt: str, profile: str | None) -> dict[str, str]:
+    """Profile options of the intermediate codecs, from the source's profile and the pixel format."""
+    if recipe.family == "dnxhd":
+        deep = "10" in pix_fmt
+        return {"profile": "dnxhr_444" if "444" in pix_fmt else "dnxhr_hqx" if deep else "dnxhr_hq"}
+    if recipe.family != "prores":
+        return {}
+    known = {"Proxy": "proxy", "LT": "lt", "Standard": "standard", "HQ": "hq", "4444": "4444", "XQ": "4444xq"}
+    full = "444" in pix_fmt
+    name = known.get((profile or "").removeprefix("ProRes ").strip(), "4444" if full else "hq")
+    return {"profile": name if ("4444" in name) == full else ("4444" if full else "hq")}

@@ -1,0 +1,235 @@
+"""The picture's encoder: set up to say what the source says, fed with each frame's own time."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from fractions import Fraction
+from typing import TYPE_CHECKING, cast
+
+import av
+from av.video.reformatter import Interpolation
+
+from vinpaint_cli.errors import UsageError
+from vinpaint_cli.types import Frame
+from vinpaint_cli.video.colour.layouts import layout_of, side_data, twin_of
+from vinpaint_cli.video.colour.planes import copy_native
+from vinpaint_cli.video.sink.codecs import Choice
+from vinpaint_cli.video.source.probe import Details
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+_FRAME_DURATION = 1 << 8
+_QP_TO_LAMBDA = 118
+_AVX512 = 256  # of cv::CpuFeatures, which has no names in Python
+_AVI_WARNING = "an avi file has one constant rate, this clip's varies; use the suffix .mp4 or .mkv to keep it"
+_MOST_THREADS = 16
+_HDR_WARNING = "HDR mastering metadata is not carried over; colour tags are"
+_MPEG_RATES = ("24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001", "60")
+
+
+class Encoder:
+    """Adds the picture's stream to an output and turns frames into packets.
+
+    ``stream`` is the output's stream, ``warnings`` what a person should know, ``frames`` and ``packets``
+    the counts so far; at the end they must be equal. ``threads``: see `thread_count`; None: as many as the
+    encoder likes.
+
+    Raises:
+        UsageError: by :meth:`open`, the encoder refuses its options.
+
+    """
+
+    def __init__(
+        self, output: OutputContainer, details: Details, choice: Choice, threads: int | None = None
+    ) -> None:
+        self._details, self._choice, self._threads = details, choice, threads
+        self._avi = output.format.name == "avi"
+        self._times: deque[tuple[int, int]] = deque()
+        self._first_tick = 0
+        self.frames = 0
+        self.packets = 0
+        self.warnings: list[str] = []
+        self.stream = self._add_to(output)
+
+    def open(self) -> None:
+        """Open the encoder, before the container's header is written. Errors: see the class."""
+        context = self.stream.codec_context
+        encoder, options = self._choice.recipe.encoder, self._choice.options
+        try:
+            context.open()
+        except (av.FFmpegError, ValueError) as exc:
+            asked = ", ".join(f"{key}={value}" for key, value in options.items()) or "no options"
+            raise UsageError(
+                f"{encoder} refuses {self._choice.pix_fmt} with {asked} ({exc}); "
+                "change --crf, --preset, --pix-fmt or --codec"
+            ) from exc
+        left = sorted(set(context.options) & set(options))  # what the encoder did not understand stays
+        if left:
+            raise UsageError(f"{encoder} does not know the option {', '.join(left)}; leave it out")
+
+    def encode(self, frame: Frame | None) -> list[Packet[VideoStream]]:
+        """Packets that are ready after the next frame, or all that are left after None."""
+        native = None
+        if frame is not None:
+            native = self._prepared(frame)
+            self._times.append((frame.pts, frame.duration))
+            self.frames += 1
+        packets = cast("list[Packet[VideoStream]]", self.stream.encode(native))
+        for packet in packets:
+            self._retime(packet)
+            self.packets += 1
+        return packets
+
+    @property
+    def _counts(self) -> bool:
+        """Whether the encoder sees one tick per frame and its packets are retimed afterwards."""
+        return self._choice.recipe.counts or self._avi
+
+    @property
+    def _tick(self) -> Fraction:
+        """Time base of the encoder."""
+        if self._counts:
+            return 1 / _encoder_rate(self._choice, self._details.info.rate)
+        return self._details.info.time_base
+
+    def _add_to(self, output: OutputContainer) -> VideoStream:
+        details, choice = self._details, self._choice
+        rate = _encoder_rate(choice, details.info.rate)
+        stream = cast("VideoStream", output.add_stream(choice.recipe.encoder, rate=rate))
+        context = stream.codec_context
+        context.width, context.height = details.coded
+        context.pix_fmt = choice.pix_fmt
+        context.thread_type = "AUTO"
+        if self._threads is not None:
+            context.thread_count = _threads_for(choice.recipe.encoder, self._threads)
+        context.flags |= _FRAME_DURATION
+        context.sample_aspect_ratio = details.coded_aspect
+        context.time_base = self._tick
+        stream.time_base = self._tick if self._avi else details.info.time_base
+        context.options = dict(choice.options) | steady_options(choice.recipe.encoder)
+        self._tag(stream, output.format.name)
+        if choice.qscale is not None:
+            context.qscale = True
+            context.global_quality = round(choice.qscale * _QP_TO_LAMBDA)
+            context.qmin = 1
+        self._turn(stream)
+        return stream
+
+    def _turn(self, stream: VideoStream) -> None:
+        """Rotation and mirroring, as the container writes them."""
+        if self._details.display_matrix is not None:
+            stream.set_display_matrix(self._details.display_matrix)
+        elif self._details.info.rotation:
+            stream.set_display_rotation(-self._details.info.rotation)
+
+    def _tag(self, stream: VideoStream, muxer: str) -> None:
+        """Colour tags; a change between RGB and YUV brings its own."""
+        context, color = stream.codec_context, self._details.info.color
+        context.color_primaries, context.color_trc = color.primaries, color.transfer
+        context.colorspace, full = color.matrix, color.full_range
+        if self._turns_yuv:
+            context.colorspace, full = 1, False
+        elif _is_rgb(self._choice.pix_fmt) and not _is_rgb(self._details.native_format):
+            context.colorspace, full = 0, True
+        context.color_range = 0 if full is None else 1 + full
+        if self._details.location is not None and not self._turns_yuv:
+            context.options["chroma_sample_location"] = self._details.location
+        if self._choice.recipe.family == "hevc" and muxer in ("mp4", "mov", "ipod"):
+            context.codec_tag = "hvc1"  # the tag that Apple's players insist on
+
+    @property
+    def _turns_yuv(self) -> bool:
+        return _is_rgb(self._details.native_format) and not _is_rgb(self._choice.pix_fmt)
+
+    def _prepared(self, frame: Frame) -> av.VideoFrame:
+        """The native frame in the encoder's format, with the time the encoder is to see."""
+        native: av.VideoFrame = frame.native
+        if self.frames == 0 and side_data(native, "MASTERING_DISPLAY_METADATA") is not None:
+            self.warnings.append(_HDR_WARNING)
+        if native.format.name != self._choice.pix_fmt:
+            native = self._reformatted(native)
+        native.pict_type = 0  # the encoder decides, not the source's frame types
+        native.pts = self._tick_of(frame) if self._counts else frame.pts
+        native.duration = 1 if self._counts else frame.duration
+        native.time_base = self._tick
+        return native
+
+    def _tick_of(self, frame: Frame) -> int:
+        """Counted time of a frame; AVI has no other, so a clip of varying rate is told of once."""
+        due = frame.pts * self._details.info.time_base / self._tick
+        if self.frames == 0:
+            self._first_tick = max(0, round(due))
+        tick = self._first_tick + self.frames
+        if self._avi and abs(due - tick) > 1 and _AVI_WARNING not in self.warnings:
+            self.warnings.append(_AVI_WARNING)
+        return tick
+
+    def _reformatted(self, native: av.VideoFrame) -> av.VideoFrame:
+        wanted = self._choice.pix_fmt
+        if twin_of(native.format.name) == wanted:
+            return copy_native(native, wanted)
+        flags = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+        if self._turns_yuv:
+            return native.reformat(
+                format=wanted, dst_colorspace=1, src_color_range=2, dst_color_range=1, interpolation=flags
+            )
+        return native.reformat(format=wanted, interpolation=flags)
+
+    def _retime(self, packet: Packet[VideoStream]) -> None:
+        """Give a packet its frame's duration, and its time where the encoder only counted.
+
+        Encoders that count have no delay, so their packets come in the frames' order.
+        """
+        if self._avi:
+            return
+        if self._counts:
+            packet.time_base = self._details.info.time_base
+            packet.pts, packet.duration = self._times.popleft()
+            packet.dts = packet.pts
+            return
+        for pts, duration in self._times:
+            if pts == packet.pts:
+                packet.duration = duration
+                self._times.remove((pts, duration))
+                return
+
+
+def thread_count() -> int:
+    """Cores that this process may use, 16 at most: x264 gives other bytes for another number of threads."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    return min(_MOST_THREADS, len(allowed))
+
+
+def _threads_for(encoder: str, threads: int) -> int:
+    """For x265 the figure is of pictures encoded at once, by its own choice about a quarter of the cores."""
+    return 1 + threads // 4 if encoder == "libx265" else threads
+
+
+def steady_options(encoder: str) -> dict[str, str]:
+    """Options without which an encoder gives other bytes for the same frames.
+
+    x264's AVX-512 code reads memory it never wrote (mbtree, sizes that are no multiple of 32): up to AVX2 it
+    is as fast and gives the same bytes every time.
+    """
+    import cv2
+
+    if encoder in ("libx264", "libx264rgb") and cv2.checkHardwareSupport(_AVX512):
+        return {"x264-params": "asm=avx2"}
+    return {}
+
+
+def _is_rgb(name: str) -> bool:
+    layout = layout_of(name)
+    return layout is not None and layout.model == "rgb"
+
+
+def _encoder_rate(choice: Choice, rate: Fraction | None) -> Fraction:
+    """The rate to tell an encoder; MPEG-1 and 2 know only a few."""
+    rate = rate or Fraction(25)
+    if choice.recipe.family not in ("mpeg1video", "mpeg2video"):
+        return rate.limit_denominator(65535)
+    return min((Fraction(known) for known in _MPEG_RATES), key=lambda known: abs(known - rate))

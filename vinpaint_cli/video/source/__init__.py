@@ -1,0 +1,1 @@
+"""Reading clips: probing, decode passes, folders of pictures, time stamps, damage."""

@@ -1,0 +1,288 @@
+"""What a clip says of itself: the one place that reads containers' headers and a first frame."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import av
+import av.logging
+import numpy as np
+
+from vinpaint_cli.errors import VideoError
+from vinpaint_cli.types import ColorInfo, StreamInfo, VideoInfo
+from vinpaint_cli.video.colour.convert import Converter
+from vinpaint_cli.video.colour.layouts import layout_of, sibling_of, side_data
+from vinpaint_cli.video.colour.matrices import Orientation, effective_matrix, effective_range, orientation_of
+from vinpaint_cli.video.source.damage import is_cut_short
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from av.container import InputContainer
+    from av.stream import Stream
+    from av.video.stream import VideoStream
+
+_LOCATIONS = "left|center|topleft|top|bottomleft|bottom"
+_LOG_LOCK = Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """A clip's ``VideoInfo`` and what only this room needs besides.
+
+    ``stream`` is the index of the picture's stream, ``native_format`` the pixel format frames are given
+    out in (the source's, or its planar sibling), ``coded`` the coded ``(width, height)``,
+    ``display_matrix`` the container's nine numbers, ``location`` FFmpeg's name of the chroma siting.
+    ``names`` are the picture files when the source is a folder.
+    """
+
+    info: VideoInfo
+    stream: int
+    native_format: str
+    coded: tuple[int, int]
+    converter: Converter
+    display_matrix: tuple[int, ...] | None = None
+    location: str | None = None
+    names: tuple[str, ...] = ()
+    profile: str | None = None
+
+    @property
+    def coded_aspect(self) -> Fraction:
+        """Sample aspect of the coded picture; ``info.sample_aspect`` is that of the displayed one."""
+        aspect = self.info.sample_aspect
+        return 1 / aspect if self.converter.orientation.sideways else aspect
+
+
+def probe(path: str | PathLike[str]) -> VideoInfo:
+    """What a clip says of itself; a folder of png or jpg pictures is a clip too.
+
+    Raises:
+        VideoError: the path is missing, holds no pictures, is no video, has no picture stream, no frame
+            of it can be decoded, or it is interlaced.
+
+    """
+    if Path(path).is_dir():
+        from vinpaint_cli.video.source.folder import inspect_folder
+
+        return inspect_folder(Path(path)).info
+    return inspect(path).info
+
+
+def inspect(path: str | PathLike[str]) -> Details:
+    """Open a video file, decode its first frame and gather what the room needs. Errors as :func:`probe`."""
+    with open_input(path) as container:
+        stream = picture_stream(container, path)
+        first = _first_frame(container, stream, path)
+        refuse_interlaced(path, first, stream.codec_context.field_order)
+        return _details(path, container, stream, first)
+
+
+@contextmanager
+def open_input(path: str | PathLike[str]) -> Iterator[InputContainer]:
+    """An open container; FFmpeg's reasons for refusing a file become one line.
+
+    Raises:
+        VideoError: the file is missing, unreadable, or not a video.
+
+    """
+    if not Path(path).exists():
+        raise VideoError(f"{path}: no such file; give a video file or a folder of png or jpg pictures")
+    try:
+        container = av.open(os.path.abspath(path), "r", metadata_errors="surrogateescape")
+    except PermissionError as exc:
+        raise VideoError(f"{path}: permission denied; make the file readable") from exc
+    except (av.FFmpegError, OSError) as exc:
+        if Path(path).is_file() and is_cut_short(Path(path)):
+            raise VideoError(
+                f"{path}: the file is cut short and cannot be read without its end; copy it again"
+            ) from exc
+        raise VideoError(
+            f"{path}: not a video that can be read, or its header is damaged ({exc.strerror or exc}); "
+            "give a video file or a folder of png or jpg pictures"
+        ) from exc
+    with container:
+        yield container
+
+
+def picture_stream(container: InputContainer, path: str | PathLike[str]) -> VideoStream:
+    """The main video stream; cover art does not count.
+
+    Raises:
+        VideoError: there is none, or this build of FFmpeg cannot decode it.
+
+    """
+    pictures = [s for s in container.streams.video if not is_cover(s)]
+    if not pictures:
+        kinds = ", ".join(sorted({s.type for s in container.streams})) or "no streams"
+        raise VideoError(f"{path}: no video stream (found: {kinds}); give a file with a picture")
+    best = container.streams.best("video")
+    stream = best if best in pictures else pictures[0]
+    if stream.codec_context is None:
+        raise VideoError(f"{path}: no decoder for its video codec; convert it with ffmpeg first")
+    return stream
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether a stream is a still picture attached to the file."""
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def refuse_interlaced(path: str | PathLike[str], frame: av.VideoFrame, field_order: int = 0) -> None:
+    """Stop at interlaced pictures: their two fields are two moments, which filling would smear.
+
+    Raises:
+        VideoError: the frame says so, or the stream's ``field_order`` does (2 and above).
+
+    """
+    if frame.interlaced_frame or field_order >= 2:
+        name = Path(path)
+        raise VideoError(
+            f"{path}: interlaced video; deinterlace it first, for example: "
+            f"ffmpeg -i {name.name} -vf bwdif=mode=send_field -c:a copy {name.stem}.progressive{name.suffix}"
+        )
+
+
+def orient(frame: av.VideoFrame) -> tuple[tuple[int, ...] | None, Orientation]:
+    """Display matrix and orientation of a decoded frame."""
+    payload = side_data(frame, "DISPLAYMATRIX")
+    if payload is None:
+        turn = round(-frame.rotation / 90) * 90 % 360
+        return None, Orientation(turn)
+    matrix = tuple(int(value) for value in np.frombuffer(payload, "=i4", 9))
+    return matrix, orientation_of(matrix)
+
+
+def native_format(path: str | PathLike[str], name: str) -> str:
+    """Format that frames are given out in: the source's own, or the sibling it is repacked into.
+
+    Raises:
+        VideoError: the format has none (floating point, for example).
+
+    """
+    sibling = sibling_of(name)
+    if sibling is None:
+        raise VideoError(
+            f"{path}: pixel format {name} is not supported (planar YUV, gray and RGB of 8 to 16 bits are); "
+            "convert it first with ffmpeg -pix_fmt"
+        )
+    return sibling
+
+
+def converter_for(path: str | PathLike[str], frame: av.VideoFrame, location: str | None) -> Converter:
+    """How frames like this one become RGB."""
+    layout = layout_of(native_format(path, frame.format.name))
+    assert layout is not None  # native_format only gives supported ones
+    color = color_of(frame)
+    matrix = effective_matrix(color, frame.width, frame.height)
+    full = effective_range(color, layout) or frame.format.name.startswith("yuvj")
+    return Converter(layout, matrix, full, orient(frame)[1], location)
+
+
+def color_of(frame: av.VideoFrame) -> ColorInfo:
+    """Colour tags of a decoded frame."""
+    full = {1: False, 2: True}.get(frame.color_range)
+    if frame.format.name.startswith("yuvj"):
+        full = True
+    return ColorInfo(full, frame.color_primaries, frame.color_trc, frame.colorspace)
+
+
+def _first_frame(container: InputContainer, stream: VideoStream, path: str | PathLike[str]) -> av.VideoFrame:
+    """First frame that can be decoded; damaged packets before it are passed over."""
+    try:
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except (av.FFmpegError, EOFError):
+                continue
+            if frames:
+                return frames[0]
+    except (av.FFmpegError, OSError):
+        pass  # a damaged container ends where it cannot be read any further
+    raise VideoError(f"{path}: no frame can be decoded ({stream.codec_context.name}); the file is damaged")
+
+
+def _details(
+    path: str | PathLike[str], container: InputContainer, stream: VideoStream, first: av.VideoFrame
+) -> Details:
+    location = _chroma_location(container, stream.index)
+    converter = converter_for(path, first, location)
+    info = _video_info(path, container, stream, first, converter)
+    return Details(
+        info=info,
+        stream=stream.index,
+        native_format=converter.layout.name,
+        coded=(first.width, first.height),
+        converter=converter,
+        display_matrix=orient(first)[0],
+        location=location,
+        profile=stream.codec_context.profile,
+    )
+
+
+def _video_info(
+    path: str | PathLike[str],
+    container: InputContainer,
+    stream: VideoStream,
+    first: av.VideoFrame,
+    converter: Converter,
+) -> VideoInfo:
+    orientation = converter.orientation
+    width, height = orientation.displayed_size(first.width, first.height)
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    return VideoInfo(
+        path=str(path),
+        container=container.format.name,
+        codec=stream.codec_context.codec.canonical_name,
+        width=width,
+        height=height,
+        rate=stream.average_rate or stream.guessed_rate or stream.base_rate,
+        time_base=stream.time_base or Fraction(1, 90000),
+        pix_fmt=first.format.name,
+        bit_depth=max(component.bits for component in first.format.components),
+        color=color_of(first),
+        sample_aspect=1 / aspect if orientation.sideways else aspect,
+        rotation=orientation.rotation,
+        duration=_duration(container, stream),
+        frames_from_header=stream.frames or None,
+        streams=tuple(_stream_info(s) for s in container.streams),
+        chapters=len(container.chapters()),
+        metadata=tuple(container.metadata.items()),
+    )
+
+
+def _duration(container: InputContainer, stream: VideoStream) -> float | None:
+    """Seconds of the video stream, else of the container."""
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return None if container.duration is None else container.duration / av.time_base
+
+
+def _stream_info(stream: Stream) -> StreamInfo:
+    context = stream.codec_context
+    codec = context.codec.canonical_name if context is not None else getattr(stream, "name", None)
+    kind = "cover" if is_cover(stream) else stream.type
+    return StreamInfo(stream.index, kind, codec or "unknown", stream.metadata.get("language"))
+
+
+def _chroma_location(container: InputContainer, index: int) -> str | None:
+    """Name of the chroma siting, which PyAV tells only in FFmpeg's printed description of the stream."""
+    with _LOG_LOCK:
+        before = av.logging.get_level()
+        av.logging.set_level(av.logging.VERBOSE)
+        av.logging.set_libav_level(av.logging.VERBOSE)
+        try:
+            text: str = container.dumps_format()  # type: ignore[attr-defined]  # missing in PyAV's stubs
+        finally:
+            av.logging.set_libav_level(av.logging.INFO)
+            av.logging.set_level(before)
+    line = re.search(rf"Stream #0:{index}\b.*: Video: .*", text)
+    found = re.search(rf"\([^()]*\b({_LOCATIONS})\)", line[0]) if line else None
+    return found[1] if found else None
