@@ -10,10 +10,10 @@ import pytest
 
 from vinpaint_cli.errors import Interrupted
 from vinpaint_cli.masks.sources.options import MaskOptions
+from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
 from vinpaint_cli.pipeline.progress import SilentWatcher
-from vinpaint_cli.removal.job import RemoveOptions
 from vinpaint_cli.removal.run import RemoveReport, remove
-from vinpaint_cli.resume.work import WorkOptions, folder_of
+from vinpaint_cli.resume.work import folder_of
 from vinpaint_cli.types import Progress
 
 OPTIONS = RemoveOptions(MaskOptions(boxes=("24,16,16,16",)), method="telea", propagate=False)

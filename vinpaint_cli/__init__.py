@@ -31,12 +31,13 @@ if TYPE_CHECKING:
     from vinpaint_cli.mask_making.run import MaskReport, make_mask
     from vinpaint_cli.masks.prompts import PromptOptions
     from vinpaint_cli.masks.sources.options import MaskOptions
+    from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions
     from vinpaint_cli.pipeline.progress import Watcher
-    from vinpaint_cli.removal.fit_options import FitOptions
-    from vinpaint_cli.removal.run import RemoveOptions, RemoveReport, remove
+    from vinpaint_cli.removal.report import RemoveReport
+    from vinpaint_cli.removal.run import remove
     from vinpaint_cli.removal.train_internal import TrainInternalOptions, TrainInternalReport, train_internal
     from vinpaint_cli.types import EncodeOptions, Progress, VideoInfo
-    from vinpaint_cli.video.source.probe import probe
+    from vinpaint_cli.video.source.read import probe
 
 __version__ = "0.1.0"
 
@@ -73,9 +74,10 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "removal.fit_options": ("FitOptions",),
+    "pipeline.options": ("FitOptions", "RemoveOptions"),
     "mask_making.run": ("MaskReport", "make_mask"),
-    "removal.run": ("RemoveOptions", "RemoveReport", "remove"),
+    "removal.report": ("RemoveReport",),
+    "removal.run": ("remove",),
     "removal.train_internal": ("TrainInternalOptions", "TrainInternalReport", "train_internal"),
     "pipeline.progress": ("Watcher",),
     "errors": (
@@ -94,7 +96,7 @@ _ROOMS = {
     "masks.sources.options": ("MaskOptions",),
     "masks.prompts": ("PromptOptions",),
     "types": ("EncodeOptions", "Progress", "VideoInfo"),
-    "video.source.probe": ("probe",),
+    "video.source.read": ("probe",),
 }
 
 

@@ -24,12 +24,13 @@ from vinpaint_cli.batch.ray.runner import Order, RayRunner, compose_job
 from vinpaint_cli.batch.runner import BatchJob
 from vinpaint_cli.cli.app import run
 from vinpaint_cli.errors import InputError, MaskError, UsageError, WorkerError
+from vinpaint_cli.mask_making.clip import MaskedClip
 from vinpaint_cli.masks.sources.options import MaskOptions
+from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
+from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import SilentWatcher
 from vinpaint_cli.removal.executor import JobSpec
-from vinpaint_cli.removal.job import Job, Plan
-from vinpaint_cli.removal.run import RemoveOptions, remove
-from vinpaint_cli.resume.work import WorkOptions
+from vinpaint_cli.removal.run import remove
 
 ray = pytest.importorskip("ray", reason="Ray has no wheels for this Python; the engine cannot run here")
 
@@ -55,7 +56,7 @@ def pool(cluster: None) -> Iterator[PoolHandle]:
 @pytest.fixture
 def film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Thirty frames that make six segments."""
-    monkeypatch.setattr("vinpaint_cli.removal.job.LONGEST_SEGMENT", 9)
+    monkeypatch.setattr("vinpaint_cli.pipeline.plan.LONGEST_SEGMENT", 9)
     return make_clip(tmp_path / "film.mp4", frames=30)
 
 
@@ -82,7 +83,7 @@ def job_of(path: Path, index: int = 0) -> BatchJob:
 
 
 def planned(film: Path) -> tuple[JobSpec, Plan]:
-    job = Job(film, OPTIONS)
+    job = MaskedClip(film, OPTIONS)
     return JobSpec(str(film), OPTIONS, job.placement), job.plan(SilentWatcher())
 
 

@@ -16,7 +16,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-import vinpaint_cli.removal.job as planning
+import vinpaint_cli.pipeline.plan as planning
 from vinpaint_cli.cli.app import run
 
 planning.LONGEST_SEGMENT = 9

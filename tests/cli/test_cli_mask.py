@@ -8,7 +8,7 @@ import numpy as np
 from clip_factory import png_bytes
 from helpers_cli import Runner, names
 
-from vinpaint_cli.video.source.probe import probe
+from vinpaint_cli.video.source.read import probe
 
 
 def test_the_file_fed_back_is_the_same_hole(vinpaint: Runner, film: Path) -> None:

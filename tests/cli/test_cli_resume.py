@@ -26,7 +26,7 @@ QUICK = ("--method", "telea", "--no-propagate")
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments of nine frames at most."""
-    monkeypatch.setattr("vinpaint_cli.removal.job.LONGEST_SEGMENT", 9)
+    monkeypatch.setattr("vinpaint_cli.pipeline.plan.LONGEST_SEGMENT", 9)
 
 
 @pytest.fixture

@@ -16,12 +16,13 @@ from scenes import psnr, wall
 
 from vinpaint_cli.errors import Interrupted
 from vinpaint_cli.mask_making.cast_shadows import UNFOUND
+from vinpaint_cli.mask_making.clip import MaskedClip
 from vinpaint_cli.mask_making.run import make_mask
 from vinpaint_cli.masks.prompts import PromptOptions
 from vinpaint_cli.masks.sources.options import MaskOptions
+from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.progress import SilentWatcher
 from vinpaint_cli.pipeline.stages import bring_in
-from vinpaint_cli.removal.job import Job, RemoveOptions
 from vinpaint_cli.removal.run import remove
 from vinpaint_cli.resume.fingerprint import take_fingerprint
 from vinpaint_cli.video.source.read import open_source
@@ -58,13 +59,17 @@ def walk(tmp_path: Path) -> tuple[Path, RemoveOptions]:
     return tmp_path / "walk", RemoveOptions(mask=hole)
 
 
-def holes(job: Job) -> list[np.ndarray]:
-    return [job.mask.at(frame) for frame in job.source.frames()]
+def holes(clip: MaskedClip) -> list[np.ndarray]:
+    return [clip.mask.at(frame) for frame in clip.source.frames()]
+
+
+def holes_of(path: Path, options: RemoveOptions) -> list[np.ndarray]:
+    return holes(MaskedClip(path, options))
 
 
 def test_a_shadow_goes_with_what_casts_it(walk: tuple[Path, RemoveOptions], tmp_path: Path) -> None:
     path, options = walk
-    job = Job(path, options)
+    job = MaskedClip(path, options)
     for t, hole in enumerate(holes(job)):
         assert hole[thing(t)].all()
         assert hole[shadow(t)].mean() > 0.9
@@ -85,7 +90,7 @@ def test_it_is_carried_to_where_nobody_knows(walk: tuple[Path, RemoveOptions]) -
     for t in range(9, COUNT):
         for folder in (path, path.parent / "masks"):
             (folder / f"{t:03d}.png").write_bytes((folder / "008.png").read_bytes())
-    assert all(hole[shadow(min(t, 8))].mean() > 0.8 for t, hole in enumerate(holes(Job(path, options))))
+    assert all(hole[shadow(min(t, 8))].mean() > 0.8 for t, hole in enumerate(holes_of(path, options)))
 
 
 @pytest.mark.parametrize("backwards", [False, True])
@@ -105,7 +110,7 @@ def test_it_is_carried_past_something_else_that_is_masked(
             pictures = [file.read_bytes() for file in sorted(folder.iterdir())]
             for t, picture in enumerate(reversed(pictures)):
                 (folder / f"{t:03d}.png").write_bytes(picture)
-    found = holes(Job(path, options))[:: -1 if backwards else 1]
+    found = holes_of(path, options)[:: -1 if backwards else 1]
     for t, hole in enumerate(found):
         assert hole[shadow(t)].mean() > 0.8
         assert hole.sum() < 2 * (32 * 20 + 10 * 28 + 8 * 8 + 6 * 6)
@@ -120,7 +125,7 @@ def test_what_comes_into_the_picture_brings_its_shadow(walk: tuple[Path, RemoveO
             if folder != path:
                 picture[84:92, 104 - cut : 112 - cut] = 255
             cv2.imwrite(str(file), picture)
-    found = holes(Job(path, options))
+    found = holes_of(path, options)
     assert not found[0][:80].any()
     for t in range(7, COUNT):
         rows, columns = shadow(t)
@@ -134,7 +139,7 @@ def test_it_is_not_carried_to_where_frames_show_none(walk: tuple[Path, RemoveOpt
         frame = scene()
         frame[thing(t)] = (200, 20, 20)
         (path / f"{t:03d}.png").write_bytes(png_bytes(frame))
-    found = holes(Job(path, options))
+    found = holes_of(path, options)
     assert all(found[t][shadow(t)].mean() > 0.8 for t in range(5))
     assert all(found[t].sum() == found[t][thing(t)].sum() for t in range(10, COUNT))
 
@@ -152,7 +157,7 @@ def test_the_shadow_of_what_jumps_stays_on_the_ground(walk: tuple[Path, RemoveOp
         frame[inside], mask[inside] = (200, 20, 20), 255
         (path / f"{t:03d}.png").write_bytes(png_bytes(frame))
         (path.parent / "masks" / f"{t:03d}.png").write_bytes(png_bytes(mask))
-    assert all(hole[shadow(t)].mean() > 0.9 for t, hole in enumerate(holes(Job(path, options))))
+    assert all(hole[shadow(t)].mean() > 0.9 for t, hole in enumerate(holes_of(path, options)))
 
 
 def test_without_a_shadow_the_mask_stays_and_it_is_said(walk: tuple[Path, RemoveOptions]) -> None:
@@ -161,7 +166,7 @@ def test_without_a_shadow_the_mask_stays_and_it_is_said(walk: tuple[Path, Remove
         frame = scene()
         frame[thing(t)] = (200, 20, 20)
         (path / f"{t:03d}.png").write_bytes(png_bytes(frame))
-    job = Job(path, options)
+    job = MaskedClip(path, options)
     for t, hole in enumerate(holes(job)):
         assert hole.sum() == hole[thing(t)].sum()
     assert UNFOUND in job.notes()
@@ -171,14 +176,14 @@ def test_an_empty_mask_stays_empty_and_nothing_is_said(walk: tuple[Path, RemoveO
     path, options = walk
     for mask in (path.parent / "masks").iterdir():
         mask.write_bytes(png_bytes(np.zeros((HEIGHT, WIDTH), np.uint8)))
-    job = Job(path, options)
+    job = MaskedClip(path, options)
     assert not any(hole.any() for hole in holes(job))
     assert UNFOUND not in job.notes()
 
 
 def test_shadows_are_looked_for_during_the_range_of_time(walk: tuple[Path, RemoveOptions]) -> None:
     path, options = walk
-    job = Job(path, replace(options, mask=replace(options.mask, start="f2", end="f13")))
+    job = MaskedClip(path, replace(options, mask=replace(options.mask, start="f2", end="f13")))
     found = holes(job)
     assert [t for t, hole in enumerate(found) if hole.any()] == list(range(2, 13))
     assert all(found[t][shadow(t)].mean() > 0.8 for t in range(2, 13))
@@ -188,7 +193,7 @@ def test_the_mask_command_writes_what_remove_takes(walk: tuple[Path, RemoveOptio
     path, options = walk
     make_mask(path, tmp_path / "mask.mkv", options.mask)
     written = MaskOptions(masks=(str(tmp_path / "mask.mkv"),), dilate=0)
-    for one, other in zip(holes(Job(path, options)), holes(Job(path, RemoveOptions(written))), strict=True):
+    for one, other in zip(holes_of(path, options), holes_of(path, RemoveOptions(written)), strict=True):
         assert np.array_equal(one, other)
 
 
@@ -196,7 +201,7 @@ def test_they_are_found_once(
     walk: tuple[Path, RemoveOptions], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, options = walk
-    monkeypatch.setattr("vinpaint_cli.removal.job.LONGEST_SEGMENT", 9)
+    monkeypatch.setattr("vinpaint_cli.pipeline.plan.LONGEST_SEGMENT", 9)
     remove(path, tmp_path / "whole.mkv", options)
     stopped(path, tmp_path / "out.mkv", options, 20)
     watcher = StopsAt()
@@ -237,9 +242,9 @@ def test_looking_can_be_stopped_and_its_time_is_told(walk: tuple[Path, RemoveOpt
 
     path, options = walk
     with pytest.raises(Interrupted):
-        Job(path, options, Stops())
+        MaskedClip(path, options, Stops())
     watcher = StopsAt()
-    assert Job(path, options, watcher).seconds["shadows"] > 0
+    assert MaskedClip(path, options, watcher).seconds["shadows"] > 0
     assert watcher.stages == ["scan", "shadows"]
     assert watcher.notes == [f"shadows are found on {COUNT} of {COUNT} frames with a hole"]
 
@@ -267,7 +272,7 @@ def test_a_dark_thing_that_goes_its_own_way_is_left(walk: tuple[Path, RemoveOpti
         frame[60:90, max(0, 100 - 6 * t) : max(0, 124 - 6 * t)] = (30, 28, 32)
 
     repaint(path, passer)
-    job = Job(path, options)
+    job = MaskedClip(path, options)
     assert all(hole.sum() == hole[thing(t)].sum() for t, hole in enumerate(holes(job)))
     assert UNFOUND in job.notes()
 
@@ -279,18 +284,18 @@ def test_a_fade_is_no_shadow(walk: tuple[Path, RemoveOptions]) -> None:
         frame[:] = (frame * min(1.0, max(0.1, (COUNT - t) / 7))).astype(np.uint8)
 
     repaint(path, fade)
-    assert all(hole.sum() == hole[thing(t)].sum() for t, hole in enumerate(holes(Job(path, options))))
+    assert all(hole.sum() == hole[thing(t)].sum() for t, hole in enumerate(holes_of(path, options)))
 
 
 def test_a_second_thing_far_away_does_not_take_the_shadow_along(walk: tuple[Path, RemoveOptions]) -> None:
     path, options = walk
-    alone = holes(Job(path, options))
+    alone = holes_of(path, options)
     other = slice(2, 14), slice(140, 152)
     for t in range(9, COUNT):
         mask = np.zeros((HEIGHT, WIDTH), np.uint8)
         mask[thing(t)] = mask[other] = 255
         (path.parent / "masks" / f"{t:03d}.png").write_bytes(png_bytes(mask))
-    for one, both in zip(alone, holes(Job(path, options)), strict=True):
+    for one, both in zip(alone, holes_of(path, options), strict=True):
         both[:18, 130:] = False
         assert np.count_nonzero(one != both) < 0.15 * one.sum()
 
@@ -306,4 +311,4 @@ def test_memory_that_does_not_suffice_is_made_do_with(
         return bring_in(pictures, *given, **more)
 
     monkeypatch.setattr("vinpaint_cli.mask_making.cast_shadows.bring_in", little)
-    assert all(hole[shadow(t)].mean() > 0.8 for t, hole in enumerate(holes(Job(path, options))))
+    assert all(hole[shadow(t)].mean() > 0.8 for t, hole in enumerate(holes_of(path, options)))

@@ -19,8 +19,8 @@ from vinpaint_cli.masks.grammar import TimePoint, time_range
 from vinpaint_cli.masks.prompts import Prompt, PromptOptions
 from vinpaint_cli.masks.sources.options import MaskOptions, build_mask
 from vinpaint_cli.masks.track import Tracked
+from vinpaint_cli.pipeline.plan import object_bounds
 from vinpaint_cli.pipeline.progress import SilentWatcher
-from vinpaint_cli.removal.job import object_bounds
 from vinpaint_cli.types import Box, ColorInfo, Frame, FrameSource, VideoInfo
 from vinpaint_cli.video.source.read import open_source
 

@@ -15,8 +15,7 @@ from vinpaint_cli.errors import Interrupted, MaskError, OutputError, UsageError
 from vinpaint_cli.mask_making.run import make_mask
 from vinpaint_cli.masks.sources.options import MaskOptions, build_mask
 from vinpaint_cli.pipeline.progress import SilentWatcher
-from vinpaint_cli.video.source.probe import probe
-from vinpaint_cli.video.source.read import open_source
+from vinpaint_cli.video.source.read import open_source, probe
 
 VARYING = [0, 33, 66, 140, 180, 310]
 

@@ -17,8 +17,7 @@ from vinpaint_cli.mask_making.run import make_mask
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.pipeline.progress import SilentWatcher
 from vinpaint_cli.types import FrameSource
-from vinpaint_cli.video.source.probe import probe
-from vinpaint_cli.video.source.read import open_source
+from vinpaint_cli.video.source.read import open_source, probe
 
 SIZE = (160, 120)
 

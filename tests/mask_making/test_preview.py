@@ -32,8 +32,7 @@ from vinpaint_cli.masks.prompts import Prompt
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.pipeline.progress import SilentWatcher
 from vinpaint_cli.types import Box
-from vinpaint_cli.video.source.probe import probe
-from vinpaint_cli.video.source.read import open_source
+from vinpaint_cli.video.source.read import open_source, probe
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=200))

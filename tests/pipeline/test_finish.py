@@ -14,8 +14,8 @@ from vinpaint_cli.methods.internal.net import InternalConfig, InternalNet
 from vinpaint_cli.methods.propagate.method import PropagateMethod
 from vinpaint_cli.methods.propagate.spec import SPEC
 from vinpaint_cli.ops.flow.motion import Motion
+from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.stages import finish
-from vinpaint_cli.removal.job import RemoveOptions
 from vinpaint_cli.removal.run import remove
 from vinpaint_cli.types import MethodSpec
 

@@ -12,13 +12,14 @@ import pytest
 import torch
 
 from vinpaint_cli.errors import OutOfMemoryError
+from vinpaint_cli.mask_making.clip import MaskedClip
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.methods.telea.spec import SPEC
 from vinpaint_cli.pipeline.device import WORKING_BYTES_PER_PIXEL, Placement, frame_threads
+from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.progress import SilentWatcher
 from vinpaint_cli.pipeline.stages import Filled, Filler, Fit
 from vinpaint_cli.removal.executor import JobSpec, LocalCrew, Worker
-from vinpaint_cli.removal.job import Job, RemoveOptions
 from vinpaint_cli.removal.run import remove
 from vinpaint_cli.types import Box, Clip, MethodSpec, Segment
 
@@ -65,7 +66,7 @@ def spec_of(path: Path, device: str = "cpu", fit: Fit | None = None) -> JobSpec:
 
 
 def plan_one(path: Path) -> Segment:
-    (segment,) = Job(path, OPTIONS).plan(SilentWatcher()).segments
+    (segment,) = MaskedClip(path, OPTIONS).plan(SilentWatcher()).segments
     return segment
 
 
@@ -148,7 +149,7 @@ def test_it_is_said_once(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("vinpaint_cli.removal.job.LONGEST_SEGMENT", 14)
+    monkeypatch.setattr("vinpaint_cli.pipeline.plan.LONGEST_SEGMENT", 14)
     tight(cpu=5)
     watcher = Listens()
     report = remove(clip(codec="ffv1", frames=40), tmp_path / "out.mkv", OPTIONS, watcher=watcher)

@@ -15,8 +15,10 @@ from scenes import block, pan, psnr
 from vinpaint_cli.errors import InputError, Interrupted, OutOfMemoryError, OutputError, UsageError
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.masks.sources.shapes import feather
+from vinpaint_cli.pipeline.options import RemoveOptions
+from vinpaint_cli.pipeline.output import default_output
 from vinpaint_cli.pipeline.progress import SilentWatcher
-from vinpaint_cli.removal.run import RemoveOptions, default_output, remove
+from vinpaint_cli.removal.run import remove
 from vinpaint_cli.types import EncodeOptions, Progress
 
 FFV1 = EncodeOptions(codec="ffv1")
@@ -119,7 +121,7 @@ def test_a_pan_is_filled_with_what_other_frames_show(tmp_path: Path) -> None:
 
 def test_segments_join_without_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_pan(tmp_path / "in", 20)
-    monkeypatch.setattr("vinpaint_cli.removal.job.LONGEST_SEGMENT", 9)
+    monkeypatch.setattr("vinpaint_cli.pipeline.plan.LONGEST_SEGMENT", 9)
     report = remove(tmp_path / "in", tmp_path / "out", boxed("44,28,18,18"))
     assert report.segments >= 3
     before, after = read_pictures(tmp_path / "in"), read_pictures(tmp_path / "out")
@@ -262,7 +264,7 @@ def test_outputs_that_cannot_be_are_refused_before_the_clip_is_read(
     encode: EncodeOptions,
     word: str,
 ) -> None:
-    monkeypatch.setattr("vinpaint_cli.removal.job.scan", None)
+    monkeypatch.setattr("vinpaint_cli.pipeline.plan.scan", None)
     with pytest.raises(UsageError, match=word):
         remove(clip(codec="ffv1", frames=2), tmp_path / name, boxed(encode=encode))
 

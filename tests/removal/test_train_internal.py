@@ -16,11 +16,10 @@ from vinpaint_cli.errors import InputError, Interrupted, OutputError, UsageError
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.methods.internal.method import InternalMethod, load_network
 from vinpaint_cli.methods.internal.pyramid import Pyramid
+from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions
 from vinpaint_cli.pipeline.progress import SilentWatcher
 from vinpaint_cli.removal.fit_file import read_mark, state_path
-from vinpaint_cli.removal.fit_options import FitOptions
 from vinpaint_cli.removal.fitting import scales
-from vinpaint_cli.removal.job import RemoveOptions
 from vinpaint_cli.removal.run import remove
 from vinpaint_cli.removal.train_internal import (
     LEAST,

@@ -16,11 +16,12 @@ from helpers_work import OPTIONS, WORK, StopsAt, bytes_of, go_on, stopped
 from vinpaint_cli.errors import OutputError, UsageError
 from vinpaint_cli.masks.prompts import PromptOptions
 from vinpaint_cli.masks.sources.options import MaskOptions
+from vinpaint_cli.pipeline.options import WorkOptions
 from vinpaint_cli.pipeline.progress import SilentWatcher
 from vinpaint_cli.removal.run import Removal, remove
 from vinpaint_cli.resume.fingerprint import take_fingerprint
 from vinpaint_cli.resume.journal import Journal
-from vinpaint_cli.resume.work import WorkOptions, folder_of, look
+from vinpaint_cli.resume.work import folder_of, look
 from vinpaint_cli.types import EncodeOptions
 from vinpaint_cli.video.sink.publish import is_temporary_of, temporary_name
 
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("short")
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments of nine frames at most."""
-    monkeypatch.setattr("vinpaint_cli.removal.job.LONGEST_SEGMENT", 9)
+    monkeypatch.setattr("vinpaint_cli.pipeline.plan.LONGEST_SEGMENT", 9)
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out", "a.b [1].mkv", "über\n.mov"])

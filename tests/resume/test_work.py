@@ -17,15 +17,16 @@ from clip_factory import make_clip, png_bytes
 from helpers_work import OPTIONS, WORK, StopsAt, bytes_of, go_on, stopped
 
 from vinpaint_cli.errors import InputError, Interrupted, OutputError, UsageError
+from vinpaint_cli.mask_making.clip import MaskedClip
 from vinpaint_cli.masks.prompts import PromptOptions
 from vinpaint_cli.masks.sources.options import MaskOptions
+from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
 from vinpaint_cli.pipeline.progress import SilentWatcher
-from vinpaint_cli.removal.job import Job, RemoveOptions
 from vinpaint_cli.removal.run import remove
 from vinpaint_cli.resume.journal import Journal
 from vinpaint_cli.resume.stored_patches import read_patches, write_patches
 from vinpaint_cli.resume.stored_plan import plan_from_dict, plan_to_dict
-from vinpaint_cli.resume.work import WorkOptions, folder_of, look
+from vinpaint_cli.resume.work import folder_of, look
 from vinpaint_cli.types import Box, EncodeOptions, Patch
 
 pytestmark = pytest.mark.usefixtures("short")
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("short")
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments of nine frames at most."""
-    monkeypatch.setattr("vinpaint_cli.removal.job.LONGEST_SEGMENT", 9)
+    monkeypatch.setattr("vinpaint_cli.pipeline.plan.LONGEST_SEGMENT", 9)
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.webm", "out.mov", "out"])
@@ -305,7 +306,7 @@ def test_patches_come_back_as_they_were(tmp_path: Path, dtype: type) -> None:
 
 
 def test_a_plan_comes_back_as_it_was(clip: Callable[..., Path]) -> None:
-    job = Job(clip(codec="ffv1", frames=20), OPTIONS)
+    job = MaskedClip(clip(codec="ffv1", frames=20), OPTIONS)
     plan = job.plan(SilentWatcher())
     assert plan_from_dict(json.loads(json.dumps(plan_to_dict(plan))), job.spec) == plan
 

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 
 from vinpaint_cli.errors import VideoError
 from vinpaint_cli.types import FrameSource
-from vinpaint_cli.video.source.probe import probe
-from vinpaint_cli.video.source.read import VideoSource, open_source
+from vinpaint_cli.video.source.read import VideoSource, open_source, probe
 from vinpaint_cli.video.source.timeline import stamp
 
 

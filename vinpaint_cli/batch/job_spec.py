@@ -14,7 +14,7 @@ from vinpaint_cli.batch.schema import Wrong, read_value
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.masks.prompts import PromptOptions, drawings, fixes
 from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
-from vinpaint_cli.removal.output import default_output
+from vinpaint_cli.pipeline.output import default_output
 from vinpaint_cli.video.sink.codecs import is_video_suffix
 from vinpaint_cli.weights import registry
 

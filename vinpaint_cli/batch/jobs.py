@@ -18,9 +18,9 @@ from vinpaint_cli.masks.grammar import parse_box, time_range
 from vinpaint_cli.masks.prompts import PromptOptions, drawings, fixes, parse_prompts
 from vinpaint_cli.methods import method_spec, weights_of
 from vinpaint_cli.pipeline.device import place
+from vinpaint_cli.pipeline.options import check_options
+from vinpaint_cli.pipeline.output import check_output
 from vinpaint_cli.plan.memory import parse_memory
-from vinpaint_cli.removal.job import check_options
-from vinpaint_cli.removal.output import check_output
 from vinpaint_cli.video.sink.codecs import Source, choose, is_video_suffix, muxer_of
 
 

@@ -15,8 +15,7 @@ from vinpaint_cli.errors import Interrupted
 from vinpaint_cli.video.sink.publish import translated
 
 if TYPE_CHECKING:
-    from vinpaint_cli.removal.run import RemoveOptions
-    from vinpaint_cli.resume.work import WorkOptions
+    from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
 
 Status = Literal["done", "failed", "skipped", "not run"]
 STATUSES: tuple[Status, ...] = ("done", "failed", "skipped", "not run")
@@ -42,7 +41,7 @@ class BatchJob:
     @property
     def target(self) -> str:
         """Where its result goes, the default spelled out."""
-        from vinpaint_cli.removal.output import default_output
+        from vinpaint_cli.pipeline.output import default_output
 
         return self.output or str(default_output(self.input))
 

@@ -14,9 +14,7 @@ from typing import Any, get_args, get_type_hints
 
 from vinpaint_cli.masks.prompts import PromptOptions
 from vinpaint_cli.masks.sources.options import MaskOptions
-from vinpaint_cli.removal.fit_options import FitOptions
-from vinpaint_cli.removal.job import RemoveOptions
-from vinpaint_cli.resume.work import WorkOptions
+from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions, WorkOptions
 from vinpaint_cli.types import EncodeOptions
 
 SECTIONS: dict[str, type] = {

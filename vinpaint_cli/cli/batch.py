@@ -220,7 +220,7 @@ def describe(job: BatchJob, skip_existing: bool) -> Mapping[str, Any]:
     """A job for a program, with those of its options that are not the default."""
     from vinpaint_cli.batch.runner import is_there
     from vinpaint_cli.batch.schema import as_values
-    from vinpaint_cli.removal.output import default_output
+    from vinpaint_cli.pipeline.output import default_output
 
     output = job.output or str(default_output(job.input))
     return {

@@ -7,9 +7,12 @@ from typing import Any
 
 from vinpaint_cli.cli.console import Console, duration
 from vinpaint_cli.cli.estimate import Estimate, estimate
+from vinpaint_cli.mask_making.clip import MaskedClip
+from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
+from vinpaint_cli.pipeline.output import check_output
+from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.plan.memory import format_bytes
-from vinpaint_cli.removal.run import Job, Plan, RemoveOptions, check_output
-from vinpaint_cli.resume.work import WorkOptions, look
+from vinpaint_cli.resume.work import look
 from vinpaint_cli.types import Box, Segment
 
 MOST_LINES = 12
@@ -25,7 +28,7 @@ def dry_run(
 ) -> None:
     """Plan, try each stage for a moment, and say so; raises what planning and the trials raise."""
     target = check_output(path, output, overwrite=True)
-    job = Job(path, options, console.watcher())
+    job = MaskedClip(path, options, console.watcher())
     start = time.perf_counter()
     plan = job.plan(console.watcher())
     found = estimate(job, plan, target, time.perf_counter() - start)
@@ -45,7 +48,7 @@ def dry_run(
         console.data({**as_dict(job, plan, found, str(target)), "work": there, "segments_reused": reused})
 
 
-def describe(job: Job, plan: Plan, found: Estimate, target: str) -> list[str]:
+def describe(job: MaskedClip, plan: Plan, found: Estimate, target: str) -> list[str]:
     """The plan for a person, one line each."""
     info, scan = job.source.info, plan.scan
     marked = sum(box is not None for box in scan.holes)
@@ -67,7 +70,7 @@ def describe(job: Job, plan: Plan, found: Estimate, target: str) -> list[str]:
     return lines
 
 
-def as_dict(job: Job, plan: Plan, found: Estimate, target: str) -> dict[str, Any]:
+def as_dict(job: MaskedClip, plan: Plan, found: Estimate, target: str) -> dict[str, Any]:
     """The plan for a program; ranges are half-open, boxes in pixels, memory in bytes, times in seconds."""
     return {
         "input": str(job.path),
@@ -118,5 +121,5 @@ def _hole(pixels: int, marked: int, area: int) -> str:
     return f"on {marked} frames, {pixels / marked / area:.1%} of the picture on average"
 
 
-def _weights(job: Job, plan: Plan) -> str | None:
+def _weights(job: MaskedClip, plan: Plan) -> str | None:
     return job.options.weights or plan.spec.weights

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from vinpaint_cli.errors import WeightsError
+from vinpaint_cli.mask_making.clip import MaskedClip
 from vinpaint_cli.ops.complete.key_frames import add_texture
 from vinpaint_cli.ops.propagate.propagation import PropagateOptions, propagate
 from vinpaint_cli.pipeline.device import frame_threads
+from vinpaint_cli.pipeline.options import MINUTES, FitOptions
+from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.reader import Pictures
-from vinpaint_cli.removal.fit_options import MINUTES, FitOptions
-from vinpaint_cli.removal.run import Job, Plan
 from vinpaint_cli.types import Clip, Segment
 from vinpaint_cli.video.sink.write import open_writer
 
@@ -44,7 +45,7 @@ class Estimate:
         return sum(self.seconds.values())
 
 
-def estimate(job: Job, plan: Plan, target: Path, scan_seconds: float) -> Estimate:
+def estimate(job: MaskedClip, plan: Plan, target: Path, scan_seconds: float) -> Estimate:
     """Try each stage for a moment and extrapolate; takes a few seconds.
 
     Raises what the stages raise: also options that the encoder does not take are found here.
@@ -77,7 +78,7 @@ class _EnoughError(Exception):
     """Ends a trial of the writer, which then leaves nothing behind."""
 
 
-def _encode_seconds(job: Job, plan: Plan, target: Path) -> float:
+def _encode_seconds(job: MaskedClip, plan: Plan, target: Path) -> float:
     """Write the first frames to a temporary folder for a moment."""
     frames, start = 0, time.perf_counter()
     with (
@@ -95,7 +96,7 @@ def _encode_seconds(job: Job, plan: Plan, target: Path) -> float:
     return (time.perf_counter() - start) * plan.scan.frames / max(1, frames)
 
 
-def _propagate_seconds(job: Job, plan: Plan) -> dict[str, float]:
+def _propagate_seconds(job: MaskedClip, plan: Plan) -> dict[str, float]:
     """Propagate over the largest segment made small and give it texture, then by pixels.
 
     Its frames are all there, since what a pixel costs depends on how far it has to travel.
@@ -124,7 +125,7 @@ def _pixels(segment: Segment) -> int:
     return len(segment.frames) * segment.roi.area
 
 
-def _made_small(job: Job, plan: Plan, segment: Segment, scale: float) -> tuple[Pictures, list[Any]]:
+def _made_small(job: MaskedClip, plan: Plan, segment: Segment, scale: float) -> tuple[Pictures, list[Any]]:
     """Frames ``(T, h, w, 3)`` and holes ``(h, w)`` of a segment, scaled."""
     import cv2
 
@@ -135,7 +136,7 @@ def _made_small(job: Job, plan: Plan, segment: Segment, scale: float) -> tuple[P
     return np.stack(small), holes
 
 
-def _method_seconds(job: Job, plan: Plan) -> float:
+def _method_seconds(job: MaskedClip, plan: Plan) -> float:
     """Fill one window of grey, then by frames; loading is counted as it is."""
     import torch
 

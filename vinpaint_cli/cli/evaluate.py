@@ -88,7 +88,7 @@ def evaluate(
     The baselines telea and nearest run without propagation before them, so that every table has a floor.
     """
     from vinpaint_cli.evaluate.run import EvaluateOptions, evaluate_methods
-    from vinpaint_cli.removal.fit_options import FitOptions
+    from vinpaint_cli.pipeline.options import FitOptions
 
     console = console_of(context)
     console.setup(quiet, verbose)

@@ -61,7 +61,7 @@ def info(
     verbose: o.Verbose = False,
 ) -> None:
     """Say what a clip is: size, rate, codec, colour, rotation, streams."""
-    from vinpaint_cli.video.source.probe import probe
+    from vinpaint_cli.video.source.read import probe
 
     console = console_of(context)
     console.setup(quiet, verbose)

@@ -79,7 +79,7 @@ def pick(
     from vinpaint_cli.pick.finder import EngineFinder
     from vinpaint_cli.pick.session import Tools, prompt_options
     from vinpaint_cli.pick.workbench import PickOptions, Workbench
-    from vinpaint_cli.removal.output import check_output
+    from vinpaint_cli.pipeline.output import check_output
     from vinpaint_cli.video.source.read import open_source
 
     console = console_of(context)

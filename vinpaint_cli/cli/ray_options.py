@@ -13,8 +13,8 @@ from vinpaint_cli.errors import UsageError
 if TYPE_CHECKING:
     from vinpaint_cli.batch.ray.cluster import RayOptions
     from vinpaint_cli.batch.runner import Runner
+    from vinpaint_cli.pipeline.options import RemoveOptions
     from vinpaint_cli.removal.executor import Crew
-    from vinpaint_cli.removal.job import RemoveOptions
 
 _RAY = "Over machines"
 ENGINES = ("local", "ray")

@@ -16,8 +16,8 @@ from vinpaint_cli.types import EncodeOptions
 
 if TYPE_CHECKING:
     from vinpaint_cli.batch.ray.cluster import RayOptions
-    from vinpaint_cli.removal.run import RemoveOptions, RemoveReport
-    from vinpaint_cli.resume.work import WorkOptions
+    from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
+    from vinpaint_cli.removal.report import RemoveReport
 
 
 def remove(
@@ -84,9 +84,7 @@ def remove(
     Whatever stops the run, the same command goes on where it was.
     """
     from vinpaint_cli.masks.sources.options import MaskOptions
-    from vinpaint_cli.removal.fit_options import FitOptions
-    from vinpaint_cli.removal.run import RemoveOptions
-    from vinpaint_cli.resume.work import WorkOptions
+    from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions, WorkOptions
 
     console = console_of(context)
     console.setup(quiet, verbose)
@@ -140,7 +138,8 @@ def _remove(
     answers: tuple[bool, bool],
     as_json: bool,
 ) -> None:
-    from vinpaint_cli.removal.run import check_options, check_output
+    from vinpaint_cli.pipeline.options import check_options
+    from vinpaint_cli.pipeline.output import check_output
     from vinpaint_cli.removal.run import remove as run
     from vinpaint_cli.resume.work import is_whole
 
@@ -165,7 +164,7 @@ def _preview(
 ) -> None:
     from vinpaint_cli.cli.mask import tell
     from vinpaint_cli.mask_making.run import make_mask
-    from vinpaint_cli.removal.run import check_options
+    from vinpaint_cli.pipeline.options import check_options
 
     check_options(options)
     report = make_mask(

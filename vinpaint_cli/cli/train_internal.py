@@ -78,7 +78,7 @@ def train_internal(
     Ctrl-C keeps the best there is, and the same command goes on.
     """
     from vinpaint_cli.masks.sources.options import MaskOptions
-    from vinpaint_cli.removal.fit_options import FitOptions
+    from vinpaint_cli.pipeline.options import FitOptions
     from vinpaint_cli.removal.train_internal import TrainInternalOptions, default_fit_output, is_begun
     from vinpaint_cli.removal.train_internal import train_internal as run
 

@@ -15,12 +15,12 @@ from vinpaint_cli.evaluate.dataset import scaled
 from vinpaint_cli.masks.sources.shapes import hole_box
 from vinpaint_cli.ops.flow.motion import Motion
 from vinpaint_cli.pipeline.device import available_memory, frame_threads, memory_errors
+from vinpaint_cli.pipeline.plan import BYTES_PER_PIXEL, LONGEST_SEGMENT
 from vinpaint_cli.pipeline.scan import SCAN_WIDTH, CutDetector
 from vinpaint_cli.pipeline.stages import bring_in, complete, finish
 from vinpaint_cli.plan.memory import default_budget, segment_limits
 from vinpaint_cli.plan.segments import SegmentLimits, plan_segments
 from vinpaint_cli.plan.shots import shots_from_cuts
-from vinpaint_cli.removal.job import BYTES_PER_PIXEL, LONGEST_SEGMENT
 from vinpaint_cli.types import Box, Method, Segment
 
 Array = npt.NDArray[np.float32]

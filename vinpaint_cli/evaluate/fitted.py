@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from vinpaint_cli.evaluate.complete import Cost, HiddenClip
 from vinpaint_cli.pipeline.device import Placement
+from vinpaint_cli.pipeline.options import FitOptions
 from vinpaint_cli.pipeline.progress import Watcher
-from vinpaint_cli.removal.fit_options import FitOptions
 from vinpaint_cli.types import Method
 
 

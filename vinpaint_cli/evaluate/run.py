@@ -22,8 +22,8 @@ from vinpaint_cli.evaluate.results import TRUTH, Evaluation, Row, summarise
 from vinpaint_cli.evaluate.score import ESTIMATOR, FRAME_MEASURES, PAIR_MEASURES, SMALLEST_SIDE, Extra, Truth
 from vinpaint_cli.methods import load_method, method_spec
 from vinpaint_cli.pipeline.device import place
+from vinpaint_cli.pipeline.options import FitOptions, check_fit_options
 from vinpaint_cli.pipeline.progress import SilentWatcher, Watcher, advance
-from vinpaint_cli.removal.fit_options import FitOptions, check_fit_options
 from vinpaint_cli.types import Method, Progress
 
 Bytes = npt.NDArray[np.uint8]

@@ -31,7 +31,7 @@ from vinpaint_cli.plan.segments import halve
 from vinpaint_cli.types import Box, Frame, FrameSource, Segment
 
 if TYPE_CHECKING:
-    from vinpaint_cli.removal.job import Plan
+    from vinpaint_cli.pipeline.plan import Plan
     from vinpaint_cli.types import Hole
 
 AROUND = (1, 2, 5)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vinpaint_cli.errors import UsageError
+from vinpaint_cli.mask_making.clip import MaskedClip
 from vinpaint_cli.mask_making.confidence import doubtful
 from vinpaint_cli.mask_making.follow import TrackedMasks
 from vinpaint_cli.mask_making.overlay import check_overlay, write_overlay
@@ -13,9 +14,9 @@ from vinpaint_cli.mask_making.preview import HoleCount, HoleCounter, check_pictu
 from vinpaint_cli.masks.sources.options import MaskOptions, check_mask_options
 from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
 from vinpaint_cli.masks.sources.shapes import HoleSource
+from vinpaint_cli.pipeline.options import RemoveOptions
+from vinpaint_cli.pipeline.output import check_output
 from vinpaint_cli.pipeline.progress import SilentWatcher, Watcher, advance
-from vinpaint_cli.removal.job import Job, RemoveOptions
-from vinpaint_cli.removal.output import check_output
 from vinpaint_cli.types import FrameSource
 from vinpaint_cli.video.sink.mask_video import HoleFrames, hole_frame, open_mask_writer
 
@@ -80,7 +81,7 @@ def make_mask(
     picture = None if preview is None else check_picture(preview, overwrite)
     film = None if overlay is None else check_overlay(path, overlay, overwrite)
     _check_apart(target, picture, film)
-    job = Job(path, RemoveOptions(mask=options, memory=memory, device=device), watcher)
+    job = MaskedClip(path, RemoveOptions(mask=options, memory=memory, device=device), watcher)
     source, mask, tracked = job.source, job.mask, job.tracked
     count, warnings = _write(source, mask, target, watcher)
     shown = write_preview(source, mask, count, picture, tracked) if picture is not None else ()

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from vinpaint_cli.errors import OutOfMemoryError
+from vinpaint_cli.mask_making.clip import MaskedClip
 from vinpaint_cli.methods import load_method
 from vinpaint_cli.pipeline.compose import MemoryPatches
 from vinpaint_cli.pipeline.device import Placement, frame_threads, memory_errors
+from vinpaint_cli.pipeline.options import RemoveOptions
+from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import Clock
 from vinpaint_cli.pipeline.reader import SegmentReader
 from vinpaint_cli.pipeline.stages import Filled, Filler, Fit
 from vinpaint_cli.plan.segments import halve
-from vinpaint_cli.removal.job import Job, Plan, RemoveOptions
 from vinpaint_cli.types import Segment
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ class JobSpec:
 class Crew(Protocol):
     """Fills the segments of one job after the other."""
 
-    def prepare(self, job: JobSpec, opened: Job) -> None:
+    def prepare(self, job: JobSpec, opened: MaskedClip) -> None:
         """Called once before a job is scanned: the place to load the method, so that it fails early.
 
         ``opened`` is the job as this process has it, clip and mask open; it cannot be pickled.
@@ -64,7 +66,7 @@ class LocalCrew:
     def __init__(self) -> None:
         self._worker = Worker()
 
-    def prepare(self, job: JobSpec, opened: Job) -> None:
+    def prepare(self, job: JobSpec, opened: MaskedClip) -> None:
         """Load the method; raises WeightsError."""
         self._worker.adopt(job, opened)
         self._worker.load(job)
@@ -86,12 +88,12 @@ class Worker:
 
     def __init__(self) -> None:
         self._spec: JobSpec | None = None
-        self._job: Job | None = None
+        self._job: MaskedClip | None = None
         self._reader: SegmentReader | None = None
         self._fit = Fit()
         self._method: tuple[tuple[str, str | None, Placement], Method] | None = None
 
-    def adopt(self, spec: JobSpec, job: Job) -> None:
+    def adopt(self, spec: JobSpec, job: MaskedClip) -> None:
         """Begin a job whose clip and mask are open already."""
         self._spec, self._job, self._fit = spec, job, spec.fit
         self._reader = job.reader()
@@ -128,7 +130,7 @@ class Worker:
         loading the method and filling raise.
         """
         if spec != self._spec:
-            self.adopt(spec, Job(spec.path, spec.options))
+            self.adopt(spec, MaskedClip(spec.path, spec.options))
         try:
             return self._fill(spec, segment, segment.core, tick)
         except OutOfMemoryError:

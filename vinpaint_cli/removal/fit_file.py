@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from vinpaint_cli.errors import OutputError, WeightsError
+from vinpaint_cli.pipeline.options import FitOptions
 from vinpaint_cli.pipeline.scan import Scan
-from vinpaint_cli.removal.fit_options import FitOptions
 from vinpaint_cli.resume.fingerprint import clip_digest
 from vinpaint_cli.types import VideoInfo
 from vinpaint_cli.util.atomic_write import whole_file

@@ -18,8 +18,8 @@ from vinpaint_cli.methods.internal.net import InternalConfig, InternalNet
 from vinpaint_cli.methods.internal.pyramid import Pyramid
 from vinpaint_cli.methods.internal.samples import scale_map, scale_sample
 from vinpaint_cli.pipeline.device import memory_errors
+from vinpaint_cli.pipeline.options import MINUTES, FitOptions
 from vinpaint_cli.pipeline.progress import Watcher, advance
-from vinpaint_cli.removal.fit_options import MINUTES, FitOptions
 from vinpaint_cli.removal.pseudo_holes import Findings, Run, find_shadows, usable
 from vinpaint_cli.types import Progress
 

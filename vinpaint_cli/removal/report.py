@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from vinpaint_cli.mask_making.clip import MaskedClip
 from vinpaint_cli.pipeline.device import peak_memory
+from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import Clock
 from vinpaint_cli.pipeline.stages import Filled
-from vinpaint_cli.removal.job import Job, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Tally:
 
 
 def make_report(
-    job: Job, plan: Plan, target: str, tally: Tally, clock: Clock, warnings: Iterable[str]
+    job: MaskedClip, plan: Plan, target: str, tally: Tally, clock: Clock, warnings: Iterable[str]
 ) -> RemoveReport:
     """What was learnt on the way, in one place."""
     by_propagation = tally.by_propagation

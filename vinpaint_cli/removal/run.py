@@ -8,28 +8,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from vinpaint_cli.mask_making.clip import MaskedClip, check_readable
 from vinpaint_cli.pipeline.compose import MemoryPatches, composed_frames, in_order
+from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions, check_options
+from vinpaint_cli.pipeline.output import check_output, copy_as_it_is, spelled
+from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import Clock, SilentWatcher, Watcher, advance
 from vinpaint_cli.pipeline.stages import Filled, Fit
 from vinpaint_cli.removal.executor import Crew, JobSpec, LocalCrew
-from vinpaint_cli.removal.job import Job, Plan, RemoveOptions, check_options, check_readable
-from vinpaint_cli.removal.output import check_output, copy_as_it_is, default_output, spelled
 from vinpaint_cli.removal.report import RemoveReport, Tally, make_report
-from vinpaint_cli.resume.work import Work, WorkOptions, is_whole, open_work
+from vinpaint_cli.resume.work import Work, is_whole, open_work
 from vinpaint_cli.types import EncodeOptions, Frame, Patch, Progress
 from vinpaint_cli.video.sink.publish import temporary_name
 from vinpaint_cli.video.sink.write import FrameWriter, open_writer
-
-__all__ = [
-    "Job",
-    "Plan",
-    "RemoveOptions",
-    "RemoveReport",
-    "check_options",
-    "check_output",
-    "default_output",
-    "remove",
-]
 
 
 def remove(
@@ -60,9 +51,9 @@ def remove(
     check_readable(path)
     with open_work(work, target, path, options, watcher) as kept:
         if kept.published:
-            return _found_whole(Job(path, kept.followed(options), watcher), target, kept, watcher)
+            return _found_whole(MaskedClip(path, kept.followed(options), watcher), target, kept, watcher)
         check_output(path, output, overwrite)
-        job = Job(path, kept.followed(options), watcher, kept.keep_mask)
+        job = MaskedClip(path, kept.followed(options), watcher, kept.keep_mask)
         writer = open_writer(
             target,
             job.source,
@@ -79,7 +70,7 @@ class Removal:
     """One run of one job: its plan made or found, then either filled or, without a hole, copied."""
 
     def __init__(
-        self, job: Job, target: str, overwrite: bool, watcher: Watcher, kept: Work, crew: Crew
+        self, job: MaskedClip, target: str, overwrite: bool, watcher: Watcher, kept: Work, crew: Crew
     ) -> None:
         self._job, self._target, self._overwrite = job, target, overwrite
         self._watcher, self._kept, self._crew = watcher, kept, crew
@@ -192,7 +183,7 @@ class Removal:
         return replace(report, weights=weights, segments_reused=kept.reused, work=kept.left)
 
 
-def _found_whole(job: Job, target: str, kept: Work, watcher: Watcher) -> RemoveReport:
+def _found_whole(job: MaskedClip, target: str, kept: Work, watcher: Watcher) -> RemoveReport:
     """What there is to say of an output that the run before had finished when it was killed."""
     assert kept.plan is not None  # or nothing would be known to be published
     watcher.note(

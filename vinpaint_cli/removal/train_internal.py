@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vinpaint_cli.errors import Interrupted, OutputError, UsageError
+from vinpaint_cli.mask_making.clip import MaskedClip
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.masks.sources.shapes import NoHole
+from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions, check_fit_options
+from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import SilentWatcher, Watcher
 from vinpaint_cli.pipeline.reader import SegmentReader
 from vinpaint_cli.pipeline.scan import Scan, scan
@@ -25,8 +28,6 @@ from vinpaint_cli.removal.fit_file import (
     state_path,
     write_state,
 )
-from vinpaint_cli.removal.fit_options import FitOptions, check_fit_options
-from vinpaint_cli.removal.job import Job, Plan, RemoveOptions
 from vinpaint_cli.types import Box, FrameSource, Segment
 from vinpaint_cli.video.source.read import open_source
 
@@ -127,7 +128,7 @@ def _there(target: Path) -> OutputError:
     return OutputError(f"{target} is there already; give -y to replace it, or another --out")
 
 
-def fit_for_job(job: Job, plan: Plan, folder: Path, watcher: Watcher) -> Path:
+def fit_for_job(job: MaskedClip, plan: Plan, folder: Path, watcher: Watcher) -> Path:
     """The file of a network fitted to a job's clip and hole, in ``folder``; fitted now unless it is there.
 
     Raises any `VinpaintError`.
@@ -152,7 +153,7 @@ def fit_for_job(job: Job, plan: Plan, folder: Path, watcher: Watcher) -> Path:
 
 
 def _length(options: FitOptions) -> str:
-    from vinpaint_cli.removal.fit_options import MINUTES
+    from vinpaint_cli.pipeline.options import MINUTES
 
     if options.steps is not None:
         return f"{options.steps} step{'' if options.steps == 1 else 's'}"
@@ -168,7 +169,7 @@ class _Clip:
     source: FrameSource
     scan: Scan
     segments: Sequence[Segment]
-    job: Job | None
+    job: MaskedClip | None
     mark: ClipMark
 
     def key(self, options: TrainInternalOptions) -> str:
@@ -189,7 +190,7 @@ class _Clip:
 def _open(path: Path, options: TrainInternalOptions, watcher: Watcher) -> _Clip:
     if options.mask is not None:
         told = RemoveOptions(mask=options.mask, method="internal", device=options.device, fit=options.fit)
-        job = Job(path, told, watcher)
+        job = MaskedClip(path, told, watcher)
         plan = job.plan(watcher)
         if not plan.segments:
             raise UsageError(

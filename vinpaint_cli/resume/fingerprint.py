@@ -14,8 +14,8 @@ from vinpaint_cli.masks.prompts import Drawing, PromptOptions, drawings, fixes
 from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
 from vinpaint_cli.methods import method_spec, weights_of
 from vinpaint_cli.pipeline.device import place
+from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.progress import Watcher, advance
-from vinpaint_cli.removal.job import RemoveOptions
 from vinpaint_cli.types import MethodSpec
 from vinpaint_cli.video.source.folder import SUFFIXES
 from vinpaint_cli.weights.store import resolve

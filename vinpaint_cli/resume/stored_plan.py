@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from vinpaint_cli.pipeline.device import Placement
+from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.scan import Scan
-from vinpaint_cli.removal.job import Plan
 from vinpaint_cli.types import Box, MethodSpec, Segment
 from vinpaint_cli.util.atomic_write import whole_file
 from vinpaint_cli.video.sink.publish import translated

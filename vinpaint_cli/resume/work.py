@@ -12,9 +12,10 @@ from typing import Protocol
 
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.masks.sources.shapes import HoleSource
+from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
+from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import Watcher
 from vinpaint_cli.pipeline.stages import Filled, Fit
-from vinpaint_cli.removal.job import Plan, RemoveOptions
 from vinpaint_cli.resume.fingerprint import take_fingerprint
 from vinpaint_cli.resume.journal import Journal, is_published, segment_entries
 from vinpaint_cli.resume.stored_plan import read_sealed
@@ -30,20 +31,6 @@ from vinpaint_cli.resume.work_folder import (
 )
 from vinpaint_cli.types import FrameSource, Segment
 from vinpaint_cli.video.sink.encoder import thread_count
-
-
-@dataclass(frozen=True, slots=True)
-class WorkOptions:
-    """How a run may be gone on with.
-
-    folder: under which the job's own folder is made; None: hidden beside the output. keep: leave it there
-    when the output is whole. resume: None goes on when there is something, True demands that there is,
-    False starts afresh.
-    """
-
-    folder: str | None = None
-    keep: bool = False
-    resume: bool | None = None
 
 
 class Work(Protocol):

@@ -32,8 +32,9 @@ from zipfile import BadZipFile
 from vinpaint_cli.errors import OutputError, UsageError
 from vinpaint_cli.masks.sources.shapes import HoleSource
 from vinpaint_cli.methods import method_spec
+from vinpaint_cli.pipeline.options import RemoveOptions
+from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.stages import Filled, Fit
-from vinpaint_cli.removal.job import Plan, RemoveOptions
 from vinpaint_cli.resume.fingerprint import Fingerprint, differences, is_fingerprint
 from vinpaint_cli.resume.journal import Journal, fitted_digest, hidden_names, is_published, segment_entries
 from vinpaint_cli.resume.lock import NAME as LOCK

@@ -20,7 +20,9 @@ from vinpaint_cli.types import Segment
 if TYPE_CHECKING:
     from vinpaint_cli.batch.ray.pool import Sent
     from vinpaint_cli.batch.ray.worker import FillsSegments, Outcome
-    from vinpaint_cli.removal.job import Job, Plan, RemoveOptions
+    from vinpaint_cli.mask_making.clip import MaskedClip
+    from vinpaint_cli.pipeline.options import RemoveOptions
+    from vinpaint_cli.pipeline.plan import Plan
 
 LOOK_SECONDS = 0.5
 FETCHES = 3
@@ -120,7 +122,7 @@ class RayCrew:
         """``job`` tells this composer from others that use the same pool."""
         self._pool, self._job = pool, job
 
-    def prepare(self, job: JobSpec, opened: Job) -> None:
+    def prepare(self, job: JobSpec, opened: MaskedClip) -> None:
         """Let a worker load the method's weights, so that a bad file is known before the scan."""
         import ray
 

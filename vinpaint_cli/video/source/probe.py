@@ -61,23 +61,8 @@ class Details:
         return 1 / aspect if self.converter.orientation.sideways else aspect
 
 
-def probe(path: str | PathLike[str]) -> VideoInfo:
-    """What a clip says of itself; a folder of png or jpg pictures is a clip too.
-
-    Raises:
-        VideoError: the path is missing, holds no pictures, is no video, has no picture stream, no frame
-            of it can be decoded, or it is interlaced.
-
-    """
-    if Path(path).is_dir():
-        from vinpaint_cli.video.source.folder import inspect_folder
-
-        return inspect_folder(Path(path)).info
-    return inspect(path).info
-
-
 def inspect(path: str | PathLike[str]) -> Details:
-    """Open a video file, decode its first frame and gather what the room needs. Errors as :func:`probe`."""
+    """Open a video file, decode its first frame and gather what the room needs; errors as `read.probe`."""
     with open_input(path) as container:
         stream = picture_stream(container, path)
         first = _first_frame(container, stream, path)

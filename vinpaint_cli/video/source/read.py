@@ -31,7 +31,7 @@ def open_source(path: str | PathLike[str], rate: Fraction = Fraction(25)) -> Fra
     """A clip to read: a video file, or a folder of png or jpg pictures shown at ``rate`` per second.
 
     Raises:
-        VideoError: see :func:`vinpaint_cli.video.source.probe.probe`.
+        VideoError: see :func:`probe`.
 
     """
     if Path(path).is_dir():
@@ -39,6 +39,21 @@ def open_source(path: str | PathLike[str], rate: Fraction = Fraction(25)) -> Fra
 
         return PictureSource(path, rate)
     return VideoSource(path)
+
+
+def probe(path: str | PathLike[str]) -> VideoInfo:
+    """What a clip says of itself; a folder of png or jpg pictures is a clip too.
+
+    Raises:
+        VideoError: the path is missing, holds no pictures, is no video, has no picture stream, no frame
+            of it can be decoded, or it is interlaced.
+
+    """
+    if Path(path).is_dir():
+        from vinpaint_cli.video.source.folder import inspect_folder
+
+        return inspect_folder(Path(path)).info
+    return inspect(path).info
 
 
 class _Index:
@@ -81,7 +96,7 @@ class VideoSource:
     those of a linear pass. Not safe for several threads at once. ``details`` is for this room alone.
 
     Raises:
-        VideoError: see :func:`vinpaint_cli.video.source.probe.probe`; while reading, a frame that changes
+        VideoError: see :func:`probe`; while reading, a frame that changes
             size or format, or that is interlaced.
 
     """
