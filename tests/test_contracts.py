@@ -20,7 +20,8 @@ HELP_TOLERANCE = 2.5
 
 # Rooms of one level do not know each other.
 LEVELS = (
-    ("types", "errors", "util"),
+    ("types", "errors"),
+    ("util",),
     ("plan",),
     ("video", "ops", "nets", "weights", "metrics"),
     ("masks", "methods"),

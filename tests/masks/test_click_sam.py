@@ -230,5 +230,5 @@ def test_no_memory_is_said_in_our_words(weights: Path, monkeypatch: pytest.Monke
 def test_an_unknown_segmenter_is_refused() -> None:
     with pytest.raises(UsageError, match=r"did you mean 'grabcut'\? choose one of auto, grabcut, sam, sam2"):
         open_segmenter("grabcat")
-    assert tuple(SEGMENTERS) == ("grabcut", "sam", "sam2")
+    assert tuple(SEGMENTERS.targets) == ("grabcut", "sam", "sam2")
     assert sam.SamSegmenter.name == "sam"

@@ -366,7 +366,7 @@ def test_the_command_line_trains_goes_on_and_exports(
 
 
 def test_nobody_trains_what_is_not_known() -> None:
-    with pytest.raises(InputError, match=r"nothing is known of how 'raft' is trained.*combcn"):
+    with pytest.raises(InputError, match=r"there is no training recipe 'raft'; choose one of .*combcn"):
         recipe_of("raft")
 
 
@@ -400,5 +400,5 @@ for name, network in {NETWORKS!r}.items():
 def test_every_method_with_a_network_can_be_trained() -> None:
     from vinpaint_cli.methods import method_names, method_spec
 
-    assert {name for name in method_names() if method_spec(name).weights is not None} == set(RECIPES)
-    assert set(PRESETS) == set(RECIPES)
+    assert {name for name in method_names() if method_spec(name).weights is not None} == set(RECIPES.names)
+    assert set(PRESETS) == set(RECIPES.names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from vinpaint_cli.errors import UsageError
 from vinpaint_cli.masks.prompts import PromptOptions, drawings, fixes
 from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
 from vinpaint_cli.pipeline.output import default_output
+from vinpaint_cli.util.registry import did_you_mean
 from vinpaint_cli.video.sink.codecs import is_video_suffix
 from vinpaint_cli.weights import registry
 
@@ -241,8 +241,7 @@ def filled_in(pattern: str, clip: str) -> str:
     names = names_of(clip)
     unknown = [name for name in _PLACEHOLDER.findall(pattern) if name not in names]
     if unknown and not os.path.exists(pattern):
-        near = difflib.get_close_matches(unknown[0], names, n=1)
-        hint = f"did you mean {{{near[0]}}}?" if near else "known are {stem} and {name}"
+        hint = did_you_mean(unknown[0], names, quoted="{{{}}}") or "known are {stem} and {name}"
         raise Wrong(f"{pattern!r} has the placeholder {{{unknown[0]}}}; {hint}")
     return _PLACEHOLDER.sub(lambda found: names.get(found[1], found[0]), pattern)
 

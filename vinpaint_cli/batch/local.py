@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from vinpaint_cli.batch.progress_pipe import Relay
 from vinpaint_cli.batch.runner import BatchJob, JobResult
 from vinpaint_cli.batch.worker import SECONDS_TO_TIDY, Setup, do_job, serve
+from vinpaint_cli.util.cpu import allowed_cores
 
 if TYPE_CHECKING:
     from vinpaint_cli.pipeline.progress import Watcher
@@ -59,7 +59,7 @@ class LocalRunner:
     def _beside(self, jobs: Sequence[BatchJob], count: int) -> Iterator[JobResult]:
         """Several jobs at once, each in a process beside this one."""
         waiting = deque(jobs)
-        setup = Setup(threads=max(1, cores() // count), sharers=count)
+        setup = Setup(threads=max(1, allowed_cores() // count), sharers=count)
         helpers = [Helper(setup, self._watcher) for _ in range(count)]
         try:
             while True:
@@ -200,10 +200,3 @@ def ended(exitcode: int | None) -> tuple[int, str]:
         )
         return 128 - exitcode, f"its process was ended by {name}{why}; run the batch again to go on with it"
     return 1, f"its process ended by itself with code {exitcode}; run `vinpaint remove -v` on it to see why"
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -18,6 +18,7 @@ from vinpaint_cli.batch.page import Picture, page
 from vinpaint_cli.batch.pictures import draw_result, drawn_before
 from vinpaint_cli.batch.runner import BatchJob, JobResult
 from vinpaint_cli.errors import OutputError, VinpaintError
+from vinpaint_cli.util.atomic_write import atomic_write
 from vinpaint_cli.video.sink.publish import translated
 
 RESULTS, PAGE, PICTURES = "results.jsonl", "index.html", "pictures"
@@ -41,6 +42,7 @@ class BatchReport:
         self._pictures: dict[int, Picture] = {}
         self._waiting: queue.SimpleQueue[JobResult | None] = queue.SimpleQueue()
         self._painter = threading.Thread(target=self._paint, daemon=True)
+        self._writing = threading.Lock()
         self._stopping = False
         self._begun = time.time()
         self._lines: TextIO | None = None
@@ -115,9 +117,8 @@ class BatchReport:
         assert self._folder is not None
         results = [self._results.get(index) for index in self._jobs]
         text = page([*self._jobs.values()], results, dict(self._pictures), self._begun, time.time(), ended)
-        temporary = self._folder / f".{PAGE}.{threading.get_ident()}"
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-        os.replace(temporary, self._folder / PAGE)
+        with self._writing, atomic_write(self._folder / PAGE) as temporary:
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _picture_name(result: JobResult) -> str:

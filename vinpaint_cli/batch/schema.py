@@ -5,7 +5,6 @@ The kind of a value is read off the options' own dataclasses, so a key is one li
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -16,6 +15,7 @@ from vinpaint_cli.masks.prompts import PromptOptions
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions, WorkOptions
 from vinpaint_cli.types import EncodeOptions
+from vinpaint_cli.util.registry import did_you_mean
 
 SECTIONS: dict[str, type] = {
     "remove": RemoveOptions,
@@ -101,10 +101,8 @@ def read_value(key: str, given: Any) -> Any:
 
 def unknown_key(key: str) -> str:
     """What is wrong with a key that is not of the schema."""
-    near = difflib.get_close_matches(key.replace("-", "_"), KEYS, n=1)
-    return f"unknown key {key!r}; " + (
-        f"did you mean {near[0]!r}?" if near else f"known are {', '.join(KEYS)}"
-    )
+    hint = did_you_mean(key.replace("-", "_"), KEYS) or f"known are {', '.join(KEYS)}"
+    return f"unknown key {key!r}; {hint}"
 
 
 def build_options(values: Mapping[str, Any]) -> RemoveOptions:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -128,6 +127,7 @@ def _trainer(method: str) -> Callable[..., None]:
         verbose: o.Verbose = False,
     ) -> None:
         from vinpaint_cli.train.config import changed
+        from vinpaint_cli.util.cpu import allowed_cores
 
         console = console_of(context)
         console.setup(quiet, verbose)
@@ -139,7 +139,7 @@ def _trainer(method: str) -> Callable[..., None]:
         settings = changed(settings, drawn, length, precision=precision, seed=seed)
         recipe, chosen = _recipe(method, settings, device, compiled)
         if workers is None:
-            workers = max(1, min(12, (os.cpu_count() or 2) - 2)) if chosen != "cpu" else 1
+            workers = max(1, min(12, allowed_cores() - 2)) if chosen != "cpu" else 1
         _train(recipe, data, _run(out, chosen, workers, console.say), state)
 
     return train_one

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +15,7 @@ from vinpaint_cli.errors import InputError, UsageError, VideoError
 from vinpaint_cli.masks.sources.options import open_mask
 from vinpaint_cli.masks.sources.pictures import read_hole
 from vinpaint_cli.types import Frame
+from vinpaint_cli.util.registry import did_you_mean
 from vinpaint_cli.video.source.folder import SUFFIXES as PICTURES
 from vinpaint_cli.video.source.folder import picture_names
 from vinpaint_cli.video.source.read import open_source
@@ -58,8 +58,8 @@ def find_clips(dataset: str | Path, wanted: Sequence[str] = ()) -> tuple[ClipEnt
     known = {clip.name: clip for clip in clips}
     for name in wanted:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1) or list(known)[:3]
-            raise UsageError(f"there is no clip {name!r} in {root}; it has {', '.join(near)} …")
+            hint = did_you_mean(name, known) or f"it has {', '.join([*known][:3])} …"
+            raise UsageError(f"there is no clip {name!r} in {root}; {hint}")
     return tuple(clip for clip in clips if not wanted or clip.name in wanted)
 
 

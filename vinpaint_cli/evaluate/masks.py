@@ -41,7 +41,7 @@ BASELINES = ("warp", "copy")
 class EvaluateMasksOptions:
     """What a person may say about a measurement of masks.
 
-    segmenter: a name of `masks.click.SEGMENTERS`, or auto; ``segmenter_weights``: a file or a name of
+    segmenter: a name of `masks.segment.SEGMENTERS`, or auto; ``segmenter_weights``: a file or a name of
     weights.toml. trackers: names of `masks.track.TRACKERS`; the baselines are added. prompts: of `PROMPTS`.
     clips: names, all by default. frames: at most so many of each clip. device: for segmenters with a network.
     """

@@ -40,7 +40,7 @@ class PromptOptions:
     * ``boxes``: ``[N:]X,Y,W,H[@TIME]`` around it.
     * ``from_frames``: ``[N:]mask.png@f40``, the object drawn on one frame.
     * ``fixes``: ``f52=fixed.png``, what the mask of one frame is to be.
-    * ``segmenter``: a name of `masks.click.SEGMENTERS`, or auto. ``segmenter_weights``: a file or a name of
+    * ``segmenter``: a name of `masks.segment.SEGMENTERS`, or auto. ``segmenter_weights``: a file or a name of
       weights.toml.
     * ``tracker``: a name of `masks.track.TRACKERS`.
     """

@@ -1,42 +1,45 @@
 """Methods that fill holes, by name, imported on demand.
 
-A method is one folder and one line of :data:`TABLE`. The folder holds ``method.py`` with the adapter
+A method is one folder and one line of :data:`METHODS`. The folder holds ``method.py`` with the adapter
 class and ``spec.py`` with its ``SPEC``, so that listing methods imports neither torch nor a network.
 """
 
 from __future__ import annotations
 
-import difflib
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from vinpaint_cli.errors import UsageError, WeightsError
+from vinpaint_cli.util.registry import Registry
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from vinpaint_cli.types import Method, MethodSpec
 
-TABLE: dict[str, str] = {
-    "propagate": "vinpaint_cli.methods.propagate.method:PropagateMethod",
-    "sttn": "vinpaint_cli.methods.sttn.method:STTNMethod",
-    "combcn": "vinpaint_cli.methods.combcn.method:CombCNMethod",
-    "flow-recurrent": "vinpaint_cli.methods.flow_recurrent.method:FlowRecurrentMethod",
-    "internal": "vinpaint_cli.methods.internal.method:InternalMethod",
-    "telea": "vinpaint_cli.methods.telea.method:TeleaMethod",
-    "nearest": "vinpaint_cli.methods.nearest.method:NearestMethod",
-}
+METHODS = Registry(
+    "method",
+    {
+        "propagate": "vinpaint_cli.methods.propagate.method:PropagateMethod",
+        "sttn": "vinpaint_cli.methods.sttn.method:STTNMethod",
+        "combcn": "vinpaint_cli.methods.combcn.method:CombCNMethod",
+        "flow-recurrent": "vinpaint_cli.methods.flow_recurrent.method:FlowRecurrentMethod",
+        "internal": "vinpaint_cli.methods.internal.method:InternalMethod",
+        "telea": "vinpaint_cli.methods.telea.method:TeleaMethod",
+        "nearest": "vinpaint_cli.methods.nearest.method:NearestMethod",
+    },
+)
 """Name of a method → ``module:Class`` of its adapter."""
 
 
 def method_names() -> tuple[str, ...]:
     """Names a method may be asked for by, in the order of the table."""
-    return tuple(TABLE)
+    return METHODS.names
 
 
 def method_spec(name: str) -> MethodSpec:
     """What the method can do. Imports no torch; raises UsageError for a name that is not in the table."""
-    package = _target(name).partition(":")[0].rpartition(".")[0]
+    package = METHODS.module(name).rpartition(".")[0]
     return cast("MethodSpec", import_module(f"{package}.spec").SPEC)
 
 
@@ -47,10 +50,9 @@ def load_method(name: str, **options: Any) -> Method:
     file or a name of weights.toml; None takes the method's default). Raises UsageError for an unknown
     name or for weights given to a method without a network, WeightsError when weights cannot be used.
     """
-    module, _, attribute = _target(name).partition(":")
     if method_spec(name).weights is None and options.pop("weights", None) is not None:
         raise UsageError(f"method {name!r} has no network and takes no --weights; leave the option out")
-    return cast("Method", getattr(import_module(module), attribute)(**options))
+    return cast("Method", METHODS.load(name)(**options))
 
 
 def weights_of(spec: MethodSpec, given: str | Path | None) -> str | Path | None:
@@ -64,11 +66,3 @@ def weights_of(spec: MethodSpec, given: str | Path | None) -> str | Path | None:
         f"no weights of {spec.name} come with vinpaint yet; give a file with --weights FILE.safetensors, "
         f"as `vinpaint train {spec.name}` and `vinpaint train export` make it"
     )
-
-
-def _target(name: str) -> str:
-    if name in TABLE:
-        return TABLE[name]
-    near = difflib.get_close_matches(name, TABLE, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UsageError(f"there is no method {name!r}; {hint}choose one of {', '.join(TABLE)}")

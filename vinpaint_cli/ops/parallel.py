@@ -9,6 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+from vinpaint_cli.util.cpu import allowed_cores
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -18,7 +20,7 @@ def allowed_threads() -> int:
     import cv2
 
     # On macOS OpenCV counts what the system would queue, not cores.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = allowed_cores()
     told = os.environ.get("OMP_NUM_THREADS", "")
     return max(1, min(cv2.getNumThreads(), cores, int(told) if told.isdecimal() else cores))
 

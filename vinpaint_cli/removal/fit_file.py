@@ -16,7 +16,7 @@ from vinpaint_cli.pipeline.options import FitOptions
 from vinpaint_cli.pipeline.scan import Scan
 from vinpaint_cli.resume.fingerprint import clip_digest
 from vinpaint_cli.types import VideoInfo
-from vinpaint_cli.util.atomic_write import whole_file
+from vinpaint_cli.util.atomic_write import atomic_write
 
 SUFFIX = ".internal.safetensors"
 STATE = ".state"
@@ -53,7 +53,7 @@ def write_state(path: Path, key: str, state: Mapping[str, Any]) -> None:
 
     place = state_path(path)
     try:
-        with whole_file(place) as temporary, temporary.open("wb") as file:
+        with atomic_write(place) as temporary, temporary.open("wb") as file:
             torch.save({"key": key, **state}, file)
     except (OSError, RuntimeError) as exc:
         raise OutputError(f"cannot write {place}: {exc}; make room, or choose another folder") from exc

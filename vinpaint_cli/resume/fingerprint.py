@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -17,10 +16,10 @@ from vinpaint_cli.pipeline.device import place
 from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.progress import Watcher, advance
 from vinpaint_cli.types import MethodSpec
+from vinpaint_cli.util.hashing import file_sha256, files_sha256
 from vinpaint_cli.video.source.folder import SUFFIXES
 from vinpaint_cli.weights.store import resolve
 
-CHUNK = 1 << 22
 INPUT = "the input"
 
 _LABELS = {
@@ -190,17 +189,11 @@ def _size(name: str, path: Path) -> int:
 
 def _digest(name: str, path: Path, advance: Callable[[int], None]) -> str:
     """SHA-256 of a file, or of the names and contents of the pictures of a folder."""
-    digest = hashlib.sha256()
     if not path.exists():
         return ""
     try:
-        for file in _members(name, path):
-            if path.is_dir():
-                digest.update(f"{file.name}\0{file.stat().st_size}\0".encode(errors="surrogateescape"))
-            with open(file, "rb") as opened:
-                while piece := opened.read(CHUNK):
-                    digest.update(piece)
-                    advance(len(piece))
+        if path.is_dir():
+            return files_sha256(_members(name, path), advance)
+        return file_sha256(path, advance)
     except OSError as exc:
         raise InputError(f"{path} cannot be read ({exc.strerror}); check it and try again") from exc
-    return digest.hexdigest()

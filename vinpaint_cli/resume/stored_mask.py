@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vinpaint_cli.mask_making.follow import write_found
-from vinpaint_cli.resume.stored_patches import file_digest
 from vinpaint_cli.resume.stored_plan import read_sealed, sealed, write_json
+from vinpaint_cli.util.hashing import file_sha256
 from vinpaint_cli.video.sink.publish import translated
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class KeptMask:
         self.is_whole = True
 
     def _digest(self) -> dict[str, Any]:
-        return {"size": self.path.stat().st_size, "of": file_digest(self.path)}
+        return {"size": self.path.stat().st_size, "of": file_sha256(self.path)}
 
     def _is_sealed(self) -> bool:
         """Whether the mask is what it was when it was whole; takes its notes."""

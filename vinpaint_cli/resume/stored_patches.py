@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.types import Box, Patch
-from vinpaint_cli.util.atomic_write import whole_file
+from vinpaint_cli.util.atomic_write import atomic_write
+from vinpaint_cli.util.hashing import file_sha256
 
 LEVEL = 1
 """Of deflate: alphas shrink to nothing at any level, pictures hardly more at a higher one."""
@@ -25,7 +25,7 @@ def write_patches(path: Path, patches: Sequence[Patch]) -> str:
 
     Raises OSError, after which nothing is left of it.
     """
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as file:
             boxes = [(p.index, p.roi.x0, p.roi.y0, p.roi.x1, p.roi.y1) for p in patches]
             _put(file, "table", np.array(boxes, np.int64).reshape(-1, 5))
@@ -33,7 +33,7 @@ def write_patches(path: Path, patches: Sequence[Patch]) -> str:
             for number, patch in enumerate(patches):
                 _put(file, f"rgb-{number}", patch.rgb)
                 _put(file, f"alpha-{number}", patch.alpha)
-        return file_digest(temporary)
+        return file_sha256(temporary)
 
 
 def read_patches(path: Path) -> tuple[Patch, ...]:
@@ -44,12 +44,6 @@ def read_patches(path: Path) -> tuple[Patch, ...]:
             Patch(index, Box(*box), arrays[f"rgb-{number}"], arrays[f"alpha-{number}"], weight)
             for number, ((index, *box), weight) in enumerate(zip(table, weights, strict=True))
         )
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file in hex; raises OSError."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _put(file: zipfile.ZipFile, name: str, array: npt.NDArray[np.generic]) -> None:

@@ -13,7 +13,7 @@ from vinpaint_cli.pipeline.device import Placement
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.scan import Scan
 from vinpaint_cli.types import Box, MethodSpec, Segment
-from vinpaint_cli.util.atomic_write import whole_file
+from vinpaint_cli.util.atomic_write import atomic_write
 from vinpaint_cli.video.sink.publish import translated
 
 
@@ -39,7 +39,7 @@ def _digest(data: Mapping[str, Any]) -> str:
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write a file that is whole or absent; raises OutputError."""
-    with translated(path), whole_file(path) as temporary:
+    with translated(path), atomic_write(path) as temporary:
         temporary.write_text(json.dumps(data), encoding="utf-8")
 
 

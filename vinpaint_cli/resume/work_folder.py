@@ -40,9 +40,10 @@ from vinpaint_cli.resume.journal import Journal, fitted_digest, hidden_names, is
 from vinpaint_cli.resume.lock import NAME as LOCK
 from vinpaint_cli.resume.lock import FolderLock
 from vinpaint_cli.resume.stored_mask import KeptMask
-from vinpaint_cli.resume.stored_patches import file_digest, read_patches, write_patches
+from vinpaint_cli.resume.stored_patches import read_patches, write_patches
 from vinpaint_cli.resume.stored_plan import plan_from_dict, plan_to_dict, read_sealed, sealed, write_json
 from vinpaint_cli.types import FrameSource, Segment
+from vinpaint_cli.util.hashing import file_sha256
 from vinpaint_cli.video.sink.encoder import thread_count
 from vinpaint_cli.video.sink.publish import mark_of, remove_temporary, translated
 
@@ -136,7 +137,7 @@ class WorkFolder:
         One that differs from what the run before had costs the plan and all that hangs on it.
         """
         with translated(self._folder):
-            now, before = file_digest(path), fitted_digest(self._journal.entries)
+            now, before = file_sha256(path), fitted_digest(self._journal.entries)
             if before is not None and before != now:
                 self._forget()
             if before != now:
@@ -224,7 +225,7 @@ class WorkFolder:
         planned = {segment.index for segment in self.plan.segments} if self.plan else set()
         for index, entry in segment_entries(self._journal.entries).items():
             with suppress(OSError):
-                if index in planned and file_digest(self._path(index)) == entry["sha256"]:
+                if index in planned and file_sha256(self._path(index)) == entry["sha256"]:
                     yield index, entry
 
     def _path(self, index: int) -> Path:

@@ -24,7 +24,7 @@ from vinpaint_cli.ops.complete.smooth_fill import fill_smoothly
 from vinpaint_cli.ops.image import Array, Bool
 from vinpaint_cli.ops.propagate.fusion import NEVER, fuse, score
 from vinpaint_cli.ops.propagate.scorer import FEATURES, STRAY, Weights, features
-from vinpaint_cli.util.atomic_write import whole_file
+from vinpaint_cli.util.atomic_write import atomic_write
 
 UNITS = 32
 DROPPED = 0.1
@@ -228,7 +228,7 @@ def write_weights(weights: Weights, out: Path) -> None:
     content = io.BytesIO()
     np.savez_compressed(content, **{name: x.astype(np.float16) for name, x in asdict(weights).items()})
     try:
-        with whole_file(out) as temporary:
+        with atomic_write(out) as temporary:
             temporary.write_bytes(content.getvalue())
     except OSError as exc:
         raise OutputError(f"cannot write {out}: {exc.strerror or exc}; choose another place") from exc

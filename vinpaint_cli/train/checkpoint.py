@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from vinpaint_cli.errors import InputError, OutputError
-from vinpaint_cli.util.atomic_write import whole_file
+from vinpaint_cli.util.atomic_write import atomic_write
 
 NAME = "last.pt"
 
@@ -17,7 +17,7 @@ NAME = "last.pt"
 def write(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint that appears only when whole; OutputError when there is no room for it."""
     try:
-        with whole_file(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             torch.save(state, file)
     except (OSError, RuntimeError) as exc:
         raise OutputError(f"cannot write the checkpoint {path}: {exc}; the one before it is intact") from exc

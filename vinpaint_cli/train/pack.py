@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import mmap
-import os
 import zlib
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.errors import InputError, OutputError
+from vinpaint_cli.util.atomic_write import atomic_write
 
 Bytes = npt.NDArray[np.uint8]
 Span = tuple[int, int]
@@ -108,12 +108,13 @@ class PackWriter:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.index = Index()
-        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        self._open = ExitStack()
 
     def __enter__(self) -> Self:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._temporary.open("wb")
+            temporary = self._open.enter_context(atomic_write(self.path))
+            self._file = self._open.enter_context(temporary.open("wb"))
             self._file.write(MAGIC)
         except OSError as exc:
             raise self._failed(exc) from exc
@@ -122,18 +123,15 @@ class PackWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:
+            self._open.__exit__(kind, error, trace)
+            return
         try:
-            if error is None:
+            with self._open:
                 text = json.dumps(asdict(self.index)).encode()
                 self._file.write(text + len(text).to_bytes(8, "little") + MAGIC)
-            self._file.close()
-            if error is None:
-                self._temporary.replace(self.path)
         except OSError as exc:
             raise self._failed(exc) from exc
-        finally:
-            with suppress(OSError):
-                self._temporary.unlink()
 
     @property
     def size_bytes(self) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from vinpaint_cli.errors import InputError, UsageError
+from vinpaint_cli.util.registry import Registry
 
 if TYPE_CHECKING:
     import torch
@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     from vinpaint_cli.train.config import TrainConfig
     from vinpaint_cli.train.cut import Batch
 
-RECIPES: dict[str, str] = {
-    "sttn": "vinpaint_cli.train.recipe_sttn:STTNRecipe",
-    "combcn": "vinpaint_cli.train.recipe_combcn:CombCNRecipe",
-    "flow-recurrent": "vinpaint_cli.train.recipe_flow_recurrent:FlowRecurrentRecipe",
-    "internal": "vinpaint_cli.train.recipe_internal:InternalRecipe",
-}
-"""Name of a method → ``module:Class`` of its recipe, imported on demand."""
+RECIPES = Registry(
+    "training recipe",
+    {
+        "sttn": "vinpaint_cli.train.recipe_sttn:STTNRecipe",
+        "combcn": "vinpaint_cli.train.recipe_combcn:CombCNRecipe",
+        "flow-recurrent": "vinpaint_cli.train.recipe_flow_recurrent:FlowRecurrentRecipe",
+        "internal": "vinpaint_cli.train.recipe_internal:InternalRecipe",
+    },
+    error=InputError,
+)
+"""Recipes by the name of the method that they train."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,4 @@ class Recipe(Protocol):
 
 def recipe_of(name: str) -> type[Recipe]:
     """The recipe that trains a method; InputError for a name that no recipe has."""
-    if name not in RECIPES:
-        raise InputError(f"nothing is known of how {name!r} is trained; known are {', '.join(RECIPES)}")
-    module, _, attribute = RECIPES[name].partition(":")
-    return cast("type[Recipe]", getattr(import_module(module), attribute))
+    return cast("type[Recipe]", RECIPES.load(name))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A hidden name beside ``path`` to write to.
 
     When the block ends, the bytes and then the name are on the disk (the name only where folders can be

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 from vinpaint_cli.errors import WeightsError
 from vinpaint_cli.types import WeightEntry
+from vinpaint_cli.util.registry import did_you_mean
 
 FORMATS = ("pth", "safetensors", "onnx")
 _SOURCE = re.compile(r"bundled|hub:[\w.-]+/[\w.-]+|torchvision:\w+\.\w+")
@@ -33,9 +33,10 @@ def entry(name: str) -> WeightEntry:
     known = {item.name: item for item in entries()}
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
-    raise WeightsError(f"there are no weights {name!r}; {hint}known are {', '.join(known)}, or give a file")
+    hint = did_you_mean(name, known, count=3, quoted="{}")
+    raise WeightsError(
+        f"there are no weights {name!r}; {hint and f'{hint} '}known are {', '.join(known)}, or give a file"
+    )
 
 
 def registry_path() -> Path:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from vinpaint_cli.errors import OutputError, WeightsError
-from vinpaint_cli.util.atomic_write import whole_file
+from vinpaint_cli.util.atomic_write import atomic_write
 
 NETWORK_KEYS = ("netG", "state_dict", "model", "generator", "params_ema", "params")
 """Keys under which training programs keep the network, in order of preference."""
@@ -88,7 +88,7 @@ def save_checkpoint(path: Path | str, network: nn.Module, metadata: Mapping[str,
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             save_file(tensors, temporary, {key: json.dumps(value) for key, value in metadata.items()})
     except (OSError, SafetensorError) as exc:
         raise OutputError(f"cannot write weights to {path}: {exc}; choose another folder") from exc

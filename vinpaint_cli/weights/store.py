@@ -9,7 +9,6 @@ Environment: ``VINPAINT_HOME`` (cache, else ``~/.cache/vinpaint``), ``HF_HOME``,
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -25,6 +24,8 @@ from typing import Literal, Protocol
 
 from vinpaint_cli.errors import Interrupted, WeightsError
 from vinpaint_cli.types import Progress, WeightEntry
+from vinpaint_cli.util.atomic_write import atomic_write
+from vinpaint_cli.util.hashing import file_sha256
 from vinpaint_cli.weights import registry
 
 CHUNK = 1 << 20
@@ -313,8 +314,7 @@ def _digest(file: Path, *, afresh: bool) -> str:
 
 def _hash(file: Path) -> str:
     try:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
+        return file_sha256(file)
     except OSError as exc:
         raise WeightsError(f"cannot read {file}: {_line(exc)}; check its permissions") from exc
 
@@ -336,14 +336,10 @@ def _remember(file: Path, digest: str) -> None:
     """Note a digest; a cache that cannot be written only costs the time of hashing again."""
     target = home() / "verified.json"
     notes = {**_notes(), str(file.resolve()): {"stamp": _stamp(file), "sha256": digest}}
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(notes, indent=1), encoding="utf-8")
-        temporary.replace(target)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
+    with suppress(OSError):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(target) as temporary:
+            temporary.write_text(json.dumps(notes, indent=1), encoding="utf-8")
 
 
 def _line(exc: BaseException) -> str:

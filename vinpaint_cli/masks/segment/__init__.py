@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
-from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from vinpaint_cli.errors import MaskError, UsageError, WeightsError
 from vinpaint_cli.types import Box
+from vinpaint_cli.util.registry import Registry
 
 if TYPE_CHECKING:
     from vinpaint_cli.types import Plane, Segmenter
 
-SEGMENTERS: dict[str, str] = {
-    "grabcut": "vinpaint_cli.masks.segment.grabcut:GrabCutSegmenter",
-    "sam": "vinpaint_cli.masks.segment.sam:SamSegmenter",
-    "sam2": "vinpaint_cli.masks.segment.sam2:Sam2Segmenter",
-}
-"""Name of a segmenter → ``module:Class``. Each class has a ``name`` and takes ``weights`` and ``device``."""
-
 AUTO = "auto"
+SEGMENTERS = Registry(
+    "segmenter",
+    {
+        "grabcut": "vinpaint_cli.masks.segment.grabcut:GrabCutSegmenter",
+        "sam": "vinpaint_cli.masks.segment.sam:SamSegmenter",
+        "sam2": "vinpaint_cli.masks.segment.sam2:Sam2Segmenter",
+    },
+    also=(AUTO,),
+)
+"""Each class has a ``name`` and takes ``weights`` and ``device``."""
+
 EMBEDDED = "grabcut"
 SAM_WEIGHTS = ("sam-vit-b", "sam-vit-l", "sam-vit-h")
 """Entries of weights.toml that auto looks for; the first that is here wins, so the quickest does."""
@@ -28,7 +31,7 @@ SAM_WEIGHTS = ("sam-vit-b", "sam-vit-l", "sam-vit-h")
 
 def segmenter_names() -> tuple[str, ...]:
     """What a person may ask for, auto first."""
-    return (AUTO, *SEGMENTERS)
+    return SEGMENTERS.names
 
 
 def open_segmenter(name: str = AUTO, weights: str | None = None, device: str = "auto") -> Segmenter:
@@ -46,8 +49,7 @@ def open_segmenter(name: str = AUTO, weights: str | None = None, device: str = "
     """
     if name == AUTO:
         name, weights = _choose(weights)
-    module, _, attribute = _target(name).partition(":")
-    return cast("Segmenter", getattr(import_module(module), attribute)(weights=weights, device=device))
+    return cast("Segmenter", SEGMENTERS.load(name)(weights=weights, device=device))
 
 
 def sam_weights_here() -> str | None:
@@ -66,14 +68,6 @@ def sam_weights_here() -> str | None:
 def _choose(weights: str | None) -> tuple[str, str | None]:
     found = weights or sam_weights_here()
     return ("sam", found) if found else (EMBEDDED, None)
-
-
-def _target(name: str) -> str:
-    if name in SEGMENTERS:
-        return SEGMENTERS[name]
-    near = difflib.get_close_matches(name, segmenter_names(), n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UsageError(f"there is no segmenter {name!r}; {hint}choose one of {', '.join(segmenter_names())}")
 
 
 def check_prompts(

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
-from vinpaint_cli.errors import UsageError
 from vinpaint_cli.types import FrameSource
+from vinpaint_cli.util.registry import Registry
 
 if TYPE_CHECKING:
     from vinpaint_cli.types import Hole, Segmenter
 
-TRACKERS: dict[str, str] = {
-    "flow": "vinpaint_cli.masks.track.flow:FlowTracker",
-    "internal": "vinpaint_cli.masks.track.internal:InternalTracker",
-    "warp": "vinpaint_cli.masks.track.baselines:WarpTracker",
-    "copy": "vinpaint_cli.masks.track.baselines:CopyTracker",
-}
-"""Name of a tracker → ``module:Class``, built from a segmenter or None; warp and copy are baselines."""
+TRACKERS = Registry(
+    "tracker",
+    {
+        "flow": "vinpaint_cli.masks.track.flow:FlowTracker",
+        "internal": "vinpaint_cli.masks.track.internal:InternalTracker",
+        "warp": "vinpaint_cli.masks.track.baselines:WarpTracker",
+        "copy": "vinpaint_cli.masks.track.baselines:CopyTracker",
+    },
+)
+"""Each class is built from a segmenter or None; warp and copy are baselines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Tracker(Protocol):
 
 def tracker_names() -> tuple[str, ...]:
     """Names a tracker may be asked for by, in the order of the table."""
-    return tuple(TRACKERS)
+    return TRACKERS.names
 
 
 def open_tracker(name: str, segmenter: Segmenter | None = None) -> Tracker:
@@ -67,9 +68,4 @@ def open_tracker(name: str, segmenter: Segmenter | None = None) -> Tracker:
 
     Raises UsageError (a name that is not in the table).
     """
-    if name not in TRACKERS:
-        near = difflib.get_close_matches(name, TRACKERS, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UsageError(f"there is no tracker {name!r}; {hint}choose one of {', '.join(TRACKERS)}")
-    module, _, attribute = TRACKERS[name].partition(":")
-    return cast("Tracker", getattr(import_module(module), attribute)(segmenter))
+    return cast("Tracker", TRACKERS.load(name)(segmenter))

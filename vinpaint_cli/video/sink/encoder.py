@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from fractions import Fraction
 from typing import TYPE_CHECKING, cast
@@ -12,6 +11,7 @@ from av.video.reformatter import Interpolation
 
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.types import Frame
+from vinpaint_cli.util.cpu import allowed_cores
 from vinpaint_cli.video.colour.layouts import layout_of, side_data, twin_of
 from vinpaint_cli.video.colour.planes import copy_native
 from vinpaint_cli.video.sink.codecs import Choice
@@ -200,8 +200,7 @@ class Encoder:
 
 def thread_count() -> int:
     """Cores that this process may use, 16 at most: x264 gives other bytes for another number of threads."""
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    return min(_MOST_THREADS, len(allowed))
+    return min(_MOST_THREADS, allowed_cores())
 
 
 def _threads_for(encoder: str, threads: int) -> int:
