@@ -36,9 +36,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def in_store(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine whose store knows the small network under SAM's names and has none of them yet."""
-    for name in ("HF_HUB_CACHE", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf/hub"))
     monkeypatch.setenv("VINPAINT_HOME", str(tmp_path / "home"))
     content = weights.read_bytes()
     digest, size = hashlib.sha256(content).hexdigest(), len(content)

@@ -55,9 +55,9 @@ class Counting:
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine that has nothing yet, and a registry of one entry."""
-    for name in ("HF_HUB_CACHE", "HF_HUB_OFFLINE", "XDG_CACHE_HOME"):
+    for name in ("HF_HUB_OFFLINE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf/hub"))
     monkeypatch.setenv("VINPAINT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(registry, "entries", lambda: (ENTRY,))
     return tmp_path / "home"
@@ -183,9 +183,14 @@ def test_damaged_notes_only_cost_time(home: Path, notes: str) -> None:
 
 
 def test_a_copy_in_the_hub_cache_is_used(tmp_path: Path) -> None:
-    copy = tmp_path / "hf/hub/models--someone--something/snapshots/abc/deep/net.pth"
+    repository = tmp_path / "hf/hub/models--someone--something"
+    copy = repository / "snapshots/abc/deep/net.pth"
     copy.parent.mkdir(parents=True)
     copy.write_bytes(CONTENT)
+    with pytest.raises(WeightsError, match="not on this machine"):
+        store.resolve("net")
+    (repository / "refs").mkdir()
+    (repository / "refs/main").write_text("abc")
     assert store.resolve("net") == copy
     copy.write_bytes(b"something else")
     with pytest.raises(WeightsError, match="is not net"):

@@ -38,7 +38,7 @@ from vinpaint_cli.pipeline.stages import Filled, Fit
 from vinpaint_cli.resume.fingerprint import Fingerprint, differences, is_fingerprint
 from vinpaint_cli.resume.journal import Journal, fitted_digest, hidden_names, is_published, segment_entries
 from vinpaint_cli.resume.lock import NAME as LOCK
-from vinpaint_cli.resume.lock import FolderLock
+from vinpaint_cli.resume.lock import lock_folder
 from vinpaint_cli.resume.stored_mask import KeptMask
 from vinpaint_cli.resume.stored_patches import read_patches, write_patches
 from vinpaint_cli.resume.stored_plan import plan_from_dict, plan_to_dict, read_sealed, sealed, write_json
@@ -244,7 +244,7 @@ def locked(folder: Path) -> Iterator[None]:
             "give --work-dir a folder that can be written, or whose own folder is there"
         ) from exc
     with translated(folder):
-        lock = FolderLock(folder)
+        lock = lock_folder(folder)
     try:
         yield
     finally:

@@ -79,8 +79,7 @@ def resolve(name_or_path: str | Path, *, offline: bool | None = None) -> Path:
 
 def path(name: str) -> Path:
     """Where :func:`pull` puts the file, whether it is there or not (a bundled one: where it lies)."""
-    entry = registry.entry(name)
-    return _bundled(entry) if entry.bundled else _cached(entry)
+    return _own(registry.entry(name))
 
 
 def verify(name: str) -> WeightStatus:
@@ -151,7 +150,7 @@ def home() -> Path:
         return Path(given).expanduser()
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "vinpaint"
-    return _user_cache() / "vinpaint"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vinpaint"
 
 
 class HubTransport:
@@ -246,30 +245,30 @@ def _status(entry: WeightEntry, *, afresh: bool = False) -> WeightStatus:
 
 
 def _places(entry: WeightEntry) -> Iterator[Path]:
-    places = [_bundled(entry)] if entry.bundled else [_cached(entry), *_hub_cached(entry)]
-    return (place for place in places if place.is_file())
+    if (own := _own(entry)).is_file():
+        yield own
+    if entry.source.startswith("hub:"):
+        yield from _hub_cached(entry)
 
 
-def _bundled(entry: WeightEntry) -> Path:
-    return Path(str(resources.files("vinpaint_cli.weights") / "bundled" / entry.file))
+def _own(entry: WeightEntry) -> Path:
+    bundled = resources.files("vinpaint_cli.weights") / "bundled" / entry.file
+    return Path(str(bundled)) if entry.bundled else _cached(entry)
 
 
 def _cached(entry: WeightEntry) -> Path:
     return home() / "weights" / entry.name / Path(entry.file).name
 
 
-def _hub_cached(entry: WeightEntry) -> list[Path]:
-    """Copies that other programs left in the Hugging Face cache, whatever their revision."""
-    if not entry.source.startswith("hub:"):
-        return []
-    base = Path(os.environ.get("HF_HOME") or _user_cache() / "huggingface")
-    cache = Path(os.environ.get("HF_HUB_CACHE") or base / "hub").expanduser()
-    repository = "models--" + entry.source.removeprefix("hub:").replace("/", "--")
-    return sorted((cache / repository / "snapshots").glob(f"*/{entry.file}"))
+def _hub_cached(entry: WeightEntry) -> Iterator[Path]:
+    """Copies that other programs left in the Hugging Face cache, of the revision wanted or the newest."""
+    from huggingface_hub import try_to_load_from_cache
 
-
-def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    repository = entry.source.removeprefix("hub:")
+    for revision in dict.fromkeys((entry.revision, "main")):
+        found = try_to_load_from_cache(repository, entry.file, revision=revision)
+        if isinstance(found, str):
+            yield Path(found)
 
 
 @contextmanager
