@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vinpaint_cli.errors import MaskError
-from vinpaint_cli.pipeline.stages import Filled
+from vinpaint_cli.pipeline.fill import Filled
 from vinpaint_cli.removal.executor import JobSpec, Worker
 from vinpaint_cli.types import Segment
 

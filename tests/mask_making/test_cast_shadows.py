@@ -20,9 +20,9 @@ from vinpaint_cli.mask_making.clip import MaskedClip
 from vinpaint_cli.mask_making.run import make_mask
 from vinpaint_cli.masks.prompts import PromptOptions
 from vinpaint_cli.masks.sources.options import MaskOptions
+from vinpaint_cli.ops.propagate.propagation import Propagation, propagate
 from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.progress import SilentWatcher
-from vinpaint_cli.pipeline.stages import bring_in
 from vinpaint_cli.removal.run import remove
 from vinpaint_cli.resume.fingerprint import take_fingerprint
 from vinpaint_cli.video.source.read import open_source
@@ -305,10 +305,10 @@ def test_memory_that_does_not_suffice_is_made_do_with(
 ) -> None:
     path, options = walk
 
-    def little(pictures: np.ndarray, *given: Any, **more: Any) -> object:
+    def little(pictures: np.ndarray, *given: Any, **more: Any) -> Propagation:
         if len(pictures) > 8:
             raise MemoryError
-        return bring_in(pictures, *given, **more)
+        return propagate(pictures, *given, **more)
 
-    monkeypatch.setattr("vinpaint_cli.mask_making.cast_shadows.bring_in", little)
+    monkeypatch.setattr("vinpaint_cli.pipeline.stages.propagate", little)
     assert all(hole[shadow(t)].mean() > 0.8 for t, hole in enumerate(holes_of(path, options)))

@@ -13,7 +13,7 @@ import vinpaint_cli.ops.propagate.temporal_smoothing
 from vinpaint_cli.ops.flow.motion import DisFlow, Motion, complete, estimate_motion
 from vinpaint_cli.ops.image import coordinate_grid, luma
 from vinpaint_cli.ops.propagate.candidates import Ring, from_far, from_route
-from vinpaint_cli.ops.propagate.propagation import PropagateOptions, find_candidates, propagate
+from vinpaint_cli.ops.propagate.propagation import PropagateOptions, Search, propagate
 from vinpaint_cli.ops.propagate.scene import Scene, make_scene
 from vinpaint_cli.ops.propagate.trace import Route, follow_camera, follow_chain
 
@@ -158,7 +158,7 @@ def test_what_lies_around_a_hole_is_told_in_levels(unit: float) -> None:
     ramp[:, HOLE] = 0  # not to be looked at
     scene = replace(scene, frames=ramp, options=PropagateOptions(unit=unit))
     chains = [follow_chain(scene, direction) for direction in (1, -1)]
-    candidates, depth, around = find_candidates(scene, 1, [chain[1] for chain in chains])
+    candidates, depth, around = Search(scene, chains).candidates(1)
     assert len(candidates) >= 4
     assert len(depth) == len(around.fill) == len(around.rows) == np.count_nonzero(HOLE)
     assert np.abs(around.fill[:, 0] - (51 + 153 * around.columns / (SIZE[1] - 1))).max() < 6

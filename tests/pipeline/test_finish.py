@@ -15,7 +15,7 @@ from vinpaint_cli.methods.propagate.method import PropagateMethod
 from vinpaint_cli.methods.propagate.spec import SPEC
 from vinpaint_cli.ops.flow.motion import Motion
 from vinpaint_cli.pipeline.options import RemoveOptions
-from vinpaint_cli.pipeline.stages import finish
+from vinpaint_cli.pipeline.stages import Filling, Stages
 from vinpaint_cli.removal.run import remove
 from vinpaint_cli.types import MethodSpec
 
@@ -29,12 +29,13 @@ class Invents(PropagateMethod):
         return replace(SPEC, invents=True)
 
 
-def smooth_clip() -> tuple[np.ndarray, np.ndarray, Motion]:
+def smooth_clip(knows_motion: bool = True, scale: float = 1.0) -> Filling:
     frames = 0.35 + 0.3 * np.stack([wall(*SIZE)] * 3).astype(np.float32) / 255
-    shares = np.stack([HOLE] * 3).astype(np.float32)
+    residual = np.stack([HOLE] * 3).astype(np.float32)
     frames[:, HOLE] = 0.5
     zero = np.zeros((*SIZE, 2), np.float16)
-    return frames, shares, Motion((zero,) * 2, (zero,) * 2, (np.eye(3),) * 2)
+    still = Motion((zero,) * 2, (zero,) * 2, (np.eye(3),) * 2)
+    return Filling(frames, residual, still if knows_motion else None, scale)
 
 
 @pytest.mark.parametrize(
@@ -44,18 +45,19 @@ def smooth_clip() -> tuple[np.ndarray, np.ndarray, Motion]:
 def test_texture_is_for_what_a_method_leaves_smooth(
     method: PropagateMethod, knows_motion: bool, changes: bool
 ) -> None:
-    frames, shares, motion = smooth_clip()
-    before = frames.copy()
-    finish(method, frames, shares, motion if knows_motion else None, 240)
-    assert np.array_equal(frames[:, ~HOLE], before[:, ~HOLE])
-    assert bool((frames != before).any()) == changes
+    with_texture, without = smooth_clip(knows_motion), smooth_clip(knows_motion)
+    Stages(texture=True).fill(with_texture, method, range(3))
+    Stages(texture=False).fill(without, method, range(3))
+    assert np.array_equal(with_texture.frames[:, ~HOLE], without.frames[:, ~HOLE])
+    assert bool((with_texture.frames != without.frames).any()) == changes
 
 
 def test_texture_is_told_how_large_the_whole_picture_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    units: list[float] = []
-    monkeypatch.setattr("vinpaint_cli.pipeline.stages.add_texture", lambda *given: units.append(given[-1]))
-    finish(PropagateMethod(), *smooth_clip(), height=1080)
-    assert units == [4.5]
+    scales: list[float] = []
+    monkeypatch.setattr("vinpaint_cli.pipeline.stages.add_texture", lambda *given: scales.append(given[-1]))
+    Stages().fill(smooth_clip(scale=4.5), PropagateMethod(), range(3))
+    assert scales == [4.5]
+    assert Stages(propagates=False).find(np.zeros((1, 8, 8, 3), np.uint8), [HOLE[:8, :8]], 1080).scale == 4.5
 
 
 @pytest.mark.parametrize("name", ["propagate", "sttn", "combcn", "flow-recurrent"])

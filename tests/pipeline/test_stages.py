@@ -15,12 +15,11 @@ from vinpaint_cli.errors import OutOfMemoryError
 from vinpaint_cli.masks.sources.options import MaskOptions, build_mask
 from vinpaint_cli.methods.propagate.spec import SPEC
 from vinpaint_cli.ops.flow.motion import Motion
-from vinpaint_cli.pipeline import stages as fill
 from vinpaint_cli.pipeline.compose import MemoryPatches, blend, composed_frames
 from vinpaint_cli.pipeline.device import memory_errors
-from vinpaint_cli.pipeline.progress import Clock
+from vinpaint_cli.pipeline.fill import fill_segment
 from vinpaint_cli.pipeline.reader import SegmentReader
-from vinpaint_cli.pipeline.stages import Filler, complete
+from vinpaint_cli.pipeline.stages import Filling, Stages, add_structure
 from vinpaint_cli.types import Box, Clip, MethodSpec, Patch, Segment
 from vinpaint_cli.video.source.read import open_source
 
@@ -52,11 +51,11 @@ def segment(core: range, frames: range, lead: int = 0, trail: int = 0) -> Segmen
     return Segment(0, core, frames, ROI, (48, 32), lead, trail)
 
 
-def test_a_pixel_is_mixed_by_its_share() -> None:
+def test_a_pixel_is_mixed_by_its_residual() -> None:
     frames = np.full((1, 4, 4, 3), 0.2, np.float32)
-    shares = np.zeros((1, 4, 4), np.float32)
-    shares[0, 1, 1], shares[0, 2, 2] = 0.3, 1.0
-    complete(Paints(0.7), frames, shares, [0])
+    residual = np.zeros((1, 4, 4), np.float32)
+    residual[0, 1, 1], residual[0, 2, 2] = 0.3, 1.0
+    add_structure(Paints(0.7), frames, residual, [0])
     assert frames[0, 0, 0, 0] == pytest.approx(0.2)
     assert frames[0, 1, 1, 0] == pytest.approx(0.7 * 0.2 + 0.3 * 0.7)
     assert frames[0, 2, 2, 0] == pytest.approx(0.7)
@@ -64,9 +63,9 @@ def test_a_pixel_is_mixed_by_its_share() -> None:
 
 def test_what_does_not_mix_stands_wherever_there_is_a_hole() -> None:
     frames = np.full((1, 4, 4, 3), 0.2, np.float32)
-    shares = np.zeros((1, 4, 4), np.float32)
-    shares[0, 1, 1] = 0.3
-    complete(Paints(0.7, mixes=False), frames, shares, [0])
+    residual = np.zeros((1, 4, 4), np.float32)
+    residual[0, 1, 1] = 0.3
+    add_structure(Paints(0.7, mixes=False), frames, residual, [0])
     assert frames[0, 0, 0, 0] == pytest.approx(0.2)
     assert frames[0, 1, 1, 0] == pytest.approx(0.7)
 
@@ -85,31 +84,31 @@ def test_what_was_filled_is_evened_out_where_the_motion_is_known() -> None:
     still = Motion((zero,) * 5, (zero,) * 5, (np.eye(3),) * 5)
     results = []
     for motion in (None, still):
-        frames, shares = np.full((6, 4, 4, 3), 0.2, np.float32), np.zeros((6, 4, 4), np.float32)
-        shares[:, 1, 1] = 1
-        complete(Blinks(0.4), frames, shares, range(6), motion)
+        frames, residual = np.full((6, 4, 4, 3), 0.2, np.float32), np.zeros((6, 4, 4), np.float32)
+        residual[:, 1, 1] = 1
+        Stages(texture=False).fill(Filling(frames, residual, motion, 1.0), Blinks(0.4), range(6))
         assert (frames[:, 0, 0] == np.float32(0.2)).all()
         results.append(float(np.abs(np.diff(frames[:, 1, 1, 0])).mean()))
     assert results[0] == pytest.approx(0.4, abs=1e-5)
     assert results[1] < 0.15
 
 
-def test_a_segment_knows_the_motion_only_after_propagation(
-    clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[tuple[int, Motion | None]] = []
-    monkeypatch.setattr(fill, "even_out", lambda frames, shares, motion: told.append((len(frames), motion)))
-    for propagates in (True, False):
-        reader = reader_of(clip(codec="ffv1", frames=12))
-        Filler(Paints(0.5), propagates, Clock()).fill(segment(range(4, 8), range(1, 11)), reader)
-    ((frames, motion),) = told
-    assert motion is not None
-    assert len(motion.forward) == frames - 1
+def test_the_motion_is_known_only_after_propagation() -> None:
+    pictures, holes = np.full((6, 32, 48, 3), 90, np.uint8), [block(32, 48, (16, 8, 32, 24))] * 6
+    assert Stages(propagates=False).find(pictures, holes, 240).motion is None
+    filling = Stages().find(pictures, holes, 240)
+    assert filling.motion is not None
+    assert len(filling.motion.forward) == 5
+    part = filling.part(range(2, 5))
+    assert part.motion is not None
+    assert len(part.frames) == len(part.residual) == len(part.motion.forward) + 1 == 3
+    part.frames[0] = 0.25
+    assert (filling.frames[2] == 0.25).all()
 
 
 def test_patches_are_those_of_the_core_and_its_joins(clip: Callable[..., Path]) -> None:
     reader, method = reader_of(clip(codec="ffv1", frames=12)), Paints(0.5)
-    filled = Filler(method, False, Clock()).fill(segment(range(4, 8), range(1, 11), 2, 1), reader)
+    filled = fill_segment(segment(range(4, 8), range(1, 11), 2, 1), reader, method, Stages(propagates=False))
     assert [patch.index for patch in filled.patches] == [2, 3, 4, 5, 6, 7, 8]
     assert method.seen == [(2, 3, 4, 5, 6, 7, 8)]
     assert filled.hole_pixels == 4 * 16 * 16
@@ -120,16 +119,17 @@ def test_patches_are_those_of_the_core_and_its_joins(clip: Callable[..., Path]) 
 
 def test_the_feather_zone_is_filled_too(clip: Callable[..., Path]) -> None:
     reader = reader_of(clip(codec="ffv1", frames=1))
-    (patch,) = Filler(Paints(1.0), False, Clock()).fill(segment(range(1), range(1)), reader).patches
+    filled = fill_segment(segment(range(1), range(1)), reader, Paints(1.0), Stages(propagates=False))
+    (patch,) = filled.patches
     soft = (patch.alpha > 0) & (patch.alpha < 1)
     assert soft.any()
     assert (patch.rgb[soft] == 255).all()
     assert patch.roi == Box(21, 13, 43, 35)
 
 
-def test_only_core_pixels_are_counted_and_found_ones_are_shares(clip: Callable[..., Path]) -> None:
+def test_only_core_pixels_are_counted_and_found_ones_in_part(clip: Callable[..., Path]) -> None:
     reader = reader_of(clip(codec="ffv1", frames=6), 0)
-    filled = Filler(Paints(0.5), True, Clock()).fill(segment(range(2, 4), range(6)), reader)
+    filled = fill_segment(segment(range(2, 4), range(6)), reader, Paints(0.5), Stages())
     assert filled.hole_pixels == 2 * 16 * 16
     assert 0 <= filled.propagated_pixels <= filled.hole_pixels
 

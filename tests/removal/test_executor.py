@@ -16,9 +16,10 @@ from vinpaint_cli.mask_making.clip import MaskedClip
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.methods.telea.spec import SPEC
 from vinpaint_cli.pipeline.device import WORKING_BYTES_PER_PIXEL, Placement, frame_threads
+from vinpaint_cli.pipeline.fill import Filled, MemoryFit, fill_segment
 from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.progress import SilentWatcher
-from vinpaint_cli.pipeline.stages import Filled, Filler, Fit
+from vinpaint_cli.pipeline.stages import Stages
 from vinpaint_cli.removal.executor import JobSpec, LocalCrew, Worker
 from vinpaint_cli.removal.run import remove
 from vinpaint_cli.types import Box, Clip, MethodSpec, Segment
@@ -61,8 +62,8 @@ def tight(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[str, int]
     return make
 
 
-def spec_of(path: Path, device: str = "cpu", fit: Fit | None = None) -> JobSpec:
-    return JobSpec(str(path), OPTIONS, Placement(device, "fp32"), fit or Fit())
+def spec_of(path: Path, device: str = "cpu", fit: MemoryFit | None = None) -> JobSpec:
+    return JobSpec(str(path), OPTIONS, Placement(device, "fp32"), fit or MemoryFit())
 
 
 def plan_one(path: Path) -> Segment:
@@ -80,7 +81,7 @@ def same(one: Filled, other: Filled) -> bool:
 
 
 def test_a_spec_travels(clip: Callable[..., Path]) -> None:
-    spec = spec_of(clip(codec="ffv1", frames=4), fit=Fit(12, True))
+    spec = spec_of(clip(codec="ffv1", frames=4), fit=MemoryFit(12, True))
     assert pickle.loads(pickle.dumps(spec)) == spec
 
 
@@ -95,7 +96,7 @@ def test_what_does_not_fit_is_filled_in_pieces(
     asked = tight(cpu=most)
     worker = Worker()
     pieces = worker.fill(spec_of(path), segment)
-    assert whole.fit == Fit()
+    assert whole.fit == MemoryFit()
     assert pieces.fit.frames is not None
     assert same(whole, pieces)
     assert sum(frames > most for _, frames in asked) <= 5
@@ -109,8 +110,8 @@ def test_a_run_that_goes_on_begins_with_what_fitted(
 ) -> None:
     path = clip(codec="ffv1", frames=24)
     asked = tight(cpu=10)
-    filled = Worker().fill(spec_of(path, fit=Fit(9)), plan_one(path))
-    assert filled.fit == Fit(9)
+    filled = Worker().fill(spec_of(path, fit=MemoryFit(9)), plan_one(path))
+    assert filled.fit == MemoryFit(9)
     assert max(frames for _, frames in asked) <= 9
 
 
@@ -121,7 +122,7 @@ def test_the_cpu_is_the_last_resort(
     path = clip(codec="ffv1", frames=12)
     asked = tight(cpu=99, cuda=room)
     filled = Worker().fill(spec_of(path, "cuda"), plan_one(path))
-    assert filled.fit == Fit(on_cpu=True)
+    assert filled.fit == MemoryFit(on_cpu=True)
     assert asked[-1] == ("cpu", 12)
     assert {index for index, *_ in ((patch.index,) for patch in filled.patches)} == set(range(12))
 
@@ -189,11 +190,11 @@ def test_where_memory_ran_out_one_frame_is_worked_on_at_a_time(
 ) -> None:
     taken: list[int] = []
 
-    def watched(*given: Any) -> Filler:
-        taken.append(given[-1])
-        return Filler(*given)
+    def watched(segment: Segment, reader: Any, method: Any, stages: Stages, *more: Any) -> Filled:
+        taken.append(stages.threads)
+        return fill_segment(segment, reader, method, stages, *more)
 
-    monkeypatch.setattr("vinpaint_cli.removal.executor.Filler", watched)
+    monkeypatch.setattr("vinpaint_cli.removal.executor.fill_segment", watched)
     monkeypatch.setattr("vinpaint_cli.removal.executor.frame_threads", lambda region, memory: 4)
     path = clip(codec="ffv1", frames=24)
     tight(cpu=14)

@@ -14,12 +14,12 @@ import numpy as np
 
 from vinpaint_cli.errors import WeightsError
 from vinpaint_cli.mask_making.clip import MaskedClip
-from vinpaint_cli.ops.complete.key_frames import add_texture
-from vinpaint_cli.ops.propagate.propagation import PropagateOptions, propagate
 from vinpaint_cli.pipeline.device import frame_threads
 from vinpaint_cli.pipeline.options import MINUTES, FitOptions
 from vinpaint_cli.pipeline.plan import Plan
+from vinpaint_cli.pipeline.progress import Clock
 from vinpaint_cli.pipeline.reader import Pictures
+from vinpaint_cli.pipeline.stages import Stages, add_detail
 from vinpaint_cli.types import Clip, Segment
 from vinpaint_cli.video.sink.write import open_writer
 
@@ -104,20 +104,16 @@ def _propagate_seconds(job: MaskedClip, plan: Plan) -> dict[str, float]:
     largest = max(plan.segments, key=_pixels)
     scale = min(1.0, (TRIAL_PIXELS / _pixels(largest)) ** 0.5)
     frames, holes = _made_small(job, plan, largest, scale)
-    unit = scale * job.source.info.height / 240
-    with _timed() as took:
-        found = propagate(
-            frames, holes, PropagateOptions(unit=unit, threads=frame_threads(largest.roi, plan.memory))
-        )
-    stages = {"propagate": took[0]}
-    if job.options.texture:
-        with _timed() as took:
-            add_texture(found.frames, 1 - found.confidence, found.motion, unit)
-        stages["texture"] = took[0]
+    clock = Clock()
+    stages = Stages(threads=frame_threads(largest.roi, plan.memory), clock=clock)
+    found = stages.find(frames, holes, scale * job.source.info.height)
+    if job.options.texture and found.motion is not None:
+        with clock.time("texture"):
+            add_detail(found.frames, found.residual, found.motion, found.scale)
     pixels = sum(_pixels(segment) for segment in plan.segments) / (frames.size / 3)
     return {
         stage: seconds * pixels / (1 + SMALL_COSTS_MORE * (1 / scale - 1))
-        for stage, seconds in stages.items()
+        for stage, seconds in clock.seconds.items()
     }
 
 

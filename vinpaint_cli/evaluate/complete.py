@@ -6,18 +6,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.evaluate.dataset import scaled
 from vinpaint_cli.masks.sources.shapes import hole_box
-from vinpaint_cli.ops.flow.motion import Motion
 from vinpaint_cli.pipeline.device import available_memory, frame_threads, memory_errors
 from vinpaint_cli.pipeline.plan import BYTES_PER_PIXEL, LONGEST_SEGMENT
 from vinpaint_cli.pipeline.scan import SCAN_WIDTH, CutDetector
-from vinpaint_cli.pipeline.stages import bring_in, complete, finish
+from vinpaint_cli.pipeline.stages import Filling, Stages
 from vinpaint_cli.plan.memory import default_budget, segment_limits
 from vinpaint_cli.plan.segments import SegmentLimits, plan_segments
 from vinpaint_cli.plan.shots import shots_from_cuts
@@ -67,9 +66,9 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a method starts from, per segment: frames in [0, 1], shares to be filled, motion; and its cost."""
+    """What a method starts from, per segment, after propagation; and what that cost."""
 
-    parts: tuple[tuple[Segment, Array, Array, Motion | None], ...]
+    parts: tuple[tuple[Segment, Filling], ...]
     cost: Cost
 
 
@@ -120,13 +119,10 @@ class HiddenClip:
         propagated = 0.0
         cost = Cost()
         with memory_errors(f"a clip of shape {self.pictures.shape}"), cost.measured():
-            for segment, frames, shares, motion in start.parts:
-                filled = frames.copy()
-                if shares.any():
-                    complete(method, filled, shares, segment.frames, motion)
-                    if textures:
-                        finish(method, filled, shares, motion, self.pictures.shape[1])
-                propagated += self._lay(result, segment, filled, shares)
+            for segment, found in start.parts:
+                filling = replace(found, frames=found.frames.copy())
+                Stages(texture=textures).fill(filling, method, segment.frames)
+                propagated += self._lay(result, segment, filling)
         return Completed(result, propagated, int(self.holes.sum()), start.cost.plus(cost))
 
     def _start(self, propagates: bool, shots: Sequence[range]) -> Start:
@@ -135,23 +131,20 @@ class HiddenClip:
             with memory_errors(f"a clip of shape {self.pictures.shape}"), cost.measured():
                 for segment in plan(self.holes, shots):
                     seen = slice(segment.frames.start, segment.frames.stop)
-                    targets = list(self.holes[seen])
+                    stages = Stages(propagates, threads=frame_threads(segment.roi))
                     height = self.pictures.shape[1]
-                    threads = frame_threads(segment.roi)
-                    found = bring_in(
-                        self._hidden[seen], targets, height, propagates=propagates, threads=threads
-                    )
-                    parts.append((segment, *found))
+                    found = stages.find(self._hidden[seen], list(self.holes[seen]), height)
+                    parts.append((segment, found))
             self._starts[propagates] = Start(tuple(parts), cost)
         return self._starts[propagates]
 
-    def _lay(self, result: Array, segment: Segment, filled: Array, shares: Array) -> float:
+    def _lay(self, result: Array, segment: Segment, filling: Filling) -> float:
         """Put the holes of the segment's core into the result; returns what propagation answers for."""
         propagated = 0.0
         for t in segment.core:
             place, hole = t - segment.frames.start, self.holes[t]
-            result[t][hole] = np.clip(filled[place][hole], 0, 1) * 255
-            propagated += float((1 - shares[place][hole]).sum())
+            result[t][hole] = np.clip(filling.frames[place][hole], 0, 1) * 255
+            propagated += float((1 - filling.residual[place][hole]).sum())
         return propagated
 
 

@@ -26,7 +26,7 @@ from vinpaint_cli.ops.image import to_levels
 from vinpaint_cli.pipeline.device import frame_threads, memory_errors
 from vinpaint_cli.pipeline.progress import Watcher, advance
 from vinpaint_cli.pipeline.reader import SegmentReader
-from vinpaint_cli.pipeline.stages import bring_in
+from vinpaint_cli.pipeline.stages import Stages
 from vinpaint_cli.plan.segments import halve
 from vinpaint_cli.types import Box, Frame, FrameSource, Segment
 
@@ -165,14 +165,14 @@ def _in_segment(
     zones = [alpha > 0 for alpha in alphas]
     first = segment.frames.start
     core = range(segment.core.start - first, segment.core.stop - first)
-    found, shares, _ = bring_in(pictures, zones, reader.height, wanted=core, threads=threads, tick=tick)
-    unit = reader.height / 240
+    found = Stages(threads=threads).find(pictures, zones, reader.height, wanted=core, tick=tick)
+    unit = found.scale
     for place in core:
         hole = holes.hole(first + place)[segment.roi.slices()]
         if hole.any():
             seen = to_levels(pictures[place]) / np.float32(255)
-            confidence = np.where(zones[place], 1 - shares[place], 0).astype(np.float32)
-            shadow = find_cast_shadow(seen, np.clip(found[place], 0, 1), confidence, hole, unit)
+            confidence = np.where(zones[place], 1 - found.residual[place], 0).astype(np.float32)
+            shadow = find_cast_shadow(seen, np.clip(found.frames[place], 0, 1), confidence, hole, unit)
             unknown = dilate(zones[place] & ~hole & (confidence < KNOWN), round(UNSURE * max(1.0, unit)))
             yield first + place, shadow, unknown & ~hole
 

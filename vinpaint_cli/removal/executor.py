@@ -11,11 +11,12 @@ from vinpaint_cli.mask_making.clip import MaskedClip
 from vinpaint_cli.methods import load_method
 from vinpaint_cli.pipeline.compose import MemoryPatches
 from vinpaint_cli.pipeline.device import Placement, frame_threads, memory_errors
+from vinpaint_cli.pipeline.fill import Filled, MemoryFit, fill_segment
 from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import Clock
 from vinpaint_cli.pipeline.reader import SegmentReader
-from vinpaint_cli.pipeline.stages import Filled, Filler, Fit
+from vinpaint_cli.pipeline.stages import Stages
 from vinpaint_cli.plan.segments import halve
 from vinpaint_cli.types import Segment
 
@@ -34,7 +35,7 @@ class JobSpec:
     path: str
     options: RemoveOptions
     placement: Placement
-    fit: Fit = field(default_factory=Fit)
+    fit: MemoryFit = field(default_factory=MemoryFit)
 
 
 class Crew(Protocol):
@@ -90,7 +91,7 @@ class Worker:
         self._spec: JobSpec | None = None
         self._job: MaskedClip | None = None
         self._reader: SegmentReader | None = None
-        self._fit = Fit()
+        self._fit = MemoryFit()
         self._method: tuple[tuple[str, str | None, Placement], Method] | None = None
 
     def adopt(self, spec: JobSpec, job: MaskedClip) -> None:
@@ -105,7 +106,7 @@ class Worker:
         except OutOfMemoryError:
             if self._fit.on_cpu or spec.placement.device == "cpu":
                 raise
-        self._fit = Fit(on_cpu=True)
+        self._fit = MemoryFit(on_cpu=True)
         return self._load(spec)
 
     def _load(self, spec: JobSpec) -> Method:
@@ -136,7 +137,7 @@ class Worker:
         except OutOfMemoryError:
             if self._fit.on_cpu or spec.placement.device == "cpu":
                 raise
-        self._fit = Fit(on_cpu=True)
+        self._fit = MemoryFit(on_cpu=True)
         self._make_room(spec)
         return self._fill(spec, segment, segment.core, tick)
 
@@ -163,8 +164,8 @@ class Worker:
         clock = Clock()
         sufficed = self._fit.frames is None
         threads = frame_threads(segment.roi, self._job.memory) if sufficed else 1
-        filler = Filler(self.load(spec), spec.options.propagate, clock, spec.options.texture, threads)
-        filled = filler.fill(segment, self._reader, tick, answers)
+        stages = Stages(spec.options.propagate, spec.options.texture, threads=threads, clock=clock)
+        filled = fill_segment(segment, self._reader, self.load(spec), stages, tick, answers)
         return replace(filled, seconds=clock.seconds, fit=self._fit)
 
     def _make_room(self, spec: JobSpec) -> None:

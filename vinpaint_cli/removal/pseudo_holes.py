@@ -13,7 +13,7 @@ from vinpaint_cli.methods.internal.samples import Footage
 from vinpaint_cli.ops.image import to_levels
 from vinpaint_cli.pipeline.device import frame_threads
 from vinpaint_cli.pipeline.reader import Pictures
-from vinpaint_cli.pipeline.stages import bring_in
+from vinpaint_cli.pipeline.stages import Stages
 from vinpaint_cli.types import Box
 
 Bool = npt.NDArray[np.bool_]
@@ -98,10 +98,8 @@ def _hide(run: Run, place: Bool, propagates: bool, tick: Callable[[], None]) -> 
     targets = list(run.holes | place)
     height, width = run.holes.shape[1:]
     threads = frame_threads(Box(0, 0, width, height))
-    found, shares, _ = bring_in(
-        run.pictures, targets, run.height, propagates=propagates, threads=threads, tick=tick
-    )
-    return _levels(found), _levels(shares)
+    found = Stages(propagates, threads=threads).find(run.pictures, targets, run.height, tick=tick)
+    return _levels(found.frames), _levels(found.residual)
 
 
 def _trusted(shares: Bytes) -> Bytes:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from vinpaint_cli.mask_making.clip import MaskedClip
 from vinpaint_cli.pipeline.device import peak_memory
+from vinpaint_cli.pipeline.fill import Filled
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import Clock
-from vinpaint_cli.pipeline.stages import Filled
 
 
 @dataclass(frozen=True, slots=True)

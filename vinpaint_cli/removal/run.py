@@ -10,11 +10,11 @@ from pathlib import Path
 
 from vinpaint_cli.mask_making.clip import MaskedClip, check_readable
 from vinpaint_cli.pipeline.compose import MemoryPatches, composed_frames, in_order
+from vinpaint_cli.pipeline.fill import Filled, MemoryFit
 from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions, check_options
 from vinpaint_cli.pipeline.output import check_output, copy_as_it_is, spelled
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import Clock, SilentWatcher, Watcher, advance
-from vinpaint_cli.pipeline.stages import Filled, Fit
 from vinpaint_cli.removal.executor import Crew, JobSpec, LocalCrew
 from vinpaint_cli.removal.report import RemoveReport, Tally, make_report
 from vinpaint_cli.resume.work import Work, is_whole, open_work
@@ -149,7 +149,7 @@ class Removal:
             self._clock.add(one.seconds)
             for line in _news(self._fit, one.fit):
                 self._watcher.note(line)
-            self._fit = one.fit if one.fit != Fit() else self._fit
+            self._fit = one.fit if one.fit != MemoryFit() else self._fit
             yield one.patches
             start = time.perf_counter()
 
@@ -203,9 +203,9 @@ def _closed(filled: Iterator[Filled]) -> Iterator[None]:
             filled.close()
 
 
-def _news(before: Fit, now: Fit) -> Iterator[str]:
+def _news(before: MemoryFit, now: MemoryFit) -> Iterator[str]:
     """What a person should know when less fits than was planned, said the first time only."""
-    if now.frames is not None and before == Fit():
+    if now.frames is not None and before == MemoryFit():
         yield f"out of memory: segments are filled in pieces of at most {now.frames} frames from here on"
     if now.on_cpu and not before.on_cpu:
         yield "out of memory on the device: the network runs on the CPU from here on"

@@ -12,10 +12,10 @@ from typing import Protocol
 
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.masks.sources.shapes import HoleSource
+from vinpaint_cli.pipeline.fill import Filled, MemoryFit
 from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import Watcher
-from vinpaint_cli.pipeline.stages import Filled, Fit
 from vinpaint_cli.resume.fingerprint import take_fingerprint
 from vinpaint_cli.resume.journal import Journal, is_published, segment_entries
 from vinpaint_cli.resume.stored_plan import read_sealed
@@ -38,7 +38,7 @@ class Work(Protocol):
 
     plan: Plan | None
     """Of the run before."""
-    fit: Fit
+    fit: MemoryFit
     """What the run before found to fit into memory."""
     reused: int
     """Segments that were there."""
@@ -106,7 +106,7 @@ class NoWork:
     def __init__(self, target: str) -> None:
         self.beside = Path(os.path.abspath(target)).parent
         self.plan: Plan | None = None
-        self.fit = Fit()
+        self.fit = MemoryFit()
         self.reused = 0
         self.notes: Sequence[str] = ()
         self.left: str | None = None

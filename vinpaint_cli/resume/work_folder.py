@@ -32,9 +32,9 @@ from zipfile import BadZipFile
 from vinpaint_cli.errors import OutputError, UsageError
 from vinpaint_cli.masks.sources.shapes import HoleSource
 from vinpaint_cli.methods import method_spec
+from vinpaint_cli.pipeline.fill import Filled, MemoryFit
 from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.plan import Plan
-from vinpaint_cli.pipeline.stages import Filled, Fit
 from vinpaint_cli.resume.fingerprint import Fingerprint, differences, is_fingerprint
 from vinpaint_cli.resume.journal import Journal, fitted_digest, hidden_names, is_published, segment_entries
 from vinpaint_cli.resume.lock import NAME as LOCK
@@ -74,7 +74,7 @@ class WorkFolder:
             self.published = self.plan is not None and is_published(self._journal.entries, target)
         self.reused = len(self._finished)
         last = list(self._finished.values())[-1:]
-        self.fit = Fit(**last[0]["fit"]) if last else Fit()
+        self.fit = MemoryFit(**last[0]["fit"]) if last else MemoryFit()
 
     @property
     def notes(self) -> Sequence[str]:
@@ -202,7 +202,9 @@ class WorkFolder:
             patches = read_patches(path)
         except (OSError, ValueError, KeyError, BadZipFile) as exc:
             raise OutputError(f"{path} changed during the run; give the same command again") from exc
-        return Filled(patches, entry["hole_pixels"], entry["propagated_pixels"], fit=Fit(**entry["fit"]))
+        return Filled(
+            patches, entry["hole_pixels"], entry["propagated_pixels"], fit=MemoryFit(**entry["fit"])
+        )
 
     def _read_plan(self, options: RemoveOptions) -> None:
         """Take the plan of the run before; without a whole one, what hangs on it is nothing worth."""
@@ -216,7 +218,7 @@ class WorkFolder:
     def _forget(self) -> None:
         """Drop the plan and the segments, which are of another mask."""
         _clear(self._folder, but=(FINGERPRINT, *MASKS))
-        self.plan, self._planned, self.reused, self.fit = None, (), 0, Fit()
+        self.plan, self._planned, self.reused, self.fit = None, (), 0, MemoryFit()
         self._finished = {}
         self._journal = Journal(self._folder / JOURNAL)
 

@@ -99,19 +99,16 @@ def gather(
 
 def _of_clip(rng: np.random.Generator, clip: npt.NDArray[np.uint8], holes: list[Bool]) -> Iterator[Example]:
     from vinpaint_cli.ops.flow.motion import DisFlow
-    from vinpaint_cli.ops.propagate.propagation import find_candidates
-    from vinpaint_cli.ops.propagate.scene import PropagateOptions, make_scene
-    from vinpaint_cli.ops.propagate.trace import follow_chain
+    from vinpaint_cli.ops.propagate.propagation import PropagateOptions, begin_search
 
     options = PropagateOptions(unit=clip.shape[1] / 240)
     frames = clip.astype(np.float32) / np.float32(255)
-    scene = make_scene(frames, holes, options, DisFlow(), lambda: None)
-    chains = [follow_chain(scene, direction) for direction in (1, -1)]
+    search = begin_search(frames, holes, options, DisFlow())
     for t in range(int(rng.integers(EVERY)), len(clip), EVERY):
         n = int(np.count_nonzero(holes[t]))
         if n < FEWEST:
             continue
-        candidates, depth, around = find_candidates(scene, t, [chain[t] for chain in chains])
+        candidates, depth, around = search.candidates(t)
         scores = np.stack([score(candidate, depth) for candidate in candidates])
         planes = features(candidates, depth, around, scores)
         if not any(candidate.valid.any() for candidate in candidates):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vinpaint_cli.batch.ray.cluster import RayOptions, connected, last_line, room_for
 from vinpaint_cli.errors import UsageError, VinpaintError, WorkerError
 from vinpaint_cli.pipeline.device import SHARERS
-from vinpaint_cli.pipeline.stages import Filled
+from vinpaint_cli.pipeline.fill import Filled
 from vinpaint_cli.removal.executor import JobSpec, Worker
 from vinpaint_cli.types import Segment
 

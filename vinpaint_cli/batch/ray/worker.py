@@ -16,7 +16,7 @@ from vinpaint_cli import __version__
 from vinpaint_cli.errors import InputError, Interrupted
 from vinpaint_cli.methods import method_spec
 from vinpaint_cli.pipeline.device import place
-from vinpaint_cli.pipeline.stages import Filled
+from vinpaint_cli.pipeline.fill import Filled
 from vinpaint_cli.removal.executor import JobSpec
 from vinpaint_cli.types import Method, Segment
 

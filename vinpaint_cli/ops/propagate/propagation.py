@@ -72,13 +72,12 @@ def propagate(
     options = options or PropagateOptions()
     asked = range(len(holes)) if wanted is None else wanted
     filled = _unit_range(frames)
-    scene = make_scene(filled, holes, options, estimator or DisFlow(), tick)
+    search = begin_search(filled, holes, options, estimator or DisFlow(), tick)
     confidence = np.ones(frames.shape[:3], np.float32)
-    chains = collected((1, -1), partial(follow_chain, scene), options.threads)
 
     def work(t: int) -> tuple[Array | float, Array | float]:
         if t in asked and holes[t].any():
-            return _fill_frame(scene, t, [chain[t] for chain in chains])
+            return weigh(*search.candidates(t))
         return 0.0, 0.0
 
     def done(t: int, found: tuple[Array | float, Array | float]) -> None:
@@ -90,9 +89,9 @@ def propagate(
     for_each(range(len(holes)), work, done, options.threads)
     nothing = np.zeros_like(holes[0])
     answered = [hole if t in asked else nothing for t, hole in enumerate(holes)]
-    steady(filled, confidence, answered, scene.motion, options.threads)
+    steady(filled, confidence, answered, search.scene.motion, options.threads)
     np.clip(filled, 0, 1, out=filled)
-    return Propagation(filled, confidence, scene.motion)
+    return Propagation(filled, confidence, search.scene.motion)
 
 
 def _unit_range(frames: npt.NDArray[Any]) -> Array:
@@ -103,30 +102,45 @@ def _unit_range(frames: npt.NDArray[Any]) -> Array:
     return unit
 
 
-def _fill_frame(scene: Scene, t: int, routes: Sequence[Route]) -> tuple[Array, Array]:
-    """``(colour (n, 3) in 0…255, confidence (n,))`` of the n pixels of the hole of frame t."""
-    return weigh(*find_candidates(scene, t, routes))
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The search for real pixels in a clip whose motion is known.
 
-
-def find_candidates(
-    scene: Scene, t: int, routes: Sequence[Route]
-) -> tuple[list[Candidate], Array, Surroundings]:
-    """All that is known of the n pixels of the hole of frame t, in the order of `numpy.nonzero`.
-
-    routes: the chains of frame t. Returns candidates, depth in pixels at 240 lines ``(n,)`` and what lies
-    around.
+    chains: for the two directions of time, where each hidden pixel of each frame is seen along the flow.
     """
-    hole = scene.holes[t]
-    ring = Ring(scene, t)
-    depth = depth_inside(hole)[hole] / max(1.0, scene.options.unit)
-    candidates = [from_route(scene, t, ring, route, "chain") for route in routes]
-    still = [follow_camera(scene, t, direction) for direction in (1, -1)]
-    candidates += [from_route(scene, t, ring, route, "camera") for route in still]
-    _, confidence = fuse(candidates, depth)
-    if float((confidence < scene.options.sure).mean()) > scene.options.enough:
-        candidates += [from_far(scene, t, ring, s) for s in far_frames(scene, t)]
-    rows, columns = np.nonzero(hole)
-    return candidates, depth, Surroundings(rows, columns, _smooth(scene, t), scene.options.unit)
+
+    scene: Scene
+    chains: Sequence[Sequence[Route]]
+
+    def candidates(self, t: int) -> tuple[list[Candidate], Array, Surroundings]:
+        """All that is known of the n pixels of the hole of frame t, in the order of `numpy.nonzero`.
+
+        Returns candidates, depth in pixels at 240 lines ``(n,)`` and what lies around.
+        """
+        scene = self.scene
+        hole, options = scene.holes[t], scene.options
+        ring = Ring(scene, t)
+        depth = depth_inside(hole)[hole] / max(1.0, options.unit)
+        candidates = [from_route(scene, t, ring, chain[t], "chain") for chain in self.chains]
+        still = [follow_camera(scene, t, direction) for direction in (1, -1)]
+        candidates += [from_route(scene, t, ring, route, "camera") for route in still]
+        _, confidence = fuse(candidates, depth)
+        if float((confidence < options.sure).mean()) > options.enough:
+            candidates += [from_far(scene, t, ring, s) for s in far_frames(scene, t)]
+        rows, columns = np.nonzero(hole)
+        return candidates, depth, Surroundings(rows, columns, _smooth(scene, t), options.unit)
+
+
+def begin_search(
+    frames: Array,
+    holes: Sequence[Bool],
+    options: PropagateOptions,
+    estimator: FlowEstimator,
+    tick: Callable[[], None] = lambda: None,
+) -> Search:
+    """Estimate the motion of ``frames (T, h, w, 3)`` in [0, 1] around the holes, and follow it."""
+    scene = make_scene(frames, holes, options, estimator, tick)
+    return Search(scene, collected((1, -1), partial(follow_chain, scene), options.threads))
 
 
 def _smooth(scene: Scene, t: int) -> Array:

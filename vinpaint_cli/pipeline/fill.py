@@ -1,0 +1,106 @@
+"""One segment filled: its frames and holes in, patches out. It knows nothing of any other segment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vinpaint_cli.masks.sources.shapes import hole_box
+from vinpaint_cli.pipeline.device import memory_errors
+from vinpaint_cli.pipeline.reader import SegmentReader
+from vinpaint_cli.pipeline.stages import Filling, Stages
+from vinpaint_cli.types import Box, Method, Patch, Segment
+
+if TYPE_CHECKING:
+    from vinpaint_cli.ops.image import Array
+    from vinpaint_cli.types import Plane
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryFit:
+    """What is known to fit into memory: ``frames`` of a segment in one go (None: as many as planned).
+
+    ``on_cpu``: the network runs on the CPU, whatever device it was meant for.
+    """
+
+    frames: int | None = None
+    on_cpu: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A segment's patches, and of its core the hole's pixels and those that propagation answers for.
+
+    ``seconds`` per stage; ``fit`` is what whoever filled it has found to fit so far.
+    """
+
+    patches: tuple[Patch, ...]
+    hole_pixels: int
+    propagated_pixels: float
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    fit: MemoryFit = field(default_factory=MemoryFit)
+
+
+def fill_segment(
+    segment: Segment,
+    reader: SegmentReader,
+    method: Method,
+    stages: Stages,
+    tick: Callable[[], None] = lambda: None,
+    counted: range | None = None,
+) -> Filled:
+    """Fill one segment; pixels of the frames ``counted`` (default: the core) are counted.
+
+    ``tick`` is called about twice per frame of the segment where anything is propagated.
+
+    Raises OutOfMemoryError, and what the source, the mask and the method raise.
+    """
+    with memory_errors(f"segment {segment.index} ({len(segment.frames)} frames of its region)"):
+        with stages.clock.time("read"):
+            pictures, alphas = reader.read(segment)
+        wanted = _wanted(segment, method)
+        holes = [alpha > 0 for alpha in alphas]
+        filling = stages.find(pictures, holes, reader.height, wanted=wanted, tick=tick)
+        stages.fill(filling.part(wanted), method, segment.frames[wanted.start : wanted.stop])
+        return _cut_out(
+            segment, segment.core if counted is None else counted, filling, alphas, pictures.dtype
+        )
+
+
+def _wanted(segment: Segment, method: Method) -> range:
+    """Places in the segment whose fill is needed: all for a method that looks at other frames."""
+    if method.spec.window > 1:
+        return range(len(segment.frames))
+    first = segment.frames.start
+    return range(segment.shown.start - first, segment.shown.stop - first)
+
+
+def _cut_out(
+    segment: Segment, counted: range, filling: Filling, alphas: list[Plane], dtype: np.dtype[Any]
+) -> Filled:
+    """The patches of the frames that are shown, in integers of ``dtype``, and what is counted."""
+    patches = []
+    hole_pixels, propagated = 0, 0.0
+    for place, index in enumerate(segment.frames):
+        box = hole_box(alphas[place] > 0)
+        if index not in segment.shown or box is None:
+            continue
+        if index in counted:
+            hole = alphas[place] >= 1
+            hole_pixels += int(np.count_nonzero(hole))
+            propagated += float((1 - filling.residual[place])[hole].sum())
+        patch = _patch(index, segment.roi, box, filling.frames[place], alphas[place], dtype)
+        patches.append(replace(patch, weight=segment.weight(index)))
+    return Filled(tuple(patches), hole_pixels, propagated)
+
+
+def _patch(index: int, roi: Box, box: Box, frame: Array, alpha: Plane, dtype: np.dtype[Any]) -> Patch:
+    """The smallest patch that holds the feathered hole; the picture is quantised here, once."""
+    peak = np.iinfo(dtype).max
+    window = box.slices()
+    rgb = np.clip(np.rint(frame[window] * np.float32(peak)), 0, peak).astype(dtype)
+    placed = Box(roi.x0 + box.x0, roi.y0 + box.y0, roi.x0 + box.x1, roi.y0 + box.y1)
+    return Patch(index, placed, rgb, np.ascontiguousarray(alpha[window]))
