@@ -43,6 +43,8 @@ ONLY_IN = {
     "huggingface_hub": ("weights.store",),
     "ray": ("batch.ray",),
     "bottle": ("pick.server",),
+    "filelock": ("resume.lock",),
+    "jinja2": ("util.pages",),
 }
 LIGHT_ROOMS = ("nets", "ops", "plan", "train")
 

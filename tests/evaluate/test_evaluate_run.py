@@ -16,10 +16,10 @@ from scenes import block, pan, wall
 from vinpaint_cli.errors import InputError, OutputError, UsageError, WeightsError
 from vinpaint_cli.evaluate import complete, extras
 from vinpaint_cli.evaluate.complete import Cost, HiddenClip, find_shots, plan
+from vinpaint_cli.evaluate.page import difference, strip, strip_frames, tinted
 from vinpaint_cli.evaluate.results import TRUTH, Evaluation, Row, Summary
 from vinpaint_cli.evaluate.run import EvaluateOptions, evaluate_methods
 from vinpaint_cli.evaluate.score import Truth
-from vinpaint_cli.evaluate.strips import difference, strip, strip_frames, tinted
 from vinpaint_cli.methods import load_method
 
 NATIVE = EvaluateOptions(methods=("nearest", "telea"), masks=("moving-ellipse",), size=None)

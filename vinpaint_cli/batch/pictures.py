@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from vinpaint_cli.errors import Interrupted, VideoError
 from vinpaint_cli.mask_making.preview import draw_tile
 from vinpaint_cli.masks.sources.options import build_mask
 from vinpaint_cli.masks.sources.shapes import hole_box
+from vinpaint_cli.ops.image import joined
 from vinpaint_cli.types import Box, FrameSource
 from vinpaint_cli.video.sink.publish import translated
 from vinpaint_cli.video.source.read import open_source
@@ -100,7 +100,7 @@ def side_by_side(before: Bytes, hole: Hole, after: Bytes) -> Bytes:
         if close.area < CLOSE_BELOW * width * height:
             parts.append(close)
     size = _fitted(width, height)
-    return _stacked([_row(before, hole, after, part, size) for part in parts], axis=0)
+    return joined([_row(before, hole, after, part, size) for part in parts], axis=0, gap=GAP)
 
 
 def _by_mask(job: BatchJob, source: FrameSource, go_on: Callable[[], bool]) -> tuple[int, Hole] | None:
@@ -181,14 +181,4 @@ def _row(before: Bytes, hole: Hole, after: Bytes, part: Box, size: tuple[int, in
         np.asarray(cv2.resize(picture[cut], size, interpolation=how), np.uint8) for picture in (before, after)
     ]
     drawn = draw_tile(np.ascontiguousarray(before[cut]), np.ascontiguousarray(hole[cut]), size)
-    return _stacked([plain[0], drawn, plain[1]], axis=1)
-
-
-def _stacked(pictures: Sequence[Bytes], axis: int) -> Bytes:
-    """Pictures beside each other (axis 1) or below each other (axis 0), white between them."""
-    height, width = pictures[0].shape[:2]
-    gap = np.full((height, GAP, 3) if axis else (GAP, width, 3), 255, np.uint8)
-    pieces = [pictures[0]]
-    for _, picture in pairwise(pictures):
-        pieces += [gap, picture]
-    return np.concatenate(pieces, axis)
+    return joined([plain[0], drawn, plain[1]], axis=1, gap=GAP)

@@ -8,21 +8,32 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from vinpaint_cli.batch.page import Picture, page
-from vinpaint_cli.batch.pictures import draw_result, drawn_before
-from vinpaint_cli.batch.runner import BatchJob, JobResult
+from vinpaint_cli.batch.pictures import Drawn, draw_result, drawn_before
+from vinpaint_cli.batch.runner import STATUSES, BatchJob, JobResult
 from vinpaint_cli.errors import OutputError, VinpaintError
 from vinpaint_cli.util.atomic_write import atomic_write
+from vinpaint_cli.util.pages import render
 from vinpaint_cli.video.sink.publish import translated
 
 RESULTS, PAGE, PICTURES = "results.jsonl", "index.html", "pictures"
 SECONDS_TO_STOP = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The picture of a job: its file and what it shows, or why there is none."""
+
+    file: str = ""
+    drawn: Drawn | None = None
+    problem: str = ""
 
 
 class BatchReport:
@@ -133,3 +144,45 @@ def check_report(folder: Path) -> None:
         return
     if not folder.is_dir() or not ((folder / RESULTS).is_file() or not any(folder.iterdir())):
         raise OutputError(f"{folder} exists and is no earlier report of a batch; give another --report")
+
+
+def page(
+    jobs: Sequence[BatchJob],
+    results: Sequence[JobResult | None],
+    pictures: Mapping[int, Picture],
+    begun: float,
+    now: float,
+    ended: bool,
+) -> str:
+    """The whole of index.html.
+
+    results: one per job, None for those that are not finished. begun, now: seconds of the clock.
+    """
+    return render(
+        "batch/report.html",
+        title=f"vinpaint batch: {_counts(results, ended)}",
+        counts=_counts(results, ended),
+        times=_times(begun, now, ended),
+        failed=[result for result in results if result is not None and result.status == "failed"],
+        rows=[(job, result, pictures.get(job.index)) for job, result in zip(jobs, results, strict=True)],
+        ended=ended,
+    )
+
+
+def _counts(results: Sequence[JobResult | None], ended: bool) -> str:
+    """``50 jobs: 45 done, 5 failed``."""
+    count = Counter(result.status for result in results if result is not None)
+    told = [f"{count[status]} {status}" for status in STATUSES if count[status]]
+    left = sum(result is None for result in results)
+    if left:
+        told.append(f"{left} {'not run' if ended else 'to come'}")
+    return f"{len(results)} job{'s' if len(results) != 1 else ''}: {', '.join(told) or 'none'}"
+
+
+def _times(begun: float, now: float, ended: bool) -> str:
+    spent = round(now - begun)
+    said = f"{spent // 3600}:{spent // 60 % 60:02d}:{spent % 60:02d} h"
+    clock = [time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment)) for moment in (begun, now)]
+    if ended:
+        return f"begun {clock[0]}, ended {clock[1]} ({said})"
+    return f"begun {clock[0]}, as of {clock[1]} ({said}); this page is written anew as jobs end"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from vinpaint_cli import __version__
 from vinpaint_cli.errors import InputError, UsageError
 from vinpaint_cli.evaluate.complete import find_shots
 from vinpaint_cli.evaluate.dataset import ClipEntry, count_frames, find_clips, read_clip, read_truth
-from vinpaint_cli.evaluate.mask_page import MaskStrip, draw, page, strip_frames
+from vinpaint_cli.evaluate.mask_page import page, strip, strip_frames
 from vinpaint_cli.evaluate.mask_results import MaskEvaluation, MaskRow, markdown, row_text
 from vinpaint_cli.evaluate.report import ReportFolder
 from vinpaint_cli.masks.segment import open_segmenter
@@ -84,7 +84,8 @@ def evaluate_masks(
         with watcher.stage("evaluate", total * len(options.prompts) * len(trackers)) as progress:
             rows = [row for clip in clips for row in bench.clip(clip, progress)]
         found = MaskEvaluation(_setting(dataset, options, segmenter, clips), tuple(rows))
-        folder.publish_texts(markdown(found), found.to_dict(), page(found, bench.strips))
+        if folder.wanted:
+            folder.publish(markdown(found), found.to_dict(), page(found, folder.strips))
     return found
 
 
@@ -108,14 +109,13 @@ class _Case:
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
-    """Everything that stays the same from clip to clip, and the strips drawn so far."""
+    """Everything that stays the same from clip to clip."""
 
     options: EvaluateMasksOptions
     segmenter: Segmenter
     trackers: Mapping[str, Tracker]
     folder: ReportFolder
     watcher: Watcher
-    strips: list[MaskStrip] = field(default_factory=list)
 
     def clip(self, entry: ClipEntry, progress: Progress) -> Iterator[MaskRow]:
         """All rows of one clip."""
@@ -152,12 +152,12 @@ class _Bench:
             return
         frames = (case.start, *strip_frames(rows[0]))
         holes = {name: [found[index].hole for index in frames] for name, found in results.items()}
-        picture = draw([case.pictures[index] for index in frames], [case.truth[i] for i in frames], holes)
-        address = self.folder.save(picture, f"{len(self.strips):03d}-{case.entry.name}-{rows[0].prompt}")
-        height, width = picture.shape[:2]
-        self.strips.append(
-            MaskStrip(case.entry.name, rows[0].prompt, address, width, height, frames, tuple(holes))
+        picture = strip([case.pictures[index] for index in frames], [case.truth[i] for i in frames], holes)
+        shows = (
+            f"frames {', '.join(map(str, frames))}, the first of them prompted; the mask is tinted, "
+            "the annotation outlined"
         )
+        self.folder.add_strip(case.entry.name, rows[0].prompt, picture, tuple(holes), shows)
 
 
 def prompted(prompt: str, truth: Hole, pictures: Bytes, index: int, segmenter: Segmenter) -> Hole:

@@ -1,15 +1,20 @@
-"""index.html: one page without scripts that a person opens to look at what was measured."""
+"""The page of measured methods: tables, strips of pictures with what each got wrong, and PSNR over time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
+from vinpaint_cli.evaluate.report import Plot, ReportFolder, Section, Strip, TableRow
 from vinpaint_cli.evaluate.results import TRUTH, Evaluation, Row, Summary
-from vinpaint_cli.evaluate.table import best, clip_text, columns, groups, notes
+from vinpaint_cli.evaluate.table import Column, best, clip_text, columns, groups, notes
+from vinpaint_cli.ops.image import joined
+from vinpaint_cli.util.pages import render
+
+Bool = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#7f7f7f")
 """Told apart with any colour vision (after Okabe and Ito); one per method, in order."""
@@ -17,113 +22,110 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#7
 PLOT_WIDTH, PLOT_HEIGHT = 640, 150
 LEFT, BOTTOM, TOP = 36, 18, 6
 
-STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8881; --dim: #777; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1500px; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; border-top: 1px solid var(--line);
-padding-top: 1rem; } h3 { font-size: 1rem; margin: 1.5rem 0 .4rem; }
-ul { color: var(--dim); padding-left: 1.2rem; } nav a { margin-right: .8rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .7rem; text-align: right; white-space: nowrap; }
-th { font-weight: 600; border-bottom: 2px solid var(--line); }
-td:first-child, th:first-child { text-align: left; }
-tr.group td { text-align: left; font-weight: 600; padding-top: .9rem; border-bottom: 1px solid var(--line); }
-tr.truth { color: var(--dim); } td.best { font-weight: 700; background: var(--soft); }
-figure { margin: 0 0 1rem; } figure img { width: 100%; height: auto; display: block; background: #fff; }
-.captions { display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; gap: 4px; font-size: .8rem;
-color: var(--dim); text-align: center; }
-figcaption, .legend { font-size: .85rem; color: var(--dim); }
-.legend b { font-weight: 600; } svg { width: 100%; max-width: 760px; height: auto; display: block; }
-svg text { font: 11px system-ui, sans-serif; fill: var(--dim); }
-"""
+DIFFERENCE_GAIN = 4
+MARGIN_SHARE = 0.2
+"""Surroundings of the hole that are shown, as a share of the frame's height."""
+TINT = (255, 0, 128)
 
 
-@dataclass(frozen=True, slots=True)
-class Strip:
-    """A strip that was drawn: of which clip and kind, its file, size, frames and the captions of columns."""
+def add_strip(
+    folder: ReportFolder, truth: Bytes, holes: Bool, results: Mapping[str, Bytes], rows: Sequence[Row]
+) -> None:
+    """Draw the strip of one clip and kind of hole; ``rows`` are its methods' in the order of results."""
+    frames = strip_frames(rows)
+    if not folder.wanted or not frames:
+        return
+    captions = ["source, hole", *(f"{name}, difference ×{DIFFERENCE_GAIN}" for name in results)]
+    shows = f"frame{'s' * (len(frames) > 1)} {' and '.join(map(str, frames))}"
+    if len(frames) > 1:
+        shows += "; the second, below, is the one filled worst"
+    folder.add_strip(rows[0].clip, rows[0].masks, strip(truth, holes, results, frames), captions, shows)
 
-    clip: str
-    masks: str
-    file: str
-    width: int
-    height: int
-    frames: tuple[int, ...]
-    captions: tuple[str, ...]
+
+def strip_frames(rows: Sequence[Row]) -> tuple[int, ...]:
+    """The frame in the middle of those with a hole, and the one that all methods together fill worst."""
+    frames = rows[0].frames
+    if not frames:
+        return ()
+    middle = frames[len(frames) // 2]
+    worst = frames[int(np.argmin(np.mean([row.values["psnr_hole"] for row in rows], axis=0)))]
+    return (middle,) if worst == middle else (middle, worst)
+
+
+def strip(truth: Bytes, holes: Bool, results: Mapping[str, Bytes], frames: Sequence[int]) -> Bytes:
+    """Two rows per frame, uint8 ``(H, W, 3)``: source and results, below them the hole and differences ×4.
+
+    truth and results: uint8 ``(T, h, w, 3)``; holes: bool ``(T, h, w)``. All cells show the same part of
+    the frame at full size: the holes of these frames with their surroundings.
+    """
+    part = _around(np.any(holes[list(frames)], axis=0))
+    rows = []
+    for t in frames:
+        source, hole = truth[t][part], holes[t][part]
+        filled = [result[t][part] for result in results.values()]
+        rows.append(joined([source, *filled], axis=1))
+        wrong = [difference(picture, source) for picture in filled]
+        rows.append(joined([tinted(source, hole), *wrong], axis=1))
+    return joined(rows, axis=0)
+
+
+def tinted(picture: Bytes, hole: Bool) -> Bytes:
+    """The picture with its hole painted over, as much as one must see to know where it was."""
+    result = picture.copy()
+    result[hole] = (0.35 * result[hole] + 0.65 * np.array(TINT)).astype(np.uint8)
+    return result
+
+
+def difference(result: Bytes, truth: Bytes) -> Bytes:
+    """Absolute difference ×4 around black, cut at white."""
+    gap = np.abs(result.astype(np.int16) - truth.astype(np.int16)) * DIFFERENCE_GAIN
+    return np.asarray(np.minimum(gap, 255), np.uint8)
+
+
+def _around(hole: Bool) -> tuple[slice, slice]:
+    height, width = hole.shape
+    margin = max(8, round(MARGIN_SHARE * height))
+    rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
+    return (
+        slice(max(0, int(rows[0]) - margin), min(height, int(rows[-1]) + 1 + margin)),
+        slice(max(0, int(columns[0]) - margin), min(width, int(columns[-1]) + 1 + margin)),
+    )
 
 
 def page(evaluation: Evaluation, strips: Sequence[Strip]) -> str:
-    """The whole page; strips are referred to by relative addresses."""
-    title = f"{evaluation.setting['dataset']}: {', '.join(evaluation.setting['methods'])}"
-    return "\n".join(
-        [
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>",
-            f"<h1>{escape(title)}</h1>",
-            _list(notes(evaluation)),
-            "<h2>Mean over the frames of all clips</h2>",
-            *_totals(evaluation),
-            f"<nav>{''.join(_link(clip) for clip in evaluation.clips)}</nav>",
-            *(line for clip in evaluation.clips for line in _clip(evaluation, strips, clip)),
-            "</body>\n</html>\n",
-        ]
+    """The whole of index.html; strips are referred to by relative addresses."""
+    shown = columns(evaluation)
+    return render(
+        "evaluate/report.html",
+        title=f"{evaluation.setting['dataset']}: {', '.join(evaluation.setting['methods'])}",
+        notes=notes(evaluation),
+        heading="Mean over the frames of all clips",
+        head=["method", *(column.title for column in shown)],
+        groups=[(masks, _table_rows(summaries, shown)) for masks, summaries in groups(evaluation)],
+        clips=[(clip, [*_sections(evaluation, strips, clip)]) for clip in evaluation.clips],
     )
 
 
-def _totals(evaluation: Evaluation) -> Iterator[str]:
-    shown = columns(evaluation)
-    yield '<div class="wide"><table><thead><tr><th>method</th>'
-    yield "".join(f"<th>{escape(column.title)}</th>" for column in shown) + "</tr></thead><tbody>"
-    for masks, summaries in groups(evaluation):
-        yield f'<tr class="group"><td colspan="{len(shown) + 1}">{escape(masks)}</td></tr>'
-        winners = [best(summaries, column) for column in shown]
-        for summary in summaries:
-            cells = [
-                f'<td class="best">{column.text(summary)}</td>'
-                if summary.method in top
-                else f"<td>{column.text(summary)}</td>"
-                for column, top in zip(shown, winners, strict=True)
-            ]
-            kind = ' class="truth"' if summary.method == TRUTH else ""
-            yield f"<tr{kind}><td>{escape(summary.method)}</td>{''.join(cells)}</tr>"
-    yield "</tbody></table></div>"
+def _table_rows(summaries: Sequence[Summary], shown: Sequence[Column]) -> Iterator[TableRow]:
+    winners = [best(summaries, column) for column in shown]
+    for summary in summaries:
+        method = summary.method
+        top = frozenset(place for place, names in enumerate(winners) if method in names)
+        yield TableRow(method, [column.text(summary) for column in shown], top, method == TRUTH)
 
 
-def _clip(evaluation: Evaluation, strips: Sequence[Strip], clip: str) -> Iterator[str]:
-    yield f'<h2 id="{escape(clip)}">{escape(clip)}</h2>'
-    summaries = {
-        (summary.masks, summary.method): summary for summary in evaluation.per_clip() if summary.clip == clip
-    }
+def _sections(evaluation: Evaluation, strips: Sequence[Strip], clip: str) -> Iterator[Section]:
+    summaries = {(summary.clip, summary.masks, summary.method): summary for summary in evaluation.per_clip()}
     for masks in evaluation.masks:
         rows = [row for row in evaluation.rows if (row.clip, row.masks) == (clip, masks)]
         filled = [row for row in rows if row.method != TRUTH]
-        yield f"<h3>{escape(masks)}</h3>"
-        yield _legend(filled, [summaries[masks, row.method] for row in filled])
-        yield from (_figure(strip) for strip in strips if (strip.clip, strip.masks) == (clip, masks))
-        if tells_something(filled):
-            yield plot(filled)
-
-
-def _figure(strip: Strip) -> str:
-    head = "".join(f"<span>{escape(caption)}</span>" for caption in strip.captions)
-    frames = " and ".join(str(frame) for frame in strip.frames)
-    several = "s" if len(strip.frames) > 1 else ""
-    how = "; the second, below, is the one filled worst" if several else ""
-    return (
-        f'<figure style="max-width: {strip.width}px"><div class="captions">{head}</div>'
-        f'<a href="{strip.file}"><img src="{strip.file}" width="{strip.width}" height="{strip.height}" '
-        f'loading="lazy" alt="source, hole and results of {escape(strip.clip)}"></a>'
-        f"<figcaption>frame{several} {frames}{how}; click for full size</figcaption></figure>"
-    )
-
-
-def _legend(rows: Sequence[Row], summaries: Sequence[Summary]) -> str:
-    parts = [
-        f'<span style="color: {colour}">●</span> <b>{escape(row.method)}</b> {clip_text(summary)}'
-        for row, summary, colour in zip(rows, summaries, _colours(len(rows)), strict=True)
-    ]
-    return f'<p class="legend">PSNR (in the hole), dB: {" &nbsp; ".join(parts)}</p>'
+        legend = [
+            (row.method, clip_text(summaries[clip, masks, row.method]), colour)
+            for row, colour in zip(filled, _colours(len(filled)), strict=True)
+        ]
+        mine = [strip for strip in strips if (strip.clip, strip.kind) == (clip, masks)]
+        drawn = plot(filled) if tells_something(filled) else None
+        yield Section(masks, "PSNR (in the hole), dB", legend, mine, drawn)
 
 
 def tells_something(rows: Sequence[Row]) -> bool:
@@ -131,42 +133,26 @@ def tells_something(rows: Sequence[Row]) -> bool:
     return any(len(row.frames) > 4 and float(np.ptp(row.values["psnr"])) > 0.2 for row in rows)
 
 
-def plot(rows: Sequence[Row]) -> str:
-    """PSNR of the whole frame over time, a line per method, as inline SVG."""
+def plot(rows: Sequence[Row]) -> Plot:
+    """PSNR of the whole frame over time, a line per method and stretch of frames with a hole."""
     every = np.concatenate([row.values["psnr"] for row in rows])
     low, high = np.floor(every.min()), np.ceil(every.max() + 1e-9)
     high = max(high, low + 1)
     last = max(1, rows[0].count - 1)
 
-    def place(frame: float, value: float) -> str:
-        x = LEFT + (PLOT_WIDTH - LEFT - 4) * frame / last
-        y = TOP + (PLOT_HEIGHT - TOP - BOTTOM) * (high - value) / (high - low)
-        return f"{x:.1f},{y:.1f}"
+    def across(frame: float) -> str:
+        return f"{LEFT + (PLOT_WIDTH - LEFT - 4) * frame / last:.1f}"
 
-    lines = [_axis(value, place(0, value)) for value in (low, (low + high) / 2, high)]
-    for row, colour in zip(rows, _colours(len(rows)), strict=True):
-        for run in _runs(row):
-            points = " ".join(place(frame, value) for frame, value in run)
-            lines.append(
-                f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.6">'
-                f"<title>{escape(row.method)}</title></polyline>"
-            )
-    ends = (
-        f'<text x="{LEFT}" y="{PLOT_HEIGHT - 4}">frame 0</text>'
-        f'<text x="{PLOT_WIDTH - 4}" y="{PLOT_HEIGHT - 4}" text-anchor="end">{last}</text>'
-    )
-    return (
-        f'<svg viewBox="0 0 {PLOT_WIDTH} {PLOT_HEIGHT}" role="img" aria-label="PSNR over time">'
-        f"{''.join(lines)}{ends}</svg>"
-    )
+    def down(value: float) -> str:
+        return f"{TOP + (PLOT_HEIGHT - TOP - BOTTOM) * (high - value) / (high - low):.1f}"
 
-
-def _axis(value: float, at: str) -> str:
-    y = at.partition(",")[2]
-    return (
-        f'<line x1="{LEFT}" x2="{PLOT_WIDTH}" y1="{y}" y2="{y}" stroke="#8884"/>'
-        f'<text x="{LEFT - 5}" y="{y}" dy="4" text-anchor="end">{value:g}</text>'
-    )
+    axis = [(down(value), f"{value:g}") for value in (low, (low + high) / 2, high)]
+    lines = [
+        (row.method, " ".join(f"{across(frame)},{down(value)}" for frame, value in run), colour)
+        for row, colour in zip(rows, _colours(len(rows)), strict=True)
+        for run in _runs(row)
+    ]
+    return Plot(PLOT_WIDTH, PLOT_HEIGHT, LEFT, axis, lines, last)
 
 
 def _runs(row: Row) -> Iterator[list[tuple[int, float]]]:
@@ -183,11 +169,3 @@ def _runs(row: Row) -> Iterator[list[tuple[int, float]]]:
 
 def _colours(count: int) -> list[str]:
     return [COLOURS[place % len(COLOURS)] for place in range(count)]
-
-
-def _link(clip: str) -> str:
-    return f'<a href="#{escape(clip)}">{escape(clip)}</a>'
-
-
-def _list(lines: Sequence[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,15 +19,63 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.errors import OutputError
-from vinpaint_cli.evaluate.page import Strip, page
-from vinpaint_cli.evaluate.results import Evaluation, Row
-from vinpaint_cli.evaluate.strips import captions, save_png, strip, strip_frames
-from vinpaint_cli.evaluate.table import markdown
 
-Bool = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 
 RESULTS = "results.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Pictures of one clip in one file.
+
+    kind: of holes or of prompt. file: address from the page. width, height: in pixels. captions: of the
+    columns. shows: what is to be seen, for the line below it.
+    """
+
+    clip: str
+    kind: str
+    file: str
+    width: int
+    height: int
+    captions: tuple[str, ...]
+    shows: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """A row of the page's table of means; ``best``: places of the cells that are set off."""
+
+    name: str
+    cells: Sequence[str]
+    best: frozenset[int] = frozenset()
+    is_truth: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Curves over the frames of a clip, in pixels.
+
+    axis: height and text of each line across. lines: name, points ``x,y x,y`` and colour. last: last frame.
+    """
+
+    width: int
+    height: int
+    left: int
+    axis: Sequence[tuple[str, str]]
+    lines: Sequence[tuple[str, str, str]]
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One kind of hole or prompt of a clip on the page; legend: name, figures and colour (or empty) each."""
+
+    title: str
+    measure: str
+    legend: Sequence[tuple[str, str, str]]
+    strips: Sequence[Strip]
+    plot: Plot | None = None
 
 
 class ReportFolder:
@@ -38,10 +87,9 @@ class ReportFolder:
 
     def __init__(self, target: str | Path | None, overwrite: bool = False) -> None:
         self._target = None if target is None else Path(target)
+        self._overwrite = overwrite
         self._temporary: Path | None = None
-        self._strips: list[Strip] = []
-        if self._target is not None:
-            check_report(self._target, overwrite)
+        self.strips: list[Strip] = []
 
     @property
     def wanted(self) -> bool:
@@ -50,6 +98,7 @@ class ReportFolder:
 
     def __enter__(self) -> Self:
         if self._target is not None:
+            check_report(self._target, self._overwrite)
             with _translated(self._target):
                 folder = tempfile.mkdtemp(prefix=f".{self._target.name}.", dir=self._target.absolute().parent)
                 self._temporary = Path(folder)
@@ -63,40 +112,27 @@ class ReportFolder:
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
-    def add_strip(self, truth: Bytes, holes: Bool, results: Mapping[str, Bytes], rows: Sequence[Row]) -> None:
-        """Draw the strip of one clip and kind of hole; ``rows`` are its methods' in the order of results."""
-        frames = strip_frames(rows)
-        if self._temporary is None or not frames:
-            return
-        clip, masks = rows[0].clip, rows[0].masks
-        picture = strip(truth, holes, results, frames)
-        name = self.save(picture, f"{len(self._strips):03d}-{_plain(clip)}-{_plain(Path(masks).name)}")
-        height, width = picture.shape[:2]
-        self._strips.append(Strip(clip, masks, name, width, height, frames, tuple(captions(list(results)))))
+    def add_strip(self, clip: str, kind: str, picture: Bytes, captions: Sequence[str], shows: str) -> None:
+        """Write a strip, uint8 RGB ``(h, w, 3)``, for the page; the other values are those of `Strip`."""
+        from PIL import Image
 
-    def save(self, picture: Bytes, name: str) -> str:
-        """Write a strip, uint8 RGB ``(h, w, 3)``; its address from the page, empty without a report."""
         if self._temporary is None:
-            return ""
-        address = f"strips/{_plain(name)}.png"
+            return
+        file = f"strips/{len(self.strips):03d}-{_plain(clip)}-{_plain(Path(kind).name)}.png"
         with _translated(self._temporary):
-            save_png(picture, self._temporary / address)
-        return address
+            Image.fromarray(picture).save(self._temporary / file, optimize=False, compress_level=6)
+        height, width = picture.shape[:2]
+        self.strips.append(Strip(clip, kind, file, width, height, tuple(captions), shows))
 
-    def publish(self, evaluation: Evaluation) -> None:
-        """Write table, results and page, and give the folder its name."""
-        if self.wanted:
-            self.publish_texts(markdown(evaluation), evaluation.to_dict(), page(evaluation, self._strips))
-
-    def publish_texts(self, table: str, results: Mapping[str, Any], html: str) -> None:
-        """The same with texts that were made elsewhere."""
+    def publish(self, table: str, results: Mapping[str, Any], page: str) -> None:
+        """Write table.md, results.json and index.html, and give the folder its name."""
         if self._temporary is None or self._target is None:
             return
         with _translated(self._target):
             texts = {
                 "table.md": table,
                 RESULTS: json.dumps(finite(results), indent=1, ensure_ascii=False) + "\n",
-                "index.html": html,
+                "index.html": page,
             }
             for name, text in texts.items():
                 (self._temporary / name).write_text(text, encoding="utf-8")

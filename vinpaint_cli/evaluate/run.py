@@ -17,9 +17,11 @@ from vinpaint_cli.evaluate.complete import Cost, HiddenClip, find_shots
 from vinpaint_cli.evaluate.dataset import ClipEntry, count_frames, find_clips, read_clip
 from vinpaint_cli.evaluate.extras import find_extras
 from vinpaint_cli.evaluate.holes import check_kinds, make_holes
+from vinpaint_cli.evaluate.page import add_strip, page
 from vinpaint_cli.evaluate.report import ReportFolder
 from vinpaint_cli.evaluate.results import TRUTH, Evaluation, Row, summarise
 from vinpaint_cli.evaluate.score import ESTIMATOR, FRAME_MEASURES, PAIR_MEASURES, SMALLEST_SIDE, Extra, Truth
+from vinpaint_cli.evaluate.table import markdown
 from vinpaint_cli.methods import load_method, method_spec
 from vinpaint_cli.pipeline.device import place
 from vinpaint_cli.pipeline.options import FitOptions, check_fit_options
@@ -82,7 +84,8 @@ def evaluate_methods(
             rows = [row for clip in chosen for row in bench.clip(clip, progress)]
         measures = (*FRAME_MEASURES, *(extra.name for extra in extras), *PAIR_MEASURES)
         evaluation = Evaluation(_setting(dataset, options, chosen), tuple(rows), absent, measures)
-        folder.publish(evaluation)
+        if folder.wanted:
+            folder.publish(markdown(evaluation), evaluation.to_dict(), page(evaluation, folder.strips))
     return evaluation
 
 
@@ -136,7 +139,7 @@ class _Bench:
                 results[label] = np.clip(np.rint(done.frames), 0, 255).astype(np.uint8)
             advance(progress, count)
         self.watcher.note(f"{name}, {kind}: {_line(rows)}")
-        self.folder.add_strip(truth.pictures, hidden.holes, results, rows)
+        add_strip(self.folder, truth.pictures, hidden.holes, results, rows)
         floor = truth.floor(hidden.holes)
         yield from rows
         yield Row(name, kind, TRUTH, count, rows[0].frames if rows else (), floor.values)

@@ -6,6 +6,7 @@ Arrays are channels-last. cv2 is imported inside the functions, so this room loa
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -171,6 +172,16 @@ def membrane(values: Array, weights: Array, sweeps: int = 6) -> Array:
         return _mix(values, np.asarray(np.broadcast_to(mean, values.shape), np.float32), weights)
     coarse = _push(*_pull(values, weights), (height, width), sweeps)
     return _relax(_mix(values, coarse, weights), values, weights, sweeps)
+
+
+def joined(pictures: Sequence[Bytes], axis: int, gap: int = 4) -> Bytes:
+    """Pictures uint8 RGB beside each other (axis 1) or below each other (axis 0), white pixels between them.
+
+    Heights must agree beside each other, widths below each other.
+    """
+    height, width = pictures[0].shape[:2]
+    white = np.full((height, gap, 3) if axis else (gap, width, 3), 255, np.uint8)
+    return np.concatenate([piece for picture in pictures for piece in (picture, white)][:-1], axis)
 
 
 def _mix(values: Array, other: Array, weights: Array) -> Array:
