@@ -1,0 +1,149 @@
+"""How a command gets its parameters: from the table of options, and in the types its function wants."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from keyword import iskeyword
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from vinpaint_cli import __version__
+from vinpaint_cli.cli.console import console_of
+from vinpaint_cli.cli.devices import show_devices
+from vinpaint_cli.options import REQUIRED, Option, Values, options_of
+
+Command = Callable[..., None]
+
+
+class PlainCommand(TyperCommand):
+    """A command whose help names no value of flags, since they take none."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Options and arguments, ``--help`` among them."""
+        return _plain(super().get_params(ctx))
+
+
+class PlainGroup(TyperGroup):
+    """The same for a command with commands below it."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Options and arguments, ``--help`` among them."""
+        return _plain(super().get_params(ctx))
+
+
+def _plain(parameters: list[Any]) -> list[Any]:
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    return parameters
+
+
+def command(name: str) -> Callable[[Command], Command]:
+    """Give a function the parameters that the table of options lists for a command.
+
+    The function gets those of them that it names, by their keys, and if it names them too ``console``, ready
+    for use, ``values`` of all options by key, and ``given``, those of them that stand on the command line.
+    """
+
+    def with_options(work: Command) -> Command:
+        options = options_of(name)
+
+        def run(context: typer.Context, **parameters: Any) -> None:
+            values = {option.key: _value(option, parameters[_name(option)]) for option in options}
+            console = console_of(context)
+            console.setup(values.get("quiet", False), values.get("verbose", False))
+            given = {option.key: values[option.key] for option in options if _is_given(context, option)}
+            offered = {**values, "console": console, "values": values, "given": given}
+            work(**{wanted: offered[wanted] for wanted in inspect.signature(work).parameters})
+
+        context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        signature = inspect.Signature([context, *map(_parameter, options)])
+        run.__signature__ = signature  # type: ignore[attr-defined]  # which Typer reads
+        run.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
+        run.__doc__, run.__name__ = work.__doc__, work.__name__
+        return run
+
+    return with_options
+
+
+def _name(option: Option) -> str:
+    return f"{option.key}_" if iskeyword(option.key) else option.key
+
+
+def _value(option: Option, value: Any) -> Any:
+    return tuple(value or ()) if option.kind is tuple else value
+
+
+def _is_given(context: typer.Context, option: Option) -> bool:
+    source = context.get_parameter_source(_name(option))
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    kind: Any = list[str] if option.kind is tuple else option.kind
+    return inspect.Parameter(
+        _name(option),
+        inspect.Parameter.KEYWORD_ONLY,
+        default=_info(option),
+        annotation=kind if option.default is not None else kind | None,
+    )
+
+
+def _info(option: Option) -> Any:
+    """What Typer wants to know of an option."""
+    shared: dict[str, Any] = {
+        "metavar": option.metavar or None,
+        "help": option.help,
+        "autocompletion": _NAMES.get(option.names),
+        "rich_help_panel": option.panel or None,
+        "min": option.least,
+        "max": option.most,
+    }
+    if option.is_argument:
+        return typer.Argument(option.default, **shared)
+    action = _ACTIONS.get(option.action)
+    return typer.Option(
+        option.default, *option.spellings, is_eager=action is not None, callback=action, **shared
+    )
+
+
+def _show_version(context: typer.Context, value: bool) -> None:
+    if value:
+        console_of(context).lines(f"vinpaint {__version__}")
+        raise typer.Exit
+
+
+def _methods() -> list[str]:
+    from vinpaint_cli.methods import method_names
+
+    return list(method_names())
+
+
+def _weights() -> list[str]:
+    from vinpaint_cli.weights.registry import entries
+
+    return [entry.name for entry in entries()]
+
+
+def _segmenters() -> list[str]:
+    from vinpaint_cli.masks.segment import segmenter_names
+
+    return list(segmenter_names())
+
+
+def _trackers() -> list[str]:
+    from vinpaint_cli.masks.track import tracker_names
+
+    return list(tracker_names())
+
+
+_NAMES: dict[str, Callable[[], list[str]]] = {
+    "methods": _methods,
+    "weights": _weights,
+    "segmenters": _segmenters,
+    "trackers": _trackers,
+}
+_ACTIONS = {"version": _show_version, "devices": show_devices}
