@@ -218,18 +218,20 @@ TABLE: tuple[Option, ...] = (
     _output("overlay", "VIDEO", "Write the clip with the hole tinted, to look through.", commands="mask"),
 
     # measuring
-    _measure("method", "NAME", "See `vinpaint methods`. Repeatable (default: propagate).", tuple),
+    _measure("method", "NAME", "See `vinpaint methods`. Repeatable (default: propagate).", tuple,
+        "EvaluateOptions.methods"),
     _measure("masks", "KIND|FOLDER", "stationary, moving, box, moving-ellipse, objects (of another clip), or "
         "a folder with masks for each clip. Repeatable (default: stationary).", tuple),
     _measure("size", "WxH|native", "Size that clips are scaled to before all else.", default="432x240"),
     _measure("seed", "N", "Other seeds make other holes.", int, default=0),
     _measure_masks("prompt", "mask|box|point", "What is given of the first annotated frame: its mask, the "
-        "box around it, or the deepest point of its object. Repeatable (default: mask).", tuple),
+        "box around it, or the deepest point of its object. Repeatable (default: mask).", tuple,
+        "EvaluateMasksOptions.prompts"),
     _measure_masks("segmenter", "NAME", "What makes a mask of a point or a box: auto, grabcut, sam …",
         default="auto", names="segmenters"),
     _measure_masks("segmenter_weights", "FILE|NAME", "For a segmenter with a network.", names="weights"),
     _measure_masks("tracker", "NAME", "What follows the mask. Repeatable (default: flow); warp and copy are "
-        "measured beside it.", tuple, names="trackers"),
+        "measured beside it.", tuple, "EvaluateMasksOptions.trackers", names="trackers"),
     _measure("clips", "A,B,…", "Only these clips (default: all).", commands="evaluate evaluate-masks"),
     _measure("frames", "N", "At most the first N frames of each clip.", int,
         commands="evaluate evaluate-masks"),
@@ -343,14 +345,15 @@ def options_of(command: str) -> list[Option]:
 @cache
 def job_options() -> Mapping[str, Option]:
     """What may be said of a job in a job file, by key."""
-    ours = ("RayOptions.", "PackOptions.")
-    return {option.key: option for option in TABLE if option.place and not option.place.startswith(ours)}
+    classes = ("Job.", "Mask", "Prompt", "Remove", "Fit", "Encode", "Work")
+    return {option.key: option for option in TABLE if option.place.startswith(classes)}
 
 
 def build(kind: type[Options], values: Values) -> Options:
     """An option dataclass from values by key, and those it holds with it; what is not there has its default.
 
-    A field gets the value of the option whose ``place`` names it, else the value of its own name.
+    A field gets the value of the option whose ``place`` names it, else the value of its own name; repeatable
+    options that were not given leave their fields as they are by default.
     """
     given = {}
     for field in fields(kind):  # type: ignore[arg-type]  # only dataclasses are given
@@ -358,7 +361,7 @@ def build(kind: type[Options], values: Values) -> Options:
         key = field.name if option is None else option.key
         if is_dataclass(field.default_factory):
             given[field.name] = build(field.default_factory, values)
-        elif key in values:
+        elif values.get(key, ()) != ():
             given[field.name] = values[key]
     return kind(**given)
 

@@ -8,14 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from vinpaint_cli.cli import batch_options as b
-from vinpaint_cli.cli import options as o
-from vinpaint_cli.cli import prompt_options as p
-from vinpaint_cli.cli import ray_options as r
-from vinpaint_cli.cli.console import Console, console_of
+from vinpaint_cli.cli.command import command
+from vinpaint_cli.cli.console import Console
+from vinpaint_cli.cli.ray_options import ray_options, ray_runner
 from vinpaint_cli.errors import BatchFailed, Interrupted, UsageError
+from vinpaint_cli.options import Values, job_options
 
 if TYPE_CHECKING:
     from vinpaint_cli.batch.jobs import Batch
@@ -23,64 +20,18 @@ if TYPE_CHECKING:
     from vinpaint_cli.batch.runner import BatchJob, JobResult, Outcome, Runner
 
 
+@command("batch")
 def batch(
-    context: typer.Context,
-    jobs: b.Jobs,
-    processes: b.Processes = None,
-    keep_going: b.KeepGoing = True,
-    skip_existing: b.SkipExisting = False,
-    report: b.Report = None,
-    mask: o.Masks = None,
-    mask_dir: b.MaskDir = None,
-    box: o.Boxes = None,
-    invert: o.Invert = False,
-    mask_label: o.MaskLabel = None,
-    mask_hold: o.MaskHold = False,
-    mask_resize: o.MaskResize = False,
-    dilate: o.Dilate = None,
-    shadows: o.Shadows = False,
-    feather: o.Feather = None,
-    start: o.Start = None,
-    end: o.End = None,
-    click: p.Clicks = None,
-    exclude: p.Excludes = None,
-    box_prompt: p.BoxPrompts = None,
-    from_frame: p.FromFrames = None,
-    fix: p.Fixes = None,
-    segmenter: p.SegmenterName = "auto",
-    segmenter_weights: p.SegmenterWeights = None,
-    track: p.TrackerName = "flow",
-    method: o.Method = "propagate",
-    weights: o.Weights = None,
-    propagate: o.Propagate = True,
-    texture: o.Texture = True,
-    device: o.Device = "auto",
-    precision: o.Precision = "auto",
-    memory: o.Memory = None,
-    minutes: o.Minutes = None,
-    steps: o.Steps = None,
-    fit_config: o.FitConfig = "quick",
-    fit_seed: o.FitSeed = 0,
-    output: b.Output = None,
-    output_dir: b.OutputDir = None,
-    codec: o.Codec = None,
-    crf: o.Crf = None,
-    preset: o.Preset = None,
-    pix_fmt: o.PixFmt = None,
-    lossless: o.Lossless = False,
-    work_dir: o.WorkDir = None,
-    keep_work: o.KeepWork = False,
-    resume: o.Resume = None,
-    engine: r.Engine = "local",
-    address: r.Address = None,
-    shards: r.Shards = None,
-    cpus_per_worker: r.CpusPerWorker = None,
-    gpus_per_worker: r.GpusPerWorker = None,
-    dry_run: b.DryRun = False,
-    as_json: o.Json = False,
-    yes: o.Yes = False,
-    quiet: o.Quiet = False,
-    verbose: o.Verbose = False,
+    console: Console,
+    values: Values,
+    given: Values,
+    jobs: tuple[str, ...],
+    processes: int | None,
+    keep_going: bool,
+    skip_existing: bool,
+    report: str | None,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Remove things from many videos: a folder, a pattern, or a file that lists jobs with their options.
 
@@ -96,10 +47,9 @@ def batch(
     """
     from vinpaint_cli.batch.jobs import BatchOptions, read_jobs
 
-    console = console_of(context)
-    console.setup(quiet, verbose)
-    ray = r.ray_options(engine, address, shards, cpus_per_worker, gpus_per_worker)
-    options = BatchOptions(given_options(context), overwrite=yes, skip_existing=skip_existing)
+    ray = ray_options(values)
+    defaults = {key: given[key] for key in job_options() if key in given}
+    options = BatchOptions(defaults, overwrite=console.yes, skip_existing=skip_existing)
     found = read_jobs(jobs, options, _standard_input() if "-" in jobs else b"")
     _check(console, found)
     if dry_run:
@@ -107,19 +57,6 @@ def batch(
         return
     with _runner(console, ray, processes, keep_going) as runner:
         _run(console, found, runner, report, skip_existing, as_json)
-
-
-def given_options(context: typer.Context) -> dict[str, Any]:
-    """The options that stand on the command line, by their keys in a job file."""
-    from vinpaint_cli.batch.schema import KEYS
-
-    found = {}
-    for name, value in context.params.items():
-        key = "not" if name == "exclude" else name
-        source = context.get_parameter_source(name)
-        if key in KEYS and source is not None and source.name == "COMMANDLINE":
-            found[key] = tuple(value) if isinstance(value, list) else value
-    return found
 
 
 def _standard_input() -> bytes:
@@ -154,7 +91,7 @@ def _runner(
         with Bars(console) as bars:
             yield LocalRunner(processes or 1, keep_going, bars.watcher)
         return
-    with r.ray_runner(ray, processes, keep_going) as runner:
+    with ray_runner(ray, processes, keep_going) as runner:
         yield runner
 
 

@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 from vinpaint_cli import __version__
 from vinpaint_cli.cli.console import console_of
 from vinpaint_cli.cli.devices import show_devices
-from vinpaint_cli.options import REQUIRED, Option, Values, options_of
+from vinpaint_cli.options import Option, options_of
 
 Command = Callable[..., None]
 
@@ -54,7 +54,7 @@ def command(name: str) -> Callable[[Command], Command]:
         def run(context: typer.Context, **parameters: Any) -> None:
             values = {option.key: _value(option, parameters[_name(option)]) for option in options}
             console = console_of(context)
-            console.setup(values.get("quiet", False), values.get("verbose", False))
+            console.setup(**{key: values[key] for key in ("quiet", "verbose", "yes", "no") if key in values})
             given = {option.key: values[option.key] for option in options if _is_given(context, option)}
             offered = {**values, "console": console, "values": values, "given": given}
             work(**{wanted: offered[wanted] for wanted in inspect.signature(work).parameters})
@@ -67,6 +67,12 @@ def command(name: str) -> Callable[[Command], Command]:
         return run
 
     return with_options
+
+
+def add_commands(app: typer.Typer, **commands: Command) -> None:
+    """Add functions that `command` made as commands, dashes for underscores in their names."""
+    for name, function in commands.items():
+        app.command(name.replace("_", "-"), cls=PlainCommand)(function)
 
 
 def _name(option: Option) -> str:

@@ -41,14 +41,18 @@ class Console:
     def __init__(self) -> None:
         self.quiet = False
         self.verbose = False
+        self.yes = False
+        self.no = False
         self.stopping = False
         self.rich = _Stderr(stderr=True, highlight=False, emoji=False)
 
-    def setup(self, quiet: bool = False, verbose: bool = False) -> None:
-        """Take -q and -v; UsageError for both."""
+    def setup(
+        self, *, quiet: bool = False, verbose: bool = False, yes: bool = False, no: bool = False
+    ) -> None:
+        """Take -q, -v, -y and -n; UsageError for -q with -v."""
         if quiet and verbose:
             raise UsageError("-q and -v exclude each other; leave one out")
-        self.quiet, self.verbose = quiet, verbose
+        self.quiet, self.verbose, self.yes, self.no = quiet, verbose, yes, no
 
     @property
     def shows_bars(self) -> bool:
@@ -86,13 +90,13 @@ class Console:
         self.rich.print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
-    def may_overwrite(self, yes: bool, no: bool, *targets: str | Path) -> bool:
+    def may_overwrite(self, *targets: str | Path | None) -> bool:
         """Whether those targets that exist may be written; UsageError for both -y and -n."""
-        if yes and no:
+        if self.yes and self.no:
             raise UsageError("-y and -n exclude each other; leave one out")
-        there = [target for target in targets if Path(target).exists()]
-        if yes or no or not there:
-            return yes
+        there = [target for target in targets if target is not None and Path(target).exists()]
+        if self.yes or self.no or not there:
+            return self.yes
         return all(self.ask(f"{target} exists; overwrite it?") for target in there)
 
     def data(self, value: object) -> None:

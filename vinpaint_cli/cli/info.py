@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from vinpaint_cli.cli import options as o
-from vinpaint_cli.cli.console import Console, console_of
+from vinpaint_cli.cli.command import command
+from vinpaint_cli.cli.console import Console
 
 if TYPE_CHECKING:
     from vinpaint_cli.types import ColorInfo, VideoInfo
@@ -47,24 +45,11 @@ class Count:
     notes: tuple[str, ...]
 
 
-def info(
-    context: typer.Context,
-    clip: Annotated[str, typer.Argument(metavar="CLIP", help="A video, or a folder of pictures.")],
-    scan: Annotated[
-        bool,
-        typer.Option(
-            "--scan", metavar="", help="Decode everything: count frames, find damage and varying rate."
-        ),
-    ] = False,
-    as_json: o.Json = False,
-    quiet: o.Quiet = False,
-    verbose: o.Verbose = False,
-) -> None:
+@command("info")
+def info(console: Console, clip: str, scan: bool, as_json: bool) -> None:
     """Say what a clip is: size, rate, codec, colour, rotation, streams."""
     from vinpaint_cli.video.source.read import probe
 
-    console = console_of(context)
-    console.setup(quiet, verbose)
     about = probe(clip)
     count = _count(console, clip) if scan else None
     if as_json:

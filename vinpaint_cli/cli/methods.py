@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import typer
-
-from vinpaint_cli.cli import options as o
-from vinpaint_cli.cli.console import console_of
+from vinpaint_cli.cli.command import command
+from vinpaint_cli.cli.console import Console
 from vinpaint_cli.types import MethodSpec
 
 
-def methods(context: typer.Context, as_json: o.Json = False) -> None:
+@command("methods")
+def methods(console: Console, as_json: bool) -> None:
     """List the methods that fill holes."""
     from vinpaint_cli.methods import method_names, method_spec
 
     specs = [method_spec(name) for name in method_names()]
-    console = console_of(context)
     if as_json:
         console.data([asdict(spec) for spec in specs])
     else:

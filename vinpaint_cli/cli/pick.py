@@ -6,70 +6,28 @@ import json
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from vinpaint_cli.cli import options as o
-from vinpaint_cli.cli import prompt_options as p
-from vinpaint_cli.cli.console import Console, console_of
+from vinpaint_cli.cli.command import command
+from vinpaint_cli.cli.console import Console
 
 if TYPE_CHECKING:
     from vinpaint_cli.pick.server import PickServer
     from vinpaint_cli.pick.workbench import Workbench
 
-_PAGE = "The page"
-Output = Annotated[
-    str | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="OUT",
-        help="End when the masks are written here: a lossless video (.mkv), or a folder of pictures. "
-        "Without it the page offers to write INPUT's name with .mask.mkv.",
-    ),
-]
-Port = Annotated[
-    int,
-    typer.Option(
-        "--port",
-        metavar="N",
-        show_default=False,
-        help="Port of this machine (default: a free one).",
-        rich_help_panel=_PAGE,
-    ),
-]
-NoBrowser = Annotated[
-    bool,
-    typer.Option(
-        "--no-browser", metavar="", help="Print the address, open no browser.", rich_help_panel=_PAGE
-    ),
-]
-Json = Annotated[
-    bool,
-    typer.Option(
-        "--json",
-        metavar="",
-        help="One JSON object a line on stdout: the address now, the rest at the end.",
-    ),
-]
 
-
+@command("pick")
 def pick(
-    context: typer.Context,
-    path: o.Input,
-    segmenter: p.SegmenterName = "auto",
-    segmenter_weights: p.SegmenterWeights = None,
-    track: p.TrackerName = "flow",
-    device: o.Device = "auto",
-    output: Output = None,
-    port: Port = 0,
-    no_browser: NoBrowser = False,
-    as_json: Json = False,
-    yes: o.Yes = False,
-    no: o.No = False,
-    quiet: o.Quiet = False,
-    verbose: o.Verbose = False,
+    console: Console,
+    input: str,
+    segmenter: str,
+    segmenter_weights: str | None,
+    track: str,
+    device: str,
+    output: str | None,
+    port: int | None,
+    no_browser: bool,
+    as_json: bool,
 ) -> None:
     """Point at what goes, in a browser: click it, look at its mask, track it, take the command with you.
 
@@ -82,17 +40,15 @@ def pick(
     from vinpaint_cli.pipeline.output import check_output
     from vinpaint_cli.video.source.read import open_source
 
-    console = console_of(context)
-    console.setup(quiet, verbose)
-    overwrite = console.may_overwrite(yes, no, *filter(None, [output]))
-    target = default_mask_output(path) if output is None else check_output(path, output, overwrite)
+    overwrite = console.may_overwrite(output)
+    target = default_mask_output(input) if output is None else check_output(input, output, overwrite)
     tools = Tools(segmenter, segmenter_weights, track)
-    source = open_source(path)
+    source = open_source(input)
     next(iter(source.frames(0, 1)))  # a clip that cannot be read is told of before any page opens
     finder = EngineFinder(prompt_options((), tools), device)
-    options = PickOptions(path, target, tools, ask_first=not overwrite, ends_with_masks=output is not None)
+    options = PickOptions(input, target, tools, ask_first=not overwrite, ends_with_masks=output is not None)
     bench = Workbench(source, finder, options)
-    serve(console, bench, port, not no_browser, as_json)
+    serve(console, bench, port or 0, not no_browser, as_json)
 
 
 def serve(console: Console, bench: Workbench, port: int, browser: bool, as_json: bool) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from vinpaint_cli.errors import UsageError
+from vinpaint_cli.options import TABLE, Values, build
 
 if TYPE_CHECKING:
     from vinpaint_cli.batch.ray.cluster import RayOptions
@@ -16,76 +15,23 @@ if TYPE_CHECKING:
     from vinpaint_cli.pipeline.options import RemoveOptions
     from vinpaint_cli.removal.executor import Crew
 
-_RAY = "Over machines"
 ENGINES = ("local", "ray")
 
-Engine = Annotated[
-    str,
-    typer.Option(
-        "--engine",
-        metavar="local|ray",
-        help="Who fills: this machine, or workers of a Ray cluster (needs the extra `ray`).",
-        rich_help_panel=_RAY,
-    ),
-]
-Address = Annotated[
-    str | None,
-    typer.Option(
-        "--address",
-        metavar="auto|local|HOST:PORT|ray://HOST:PORT",
-        help="The cluster (default: auto, the one that runs on this machine or is named by RAY_ADDRESS). "
-        "local starts workers here and stops them at the end.",
-        rich_help_panel=_RAY,
-    ),
-]
-Shards = Annotated[
-    int | None,
-    typer.Option(
-        "--shards",
-        metavar="N",
-        help="Workers that fill at the same time (default: as many as the cluster has room for).",
-        rich_help_panel=_RAY,
-    ),
-]
-CpusPerWorker = Annotated[
-    int | None,
-    typer.Option(
-        "--cpus-per-worker",
-        metavar="N",
-        help="CPUs, and threads, of each worker (default: 1).",
-        rich_help_panel=_RAY,
-    ),
-]
-GpusPerWorker = Annotated[
-    float | None,
-    typer.Option(
-        "--gpus-per-worker",
-        metavar="F",
-        help="GPUs of each worker; 0.5 lets two share one (default: 0, networks run on the CPU).",
-        rich_help_panel=_RAY,
-    ),
-]
 
-
-def ray_options(
-    engine: str, address: str | None, shards: int | None, cpus: int | None, gpus: float | None
-) -> RayOptions | None:
+def ray_options(values: Values) -> RayOptions | None:
     """What was said of the cluster; None for the local engine. Raises UsageError."""
-    given = {"--address": address, "--shards": shards, "--cpus-per-worker": cpus, "--gpus-per-worker": gpus}
+    engine = values["engine"]
     if engine not in ENGINES:
         raise UsageError(f"--engine {engine} is not known; use one of {', '.join(ENGINES)}")
+    ours = [option for option in TABLE if option.place.startswith("RayOptions.")]
+    given = {option: values[option.key] for option in ours if values[option.key] is not None}
     if engine == "local":
-        if names := [name for name, value in given.items() if value is not None]:
-            raise UsageError(f"{names[0]} goes with --engine ray; add that or leave it out")
+        for option in given:
+            raise UsageError(f"{option.spellings[0]} goes with --engine ray; add that or leave it out")
         return None
-    from vinpaint_cli.batch.ray.cluster import AUTO, RayOptions
+    from vinpaint_cli.batch.ray.cluster import RayOptions
 
-    return RayOptions(
-        AUTO if address is None else address,
-        shards,
-        1 if cpus is None else cpus,
-        0.0 if gpus is None else gpus,
-    )
+    return build(RayOptions, {option.key: value for option, value in given.items()})
 
 
 @contextmanager

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import typer
-
-from vinpaint_cli.cli import options as o
-from vinpaint_cli.cli import prompt_options as p
-from vinpaint_cli.cli import ray_options as r
 from vinpaint_cli.cli.boundary import stops_told
-from vinpaint_cli.cli.console import Console, console_of, duration
-from vinpaint_cli.types import EncodeOptions
+from vinpaint_cli.cli.command import command
+from vinpaint_cli.cli.console import Console, duration
+from vinpaint_cli.cli.ray_options import crew_for, ray_options
+from vinpaint_cli.options import Values, build
 
 if TYPE_CHECKING:
     from vinpaint_cli.batch.ray.cluster import RayOptions
@@ -20,61 +17,15 @@ if TYPE_CHECKING:
     from vinpaint_cli.removal.report import RemoveReport
 
 
+@command("remove")
 def remove(
-    context: typer.Context,
-    path: o.Input,
-    mask: o.Masks = None,
-    box: o.Boxes = None,
-    invert: o.Invert = False,
-    mask_label: o.MaskLabel = None,
-    mask_hold: o.MaskHold = False,
-    mask_resize: o.MaskResize = False,
-    dilate: o.Dilate = None,
-    shadows: o.Shadows = False,
-    feather: o.Feather = None,
-    start: o.Start = None,
-    end: o.End = None,
-    click: p.Clicks = None,
-    exclude: p.Excludes = None,
-    box_prompt: p.BoxPrompts = None,
-    from_frame: p.FromFrames = None,
-    fix: p.Fixes = None,
-    segmenter: p.SegmenterName = "auto",
-    segmenter_weights: p.SegmenterWeights = None,
-    track: p.TrackerName = "flow",
-    method: o.Method = "propagate",
-    weights: o.Weights = None,
-    propagate: o.Propagate = True,
-    texture: o.Texture = True,
-    device: o.Device = "auto",
-    list_devices: o.ListDevices = False,
-    precision: o.Precision = "auto",
-    memory: o.Memory = None,
-    minutes: o.Minutes = None,
-    steps: o.Steps = None,
-    fit_config: o.FitConfig = "quick",
-    fit_seed: o.FitSeed = 0,
-    output: o.Output = None,
-    codec: o.Codec = None,
-    crf: o.Crf = None,
-    preset: o.Preset = None,
-    pix_fmt: o.PixFmt = None,
-    lossless: o.Lossless = False,
-    work_dir: o.WorkDir = None,
-    keep_work: o.KeepWork = False,
-    resume: o.Resume = None,
-    engine: r.Engine = "local",
-    address: r.Address = None,
-    shards: r.Shards = None,
-    cpus_per_worker: r.CpusPerWorker = None,
-    gpus_per_worker: r.GpusPerWorker = None,
-    preview: o.Preview = None,
-    dry_run: o.DryRun = False,
-    as_json: o.Json = False,
-    yes: o.Yes = False,
-    no: o.No = False,
-    quiet: o.Quiet = False,
-    verbose: o.Verbose = False,
+    console: Console,
+    values: Values,
+    input: str,
+    output: str | None,
+    preview: str | None,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Remove what a mask, a box or a click names from a video; everything else stays as it is.
 
@@ -83,49 +34,18 @@ def remove(
     Audio, subtitles, times, colours and rotation are kept. The output appears only when it is whole.
     Whatever stops the run, the same command goes on where it was.
     """
-    from vinpaint_cli.masks.sources.options import MaskOptions
-    from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions, WorkOptions
+    from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
 
-    console = console_of(context)
-    console.setup(quiet, verbose)
-    prompts = p.prompts_of(click, exclude, box_prompt, from_frame, fix, segmenter, segmenter_weights, track)
-    hole = MaskOptions(
-        masks=tuple(mask or ()),
-        boxes=tuple(box or ()),
-        invert=invert,
-        label=mask_label,
-        dilate=dilate,
-        hold=mask_hold,
-        resize=mask_resize,
-        start=start,
-        end=end,
-        prompts=prompts,
-        shadows=shadows,
-    )
-    encode = EncodeOptions(codec, crf, preset, pix_fmt, lossless)
-    options = RemoveOptions(
-        mask=hole,
-        method=method,
-        weights=weights,
-        device=device,
-        precision=precision,
-        propagate=propagate,
-        texture=texture,
-        feather=feather,
-        memory=memory,
-        fit=FitOptions(minutes, steps, fit_config, fit_seed),
-        encode=encode,
-    )
-    work = WorkOptions(work_dir, keep_work, resume)
-    ray = r.ray_options(engine, address, shards, cpus_per_worker, gpus_per_worker)
+    options, work = build(RemoveOptions, values), build(WorkOptions, values)
+    ray = ray_options(values)
     if preview is not None:
-        _preview(console, path, options, preview, console.may_overwrite(yes, no, preview), as_json)
+        _preview(console, input, options, preview, as_json)
     elif dry_run:
         from vinpaint_cli.cli.dry_run import dry_run as show
 
-        show(console, path, output, options, work, as_json)
+        show(console, input, output, options, work, as_json)
     else:
-        _remove(console, path, output, options, work, ray, (yes, no), as_json)
+        _remove(console, input, output, options, work, ray, as_json)
 
 
 def _remove(
@@ -135,7 +55,6 @@ def _remove(
     options: RemoveOptions,
     work: WorkOptions,
     ray: RayOptions | None,
-    answers: tuple[bool, bool],
     as_json: bool,
 ) -> None:
     from vinpaint_cli.pipeline.options import check_options
@@ -146,8 +65,8 @@ def _remove(
     check_options(options)
     target = check_output(path, output, overwrite=True)
     asked = () if is_whole(work, target) else (target,)  # one that is whole is not written again
-    overwrite = console.may_overwrite(*answers, *asked)
-    with stops_told(), r.crew_for(ray, options) as (crew, followed):
+    overwrite = console.may_overwrite(*asked)
+    with stops_told(), crew_for(ray, options) as (crew, followed):
         report = run(
             path, output, followed, overwrite=overwrite, watcher=console.watcher(), work=work, crew=crew
         )
@@ -159,13 +78,12 @@ def _remove(
         console.data(asdict(report))
 
 
-def _preview(
-    console: Console, path: str, options: RemoveOptions, preview: str, overwrite: bool, as_json: bool
-) -> None:
+def _preview(console: Console, path: str, options: RemoveOptions, preview: str, as_json: bool) -> None:
     from vinpaint_cli.cli.mask import tell
     from vinpaint_cli.mask_making.run import make_mask
     from vinpaint_cli.pipeline.options import check_options
 
+    overwrite = console.may_overwrite(preview)
     check_options(options)
     report = make_mask(
         path,

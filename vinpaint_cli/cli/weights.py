@@ -4,45 +4,33 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from vinpaint_cli.cli import options as o
-from vinpaint_cli.cli.console import Console, console_of
+from vinpaint_cli.cli.command import PlainGroup, add_commands, command
+from vinpaint_cli.cli.console import Console
 from vinpaint_cli.errors import WeightsError
 
 if TYPE_CHECKING:
     from vinpaint_cli.types import WeightEntry
 
-Name = Annotated[
-    str,
-    typer.Argument(metavar="NAME", help="A name of `vinpaint weights list`.", autocompletion=o.weight_names),
-]
-Names = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[NAME]...", help="Names; all that are here by default.", autocompletion=o.weight_names
-    ),
-]
-
 
 def weights_app() -> typer.Typer:
     """The commands below ``vinpaint weights``."""
-    app = typer.Typer(help="Learned weights: what there is, where it lies, download and check.")
-    app.command("list")(list_weights)
-    app.command("path")(show_path)
-    app.command("pull")(pull_weights)
-    app.command("verify")(verify_weights)
-    app.command("import")(import_weights)
+    app = typer.Typer(
+        cls=PlainGroup, help="Learned weights: what there is, where it lies, download and check."
+    )
+    add_commands(app, list=list_weights, path=show_path, pull=pull_weights, verify=verify_weights)
+    add_commands(app, **{"import": import_weights})
     return app
 
 
-def list_weights(context: typer.Context, as_json: o.Json = False) -> None:
+@command("weights-list")
+def list_weights(console: Console, as_json: bool) -> None:
     """List the weights that vinpaint knows, with their licences, and which are on this machine."""
     from vinpaint_cli.weights.registry import entries
 
-    console = console_of(context)
     found = [(entry, *_state(entry)) for entry in entries()]
     if as_json:
         console.data([{**asdict(entry), "state": state, "path": path} for entry, state, path in found])
@@ -51,29 +39,22 @@ def list_weights(context: typer.Context, as_json: o.Json = False) -> None:
         console.lines(f"{entry.name:<16}{state:<10}{_size(entry):>10}  for {entry.method:<12}{entry.licence}")
 
 
-def show_path(context: typer.Context, name: Name) -> None:
+@command("weights-path")
+def show_path(console: Console, name: str) -> None:
     """Print where a file of weights lies, or where `pull` would put it."""
     from vinpaint_cli.weights import registry, store
 
-    console = console_of(context)
     state, path = _state(registry.entry(name))
     if state != "here":
         console.warn(f"the weights {name} are {state}; run `vinpaint weights pull {name}`")
     console.lines(path or str(store.path(name)))
 
 
-def pull_weights(
-    context: typer.Context,
-    name: Name,
-    as_json: o.Json = False,
-    quiet: o.Quiet = False,
-    verbose: o.Verbose = False,
-) -> None:
+@command("weights-pull")
+def pull_weights(console: Console, name: str, as_json: bool) -> None:
     """Download weights; they are used only when their SHA-256 is right."""
     from vinpaint_cli.weights import registry, store
 
-    console = console_of(context)
-    console.setup(quiet, verbose)
     entry = registry.entry(name)
     console.say(f"{name}: {_size(entry)} from {entry.source}, licence: {entry.licence}")
     if not console.shows_bars:
@@ -83,11 +64,11 @@ def pull_weights(
     _done(console, name, str(path), "here and right", as_json)
 
 
-def verify_weights(context: typer.Context, names: Names = None, as_json: o.Json = False) -> None:
+@command("weights-verify")
+def verify_weights(console: Console, names: tuple[str, ...], as_json: bool) -> None:
     """Hash files of weights anew; fails when one is corrupt, or missing though it was named."""
     from vinpaint_cli.weights import registry, store
 
-    console = console_of(context)
     checked = [store.verify(name) for name in names or [entry.name for entry in registry.entries()]]
     wrong = [one for one in checked if one.state == "corrupt" or (names and one.state == "missing")]
     rows = [(one.entry.name, one.state, None if one.path is None else str(one.path)) for one in checked]
@@ -100,16 +81,12 @@ def verify_weights(context: typer.Context, names: Names = None, as_json: o.Json 
         raise WeightsError(f"{told}; run `vinpaint weights pull {wrong[0].entry.name}`")
 
 
-def import_weights(
-    context: typer.Context,
-    name: Name,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A file got by other means.")],
-    as_json: o.Json = False,
-) -> None:
+@command("weights-import")
+def import_weights(console: Console, name: str, file: str, as_json: bool) -> None:
     """Take in a file of weights got by other means, when its SHA-256 is right."""
     from vinpaint_cli.weights import store
 
-    _done(console_of(context), name, str(store.import_file(name, file)), "imported", as_json)
+    _done(console, name, str(store.import_file(name, file)), "imported", as_json)
 
 
 def _done(console: Console, name: str, path: str, what: str, as_json: bool) -> None:
