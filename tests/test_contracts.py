@@ -22,7 +22,7 @@ HELP_TOLERANCE = 2.5
 LEVELS = (
     ("types", "errors"),
     ("util",),
-    ("plan",),
+    ("options", "plan"),
     ("video", "ops", "nets", "weights", "metrics"),
     ("masks", "methods"),
     ("pipeline",),
@@ -150,12 +150,12 @@ def test_methods_do_not_know_each_other() -> None:
     assert not wrong
 
 
-def test_plan_needs_the_standard_library_alone() -> None:
+def test_options_and_plan_need_the_standard_library_alone() -> None:
     allowed = sys.stdlib_module_names | {"vinpaint_cli"}
     assert not [
         one.text
         for one in IMPORTS
-        if room(one.module) == "plan" and one.target.partition(".")[0] not in allowed
+        if room(one.module) in ("options", "plan") and one.target.partition(".")[0] not in allowed
     ]
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from vinpaint_cli.batch.job_spec import Given, Mistakes, Written
-from vinpaint_cli.batch.schema import KEYS, kind_of, unknown_key
+from vinpaint_cli.batch.schema import is_list, unknown_key
+from vinpaint_cli.options import job_options
 
 _TABLES = ("defaults", "job")
 _AT_LINE = re.compile(r"(.*) \(at line (\d+), column \d+\)", re.DOTALL)
@@ -136,9 +137,9 @@ def _known(
     data: Mapping[str, Any], where: Callable[[str], str], base: str, mistakes: Mistakes
 ) -> dict[str, Given]:
     """The values whose keys are of the schema; the others are mistakes."""
-    for key in data.keys() - set(KEYS):
+    for key in data.keys() - job_options().keys():
         mistakes.add(where(key), unknown_key(key))
-    return {key: Given(value, where(key), base) for key, value in data.items() if key in KEYS}
+    return {key: Given(value, where(key), base) for key, value in data.items() if key in job_options()}
 
 
 def _values(
@@ -161,9 +162,9 @@ def _line_of(key: str, layout: list[Table]) -> int:
 
 def _check_header(keys: list[str], where: str, mistakes: Mistakes) -> None:
     for key in keys:
-        if key and key not in KEYS:
+        if key and key not in job_options():
             mistakes.add(where, unknown_key(key))
-        elif key and keys.count(key) > 1 and kind_of(key) != "texts":
+        elif key and keys.count(key) > 1 and not is_list(key):
             mistakes.add(where, f"{key} is there twice; leave one out")
 
 
@@ -175,7 +176,7 @@ def _cells(keys: list[str], row: list[str], where: str, base: str, mistakes: Mis
         )
     values: dict[str, Any] = {}
     for key, cell in _filled(keys, row):
-        if kind_of(key) == "texts":
+        if is_list(key):
             parts = [part.strip() for part in cell.split(_SEPARATOR) if part.strip()]
             values[key] = [*values.get(key, []), *parts]
         else:
@@ -185,7 +186,9 @@ def _cells(keys: list[str], row: list[str], where: str, base: str, mistakes: Mis
 
 def _filled(keys: list[str], row: list[str]) -> Iterator[tuple[str, str]]:
     # strict=False: short rows leave their last columns out, long ones are a mistake already told
-    return ((key, cell) for key, cell in zip(keys, row, strict=False) if key in KEYS and cell.strip())
+    return (
+        (key, cell) for key, cell in zip(keys, row, strict=False) if key in job_options() and cell.strip()
+    )
 
 
 _TOKEN = re.compile(

@@ -12,13 +12,13 @@ from typing import Any
 from vinpaint_cli.batch.discovery import find_written
 from vinpaint_cli.batch.job_spec import Draft, Given, Mistake, Mistakes, draft_of
 from vinpaint_cli.batch.runner import BatchJob, is_there
-from vinpaint_cli.batch.schema import build_options, build_work
 from vinpaint_cli.errors import VinpaintError
 from vinpaint_cli.masks.grammar import parse_box, time_range
 from vinpaint_cli.masks.prompts import PromptOptions, drawings, fixes, parse_prompts
 from vinpaint_cli.methods import method_spec, weights_of
+from vinpaint_cli.options import build
 from vinpaint_cli.pipeline.device import place
-from vinpaint_cli.pipeline.options import check_options
+from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions, check_options
 from vinpaint_cli.pipeline.output import check_output
 from vinpaint_cli.plan.memory import parse_memory
 from vinpaint_cli.video.sink.codecs import Source, choose, is_video_suffix, muxer_of
@@ -76,9 +76,9 @@ def _job(index: int, draft: Draft, options: BatchOptions) -> BatchJob:
         draft.where,
         draft.input,
         draft.output,
-        build_options(draft.values),
+        build(RemoveOptions, draft.values),
         options.overwrite,
-        build_work(draft.values),
+        build(WorkOptions, draft.values),
     )
 
 
@@ -169,9 +169,9 @@ def _groups(draft: Draft) -> Iterator[tuple[str, str]]:
             continue
         part = {key: draft.values[key] for key in group if key in draft.values}
         if group is _HOLE:
-            yield from _told(_first(part), check_options, build_options(part))
+            yield from _told(_first(part), check_options, build(RemoveOptions, part))
         elif part:
-            yield from _told(_first(part), check_options, build_options({**_SOMEWHERE, **part}))
+            yield from _told(_first(part), check_options, build(RemoveOptions, {**_SOMEWHERE, **part}))
 
 
 def _first(part: dict[str, Any]) -> str:
@@ -188,7 +188,9 @@ def _files(draft: Draft) -> Iterator[tuple[str, str]]:
     for path in draft.values.get("mask", ()):
         if not os.path.exists(path):
             yield "mask", f"mask {path} does not exist; check the path"
-    options = build_options({key: draft.values[key] for key in ("from_frame", "fix") if key in draft.values})
+    options = build(
+        RemoveOptions, {key: draft.values[key] for key in ("from_frame", "fix") if key in draft.values}
+    )
     for key, read in (("from_frame", drawings), ("fix", fixes)):
         if not list(_told(key, read, options.mask.prompts)):
             for drawn in read(options.mask.prompts):
@@ -256,7 +258,7 @@ def _is_folder(draft: Draft) -> bool:
 
 def _encoder(draft: Draft, suffix: str) -> None:
     """Refuse a codec that does not exist, or does not fit the container."""
-    encode = build_options({key: draft.values[key] for key in _ENCODE if key in draft.values}).encode
+    encode = build(RemoveOptions, {key: draft.values[key] for key in _ENCODE if key in draft.values}).encode
     if encode.codec is not None:
         choose(encode, Source("h264", "yuv420p", (64, 64)), muxer_of(suffix))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from importlib import import_module
 from keyword import iskeyword
 from typing import Any
 
@@ -19,7 +20,7 @@ Command = Callable[..., None]
 
 
 class PlainCommand(TyperCommand):
-    """A command whose help names no value of flags, since they take none."""
+    """A command whose help names no Python types: flags have no value, and arguments are named already."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Options and arguments, ``--help`` among them."""
@@ -38,6 +39,8 @@ def _plain(parameters: list[Any]) -> list[Any]:
     for parameter in parameters:
         if getattr(parameter, "is_flag", False):
             parameter.metavar = ""
+        if parameter.param_type_name == "argument":
+            parameter.display_type_rich = lambda ctx: None
     return parameters
 
 
@@ -103,7 +106,7 @@ def _info(option: Option) -> Any:
     shared: dict[str, Any] = {
         "metavar": option.metavar or None,
         "help": option.help,
-        "autocompletion": _NAMES.get(option.names),
+        "autocompletion": _completion(option),
         "rich_help_panel": option.panel or None,
         "min": option.least,
         "max": option.most,
@@ -122,34 +125,22 @@ def _show_version(context: typer.Context, value: bool) -> None:
         raise typer.Exit
 
 
-def _methods() -> list[str]:
-    from vinpaint_cli.methods import method_names
+def _completion(option: Option) -> Callable[[], list[str]] | None:
+    """What the shell asks for the names that a value may be; its room is loaded only then."""
+    if not option.names:
+        return None
 
-    return list(method_names())
+    def names() -> list[str]:
+        module, _, attribute = _NAMES[option.names].partition(":")
+        return list(getattr(import_module(f"vinpaint_cli.{module}"), attribute)())
 
-
-def _weights() -> list[str]:
-    from vinpaint_cli.weights.registry import entries
-
-    return [entry.name for entry in entries()]
-
-
-def _segmenters() -> list[str]:
-    from vinpaint_cli.masks.segment import segmenter_names
-
-    return list(segmenter_names())
+    return names
 
 
-def _trackers() -> list[str]:
-    from vinpaint_cli.masks.track import tracker_names
-
-    return list(tracker_names())
-
-
-_NAMES: dict[str, Callable[[], list[str]]] = {
-    "methods": _methods,
-    "weights": _weights,
-    "segmenters": _segmenters,
-    "trackers": _trackers,
+_NAMES = {
+    "methods": "methods:method_names",
+    "weights": "weights.registry:weight_names",
+    "segmenters": "masks.segment:segmenter_names",
+    "trackers": "masks.track:tracker_names",
 }
 _ACTIONS = {"version": _show_version, "devices": show_devices}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from vinpaint_cli.errors import InputError
 from vinpaint_cli.masks.prompts import Drawing, PromptOptions, drawings, fixes
 from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
 from vinpaint_cli.methods import method_spec, weights_of
+from vinpaint_cli.options import placed_values
 from vinpaint_cli.pipeline.device import place
 from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.progress import Watcher, advance
@@ -21,25 +22,6 @@ from vinpaint_cli.video.source.folder import SUFFIXES
 from vinpaint_cli.weights.store import resolve
 
 INPUT = "the input"
-
-_LABELS = {
-    "masks": "",  # by content
-    "weights": "",  # by content
-    "segmenter_weights": "",  # by content
-    "from_frames": "",  # see _drawn
-    "fixes": "",  # see _drawn
-    "tracked": "",
-    "whole": "",
-    "mask.boxes": "--box",
-    "prompts.boxes": "--box-prompt",
-    "clicks": "--click",
-    "excludes": "--not",
-    "tracker": "--track",
-    "label": "--mask-label",
-    "hold": "--mask-hold",
-    "resize": "--mask-resize",
-}
-"""Names on the command line of options that are not named like their fields; empty: not compared here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +48,7 @@ def take_fingerprint(path: str | Path, options: RemoveOptions, target: str, watc
     sizes = sum(_size(name, path) for name, path in files.items())
     with watcher.stage("hash", sizes) as progress:
         contents = {name: _digest(name, path, lambda n: advance(progress, n)) for name, path in files.items()}
-    said = dict(_options(options)) | _drawn(options.mask.prompts)
+    said = _options(options) | _drawn(options.mask.prompts)
     said |= {
         "--device": placement.device.partition(":")[0],
         "--precision": placement.precision,
@@ -111,17 +93,13 @@ def differences(then: Mapping[str, Any], now: Fingerprint) -> list[str]:
     return found
 
 
-def _options(options: object, section: str = "") -> Iterator[tuple[str, Any]]:
-    """Every option by its name on the command line, those of options inside options too."""
-    for field in fields(options):  # type: ignore[arg-type]  # only dataclasses are given
-        value = getattr(options, field.name)
-        if is_dataclass(value):
-            yield from _options(value, field.name)
-            continue
-        label = _LABELS.get(f"{section}.{field.name}", _LABELS.get(field.name))
-        if label != "":
-            name = label or f"--{field.name.replace('_', '-')}"
-            yield name, list(value) if isinstance(value, tuple) else value
+def _options(options: RemoveOptions) -> dict[str, Any]:
+    """Every option by its label, but for those that count by content."""
+    return {
+        option.fingerprint_label: list(value) if isinstance(value, tuple) else value
+        for option, value in placed_values(options)
+        if option.fingerprint_label
+    }
 
 
 def _drawn(prompts: PromptOptions) -> dict[str, list[str]]:
