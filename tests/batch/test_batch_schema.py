@@ -1,60 +1,14 @@
-"""The schema is that of `remove`: no option without a key, no key without an option."""
+"""Values of job files are read by the kind of their option, and turn back into what was written."""
 
 from __future__ import annotations
-
-import inspect
-from dataclasses import fields, is_dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vinpaint_cli.batch.schema import (
-    KEYS,
-    NAMES,
-    PLACES,
-    SECTIONS,
-    Wrong,
-    as_values,
-    build_options,
-    build_work,
-    kind_of,
-    read_value,
-    unknown_key,
-)
-from vinpaint_cli.cli.batch import batch
-from vinpaint_cli.cli.remove import remove
-
-OF_THE_RUN = {
-    "context", "path", "output", "list_devices", "preview", "dry_run", "as_json", "yes", "no", "quiet",
-    "verbose", "engine", "address", "shards", "cpus_per_worker", "gpus_per_worker",
-}  # fmt: skip
-
-
-def parameters(command: object) -> set[str]:
-    return {"not" if name == "exclude" else name for name in inspect.signature(command).parameters}  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("section", SECTIONS)
-def test_every_field_of_the_options_has_a_key(section: str) -> None:
-    inner = {field.name for field in fields(SECTIONS[section]) if not is_dataclass(field.type)}
-    have = {attribute for there, attribute in PLACES.values() if there == section}
-    not_said = {"mask", "encode", "fit", "prompts", "tracked", "whole"}  # sections, and the engine's own
-    assert have == inner - not_said
-
-
-def test_keys_are_the_option_names_of_remove() -> None:
-    assert set(PLACES) == parameters(remove) - OF_THE_RUN
-
-
-def test_batch_takes_every_key_as_a_default() -> None:
-    assert set(KEYS) - {"input"} <= parameters(batch)
-
-
-@pytest.mark.parametrize("key", KEYS)
-def test_every_key_has_a_kind(key: str) -> None:
-    assert kind_of(key) in ("text", "texts", "whole", "number", "flag")
-
+from vinpaint_cli.batch.schema import Wrong, as_values, read_value, unknown_key
+from vinpaint_cli.options import build, job_options
+from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
 
 READ = {
     ("mask", "a.png"): ("a.png",),
@@ -112,7 +66,7 @@ def test_a_value_of_another_kind_is_refused(key: str, value: object, said: str) 
 def test_the_nearest_key_is_suggested() -> None:
     assert "did you mean 'mask_label'" in unknown_key("mask-label")
     assert "known are input" in unknown_key("xyzzy")
-    assert set(NAMES) < set(KEYS)
+    assert {"input", "output", "output_dir", "mask_dir"} < job_options().keys()
 
 
 @given(st.fixed_dictionaries({}, optional={
@@ -123,10 +77,12 @@ def test_the_nearest_key_is_suggested() -> None:
 }))  # fmt: skip
 def test_options_and_values_turn_into_each_other(values: dict[str, object]) -> None:
     read = {key: read_value(key, value) for key, value in values.items()}
-    again = as_values(build_options(read), build_work(read))
-    known = as_values(build_options({}), build_work({}))
+    again = as_values(build(RemoveOptions, read), build(WorkOptions, read))
+    known = as_values(build(RemoveOptions, {}), build(WorkOptions, {}))
     assert known == {}
     assert {key: read_value(key, value) for key, value in again.items()} == {
         key: value for key, value in read.items() if key in again
     }
-    assert build_options({key: read_value(key, value) for key, value in again.items()}) == build_options(read)
+    assert build(RemoveOptions, {key: read_value(key, value) for key, value in again.items()}) == build(
+        RemoveOptions, read
+    )

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import inspect
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,12 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from vinpaint_cli.cli.train import pack
 from vinpaint_cli.train import clips, draw
 from vinpaint_cli.train import foregrounds as actors
 from vinpaint_cli.train.clips import Clips, Drawn
 from vinpaint_cli.train.foregrounds import Movement, Wave, put_in_front, random_movement
 from vinpaint_cli.train.holes import KINDS, moved_to
-from vinpaint_cli.train.material import STILL_GROUPS, find_material, read_photo
+from vinpaint_cli.train.material import find_material, read_photo
 
 SIZE = (96, 64)
 STEPS = np.arange(8.0)
@@ -215,8 +213,3 @@ def test_what_is_held_out_stays_apart(material: Path, monkeypatch: pytest.Monkey
         assert read.pop().startswith("views") == drawn.name.startswith("views")
         if drawn.group != "clip":
             assert read.pop() == drawn.name
-
-
-def test_the_command_knows_the_same_standing_cameras() -> None:
-    (still,) = [p for name, p in inspect.signature(pack).parameters.items() if name == "still"]
-    assert still.default == STILL_GROUPS

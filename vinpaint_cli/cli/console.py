@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,6 +102,12 @@ class Console:
     def data(self, value: object) -> None:
         """One JSON object on stdout."""
         self.lines(json.dumps(value, indent=2))
+
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        """Rows of cells on stdout, in columns as wide as their longest cell."""
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        self.lines("\n".join(lines))
 
     def lines(self, text: str) -> None:
         """Data for a person or another program, on stdout.

@@ -35,8 +35,7 @@ def list_weights(console: Console, as_json: bool) -> None:
     if as_json:
         console.data([{**asdict(entry), "state": state, "path": path} for entry, state, path in found])
         return
-    for entry, state, _ in found:
-        console.lines(f"{entry.name:<16}{state:<10}{_size(entry):>10}  for {entry.method:<12}{entry.licence}")
+    console.table([(e.name, state, f"{_size(e):>10}", f"for {e.method}", e.licence) for e, state, _ in found])
 
 
 @command("weights-path")
@@ -75,7 +74,7 @@ def verify_weights(console: Console, names: tuple[str, ...], as_json: bool) -> N
     if as_json:
         console.data([{"name": name, "state": state, "path": path} for name, state, path in rows])
     else:
-        console.lines("\n".join(f"{name:<16}{state:<10}{path or ''}".rstrip() for name, state, path in rows))
+        console.table([(name, state, path or "") for name, state, path in rows])
     if wrong:
         told = ", ".join(f"{one.entry.name} is {one.state}" for one in wrong)
         raise WeightsError(f"{told}; run `vinpaint weights pull {wrong[0].entry.name}`")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -155,10 +156,15 @@ def parse_box(text: str) -> BoxSpec:
     parts = place.split(",")
     if len(parts) != 4:
         raise UsageError(
-            f"box {text!r} has {len(parts)} figures; give X,Y,W,H in pixels or percents (10%,80%,25%,12%)"
+            f"box {text!r} has {count_of(parts)}; give X,Y,W,H in pixels or percents (10%,80%,25%,12%)"
         )
     x, y, width, height = (_parse_length(part, text) for part in parts)
     return BoxSpec(text, x, y, width, height, parse_range(when) if at else TimeRange())
+
+
+def count_of(parts: Sequence[str]) -> str:
+    """``1 figure``, ``3 figures``: how many there are, for messages."""
+    return f"{len(parts)} figure{'' if len(parts) == 1 else 's'}"
 
 
 def _parse_length(part: str, text: str) -> Length:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from vinpaint_cli.errors import MaskError, UsageError
-from vinpaint_cli.masks.grammar import TIME_HELP, Length, TimePoint, parse_box, parse_time
+from vinpaint_cli.masks.grammar import TIME_HELP, Length, TimePoint, count_of, parse_box, parse_time
 from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
 from vinpaint_cli.types import Box
 
@@ -189,7 +189,7 @@ def _point(text: str, label: bool, size: tuple[int, int]) -> Prompt:
     number, place, when = _split(text)
     parts = place.split(",")
     if len(parts) != 2:
-        raise UsageError(f"click {text!r} has {len(parts)} figures; give X,Y or X,Y@TIME, as in 412,233@f40")
+        raise UsageError(f"click {text!r} has {count_of(parts)}; give X,Y or X,Y@TIME, as in 412,233@f40")
     x, y = (float(_coordinate(part, text).pixels(extent)) for part, extent in zip(parts, size, strict=True))
     if not (0 <= x < size[0] and 0 <= y < size[1]):
         raise MaskError(

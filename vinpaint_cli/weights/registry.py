@@ -28,6 +28,11 @@ def entries() -> tuple[WeightEntry, ...]:
         raise WeightsError(f"cannot read {path}: {exc.strerror}; install vinpaint again") from exc
 
 
+def weight_names() -> list[str]:
+    """Their names, in the same order."""
+    return [item.name for item in entries()]
+
+
 def entry(name: str) -> WeightEntry:
     """The entry of that name; WeightsError with the nearest names when there is none."""
     known = {item.name: item for item in entries()}
