@@ -18,17 +18,17 @@ from vinpaint_cli.batch.local import LocalRunner, ended
 from vinpaint_cli.batch.runner import BatchJob, JobResult, run_batch
 from vinpaint_cli.batch.worker import do_job, explain
 from vinpaint_cli.errors import OutputError
-from vinpaint_cli.removal.executor import LocalCrew
+from vinpaint_cli.removal.executor import LocalExecutor
 
 Jobs = tuple[BatchJob, ...]
 
 
 def test_jobs_are_done_and_the_method_is_loaded_once(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = []
-    from vinpaint_cli.removal import executor as crew
+    from vinpaint_cli.removal import executor
 
-    load = crew.load_method
-    monkeypatch.setattr(crew, "load_method", lambda *a, **k: loaded.append(a) or load(*a, **k))
+    load = executor.load_method
+    monkeypatch.setattr(executor, "load_method", lambda *a, **k: loaded.append(a) or load(*a, **k))
     outcome = run_batch(jobs, LocalRunner())
     assert [result.status for result in outcome.results] == ["done"] * 3
     assert len(loaded) == 1
@@ -44,7 +44,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, BaseExcepti
     """Lets jobs end as told: an error to raise, or a status."""
 
     def script(ends: dict[int, BaseException | str]) -> None:
-        def do(job: BatchJob, crew: object, watcher: object = None) -> JobResult:
+        def do(job: BatchJob, executor: object, watcher: object = None) -> JobResult:
             end = ends.get(job.index, "done")
             if isinstance(end, BaseException):
                 raise end
@@ -99,7 +99,7 @@ def test_an_iterator_that_is_left_is_closed(jobs: Jobs) -> None:
 
 def test_errors_become_results(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     Path(jobs[0].input).write_bytes(b"")
-    result = do_job(jobs[0], LocalCrew())
+    result = do_job(jobs[0], LocalExecutor())
     assert (result.status, result.exit_code) == ("failed", 3)
     assert result.message.startswith("one.mp4: ")
     assert "\n" not in result.message

@@ -19,7 +19,7 @@ from clip_factory import make_clip
 from scripted import POISONED, BrokenWorker, ScriptedWorker, began, told
 
 from vinpaint_cli.batch.ray.cluster import RayOptions, connected, import_ray
-from vinpaint_cli.batch.ray.executor import PoolHandle, RayCrew, for_workers, running_pool
+from vinpaint_cli.batch.ray.executor import PoolHandle, RayExecutor, for_workers, running_pool
 from vinpaint_cli.batch.ray.runner import Order, RayRunner, compose_job
 from vinpaint_cli.batch.runner import BatchJob
 from vinpaint_cli.cli.app import run
@@ -74,7 +74,7 @@ def expected(film: Path) -> str:
 
 def by_ray(pool: PoolHandle, film: Path) -> str:
     target = film.with_name("ray.mp4")
-    remove(film, target, OPTIONS, crew=RayCrew(pool))
+    remove(film, target, OPTIONS, executor=RayExecutor(pool))
     return digest(target)
 
 
@@ -164,7 +164,7 @@ def test_no_more_segments_are_asked_for_than_the_bound(pool: PoolHandle, film: P
     job, plan = planned(film)
     most = pool.workers + AHEAD
     assert len(plan.segments) > most
-    filled = RayCrew(pool).fill(job, plan, plan.segments, lambda: None)
+    filled = RayExecutor(pool).fill(job, plan, plan.segments, lambda: None)
     next(filled)
     until(lambda: len(began(film.parent)) == most)
     time.sleep(0.5)
@@ -176,7 +176,7 @@ def test_no_more_segments_are_asked_for_than_the_bound(pool: PoolHandle, film: P
 def test_results_come_in_order_and_tick(pool: PoolHandle, film: Path) -> None:
     job, plan = planned(film)
     ticks: list[int] = []
-    filled = RayCrew(pool).fill(job, plan, plan.segments, lambda: ticks.append(1))
+    filled = RayExecutor(pool).fill(job, plan, plan.segments, lambda: ticks.append(1))
     first = [one.patches[0].index for one in filled]
     assert first == [segment.shown.start for segment in plan.segments]
     assert len(ticks) == sum(2 * len(segment.frames) - 1 for segment in plan.segments)
@@ -193,12 +193,12 @@ def test_segments_that_nobody_wants_are_let_go(pool: PoolHandle, film: Path) -> 
         raise Enough
 
     with pytest.raises(Enough):
-        list(RayCrew(pool).fill(job, plan, plan.segments, tick))
+        list(RayExecutor(pool).fill(job, plan, plan.segments, tick))
     begun = began(film.parent)
     assert len(begun) == 2
     other = make_clip(_made(film.with_name("other")) / "clip.mp4", frames=6)
     job, plan = planned(other)
-    assert len(list(RayCrew(pool).fill(job, plan, plan.segments, lambda: None))) == len(plan.segments)
+    assert len(list(RayExecutor(pool).fill(job, plan, plan.segments, lambda: None))) == len(plan.segments)
     assert began(film.parent) == begun
 
 
@@ -206,7 +206,7 @@ def test_a_clip_that_a_worker_does_not_see_is_named(pool: PoolHandle, film: Path
     job, plan = planned(film)
     film.unlink()
     with pytest.raises(InputError, match=r"film.mp4 is not seen by the worker on \S+; put clips"):
-        list(RayCrew(pool).fill(job, plan, plan.segments, lambda: None))
+        list(RayExecutor(pool).fill(job, plan, plan.segments, lambda: None))
 
 
 def test_a_composer_that_is_killed_is_started_again(

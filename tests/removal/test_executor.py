@@ -20,7 +20,7 @@ from vinpaint_cli.pipeline.fill import Filled, MemoryFit, fill_segment
 from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.progress import SilentWatcher
 from vinpaint_cli.pipeline.stages import Stages
-from vinpaint_cli.removal.executor import JobSpec, LocalCrew, Worker
+from vinpaint_cli.removal.executor import JobSpec, LocalExecutor, Worker
 from vinpaint_cli.removal.run import remove
 from vinpaint_cli.types import Box, Clip, MethodSpec, Segment
 
@@ -159,7 +159,7 @@ def test_it_is_said_once(
     assert "out of memory" in watcher.notes[0]
 
 
-def test_a_crew_loads_a_method_once(
+def test_an_executor_loads_a_method_once(
     clip: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads: list[str] = []
@@ -169,9 +169,9 @@ def test_a_crew_loads_a_method_once(
         return Tight(99, "cpu", [])
 
     monkeypatch.setattr("vinpaint_cli.removal.executor.load_method", load)
-    crew, path = LocalCrew(), clip(codec="ffv1", frames=4)
+    executor, path = LocalExecutor(), clip(codec="ffv1", frames=4)
     for name in ("a.mkv", "b.mkv"):
-        remove(path, tmp_path / name, OPTIONS, crew=crew)
+        remove(path, tmp_path / name, OPTIONS, executor=executor)
     assert loads == ["telea"]
     assert (tmp_path / "a.mkv").read_bytes() == (tmp_path / "b.mkv").read_bytes()
 

@@ -47,11 +47,11 @@ class LocalRunner:
 
     def _here(self, jobs: Sequence[BatchJob]) -> Iterator[JobResult]:
         """One job after the other in this process."""
-        from vinpaint_cli.removal.executor import LocalCrew
+        from vinpaint_cli.removal.executor import LocalExecutor
 
-        crew = LocalCrew()
+        executor = LocalExecutor()
         for job in jobs:
-            result = do_job(job, crew, self._watcher(job) if self._watcher else None)
+            result = do_job(job, executor, self._watcher(job) if self._watcher else None)
             yield result
             if result.status == "failed" and not self._keep_going:
                 return

@@ -18,7 +18,7 @@ from vinpaint_cli.pipeline.device import SHARERS
 
 if TYPE_CHECKING:
     from vinpaint_cli.pipeline.progress import Watcher
-    from vinpaint_cli.removal.executor import Crew
+    from vinpaint_cli.removal.executor import Executor
 
 SECONDS_TO_TIDY = 1.0
 """What a process that is told to end may take to remove its temporary files."""
@@ -35,7 +35,7 @@ class Setup:
     sharers: int
 
 
-def do_job(job: BatchJob, crew: Crew, watcher: Watcher | None = None) -> JobResult:
+def do_job(job: BatchJob, executor: Executor, watcher: Watcher | None = None) -> JobResult:
     """Remove what the job says; an error becomes its result.
 
     Raises Interrupted and KeyboardInterrupt when the work is to stop.
@@ -51,7 +51,7 @@ def do_job(job: BatchJob, crew: Crew, watcher: Watcher | None = None) -> JobResu
             overwrite=job.overwrite,
             watcher=watcher,
             work=job.work,
-            crew=crew,
+            executor=executor,
         )
     except Interrupted:
         raise
@@ -88,12 +88,12 @@ def serve(pipe: Connection[Any, Any], setup: Setup) -> None:
     threading.Thread(target=_watch_parent, daemon=True).start()
     _limit_threads(setup.threads)
     os.environ[SHARERS] = str(setup.sharers)
-    from vinpaint_cli.removal.executor import LocalCrew
+    from vinpaint_cli.removal.executor import LocalExecutor
 
-    crew = LocalCrew()
+    executor = LocalExecutor()
     try:
         while True:
-            pipe.send(do_job(pipe.recv(), crew, PipeWatcher(pipe)))
+            pipe.send(do_job(pipe.recv(), executor, PipeWatcher(pipe)))
     except EOFError:
         return
     except SystemExit as exc:  # tidied up; taking the libraries down in order would cost seconds

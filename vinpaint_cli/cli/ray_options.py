@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vinpaint_cli.batch.ray.cluster import RayOptions
     from vinpaint_cli.batch.runner import Runner
     from vinpaint_cli.pipeline.options import RemoveOptions
-    from vinpaint_cli.removal.executor import Crew
+    from vinpaint_cli.removal.executor import Executor
 
 ENGINES = ("local", "ray")
 
@@ -35,16 +35,18 @@ def ray_options(values: Values) -> RayOptions | None:
 
 
 @contextmanager
-def crew_for(ray: RayOptions | None, options: RemoveOptions) -> Iterator[tuple[Crew | None, RemoveOptions]]:
+def executor_for(
+    ray: RayOptions | None, options: RemoveOptions
+) -> Iterator[tuple[Executor | None, RemoveOptions]]:
     """Who fills one clip (None: this process), and the options as they will be followed there."""
     if ray is None:
         yield None, options
         return
-    from vinpaint_cli.batch.ray.executor import RayCrew, for_workers, running_pool, sharing_memory
+    from vinpaint_cli.batch.ray.executor import RayExecutor, for_workers, running_pool, sharing_memory
 
     options = for_workers(options, ray)
     with running_pool(ray) as pool, sharing_memory(pool):
-        yield RayCrew(pool), options
+        yield RayExecutor(pool), options
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vinpaint_cli.cli.boundary import stops_told
 from vinpaint_cli.cli.command import command
 from vinpaint_cli.cli.console import Console, duration
-from vinpaint_cli.cli.ray_options import crew_for, ray_options
+from vinpaint_cli.cli.ray_options import executor_for, ray_options
 from vinpaint_cli.options import Values, build
 
 if TYPE_CHECKING:
@@ -66,9 +66,15 @@ def _remove(
     target = check_output(path, output, overwrite=True)
     asked = () if is_whole(work, target) else (target,)  # one that is whole is not written again
     overwrite = console.may_overwrite(*asked)
-    with stops_told(), crew_for(ray, options) as (crew, followed):
+    with stops_told(), executor_for(ray, options) as (executor, followed):
         report = run(
-            path, output, followed, overwrite=overwrite, watcher=console.watcher(), work=work, crew=crew
+            path,
+            output,
+            followed,
+            overwrite=overwrite,
+            watcher=console.watcher(),
+            work=work,
+            executor=executor,
         )
     for line in report.warnings:
         console.warn(line)

@@ -1,4 +1,4 @@
-"""Who fills segments: this process alone, or anybody else with the same few lines in hand."""
+"""Executors fill the segments of jobs: in this process, or elsewhere by the same protocol."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class JobSpec:
     fit: MemoryFit = field(default_factory=MemoryFit)
 
 
-class Crew(Protocol):
+class Executor(Protocol):
     """Fills the segments of one job after the other."""
 
     def prepare(self, job: JobSpec, opened: MaskedClip) -> None:
@@ -61,7 +61,7 @@ class Crew(Protocol):
         ...
 
 
-class LocalCrew:
+class LocalExecutor:
     """Fills in this process, a segment when it is asked for."""
 
     def __init__(self) -> None:

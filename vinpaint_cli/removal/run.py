@@ -15,7 +15,7 @@ from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions, check_opti
 from vinpaint_cli.pipeline.output import check_output, copy_as_it_is, spelled
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import Clock, SilentWatcher, Watcher, advance
-from vinpaint_cli.removal.executor import Crew, JobSpec, LocalCrew
+from vinpaint_cli.removal.executor import Executor, JobSpec, LocalExecutor
 from vinpaint_cli.removal.report import RemoveReport, Tally, make_report
 from vinpaint_cli.resume.work import Work, is_whole, open_work
 from vinpaint_cli.types import EncodeOptions, Frame, Patch, Progress
@@ -31,14 +31,14 @@ def remove(
     overwrite: bool = False,
     watcher: Watcher | None = None,
     work: WorkOptions | None = None,
-    crew: Crew | None = None,
+    executor: Executor | None = None,
 ) -> RemoveReport:
     """Remove what the mask covers from one clip.
 
     path: a video, or a folder of pictures. output: a video or a folder; by default
     ``<stem>.vinpaint<suffix>`` beside the input. It appears under its name only when whole.
     work: keep finished segments in a folder, from which the same call goes on after whatever stopped it;
-    None keeps them in memory. crew: who fills the segments, by default this process.
+    None keeps them in memory. executor: fills the segments, by default in this process.
 
     Raises any `VinpaintError`.
     """
@@ -62,7 +62,7 @@ def remove(
             announce=kept.publishing,
             threads=kept.threads,
         )
-        run = Removal(job, target, overwrite, watcher, kept, crew or LocalCrew())
+        run = Removal(job, target, overwrite, watcher, kept, executor or LocalExecutor())
         return run.fill(writer) if run.plan.segments else run.copy(writer)
 
 
@@ -70,10 +70,10 @@ class Removal:
     """One run of one job: its plan made or found, then either filled or, without a hole, copied."""
 
     def __init__(
-        self, job: MaskedClip, target: str, overwrite: bool, watcher: Watcher, kept: Work, crew: Crew
+        self, job: MaskedClip, target: str, overwrite: bool, watcher: Watcher, kept: Work, executor: Executor
     ) -> None:
         self._job, self._target, self._overwrite = job, target, overwrite
-        self._watcher, self._kept, self._crew = watcher, kept, crew
+        self._watcher, self._kept, self._executor = watcher, kept, executor
         self._clock, self._tally, self._fit = Clock(), Tally(), kept.fit
         self._waited = 0.0
         self._clock.add(job.seconds)
@@ -84,7 +84,7 @@ class Removal:
             options = replace(options, weights=self._fitted(found))
         self._spec = JobSpec(str(job.path), options, job.placement, kept.fit)
         with self._clock.time("load"):
-            crew.prepare(self._spec, job)
+            executor.prepare(self._spec, job)
         self.plan: Plan = found or self._planned()
         self._of_weights = tuple(self._other_clip())
         notes = dict.fromkeys([*kept.notes, *job.notes(), *self._of_weights])
@@ -125,7 +125,7 @@ class Removal:
         steps = sum(2 * len(segment.frames) - 1 for segment in missing) if self._job.options.propagate else 0
         self._kept.begin(writer.temporary)
         with writer, self._watcher.stage("fill", steps + plan.scan.frames) as progress:
-            fresh = self._crew.fill(self._spec, plan, missing, lambda: advance(progress))
+            fresh = self._executor.fill(self._spec, plan, missing, lambda: advance(progress))
             with _closed(fresh):
                 filled = self._told(self._kept.gathered(segments, fresh))
                 frames = composed_frames(self._job.source, segments, filled, MemoryPatches())

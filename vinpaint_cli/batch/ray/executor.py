@@ -1,4 +1,4 @@
-"""A crew whose segments are filled by the workers of a cluster."""
+"""Fills the segments of a job on the workers of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def sharing_memory(pool: PoolHandle) -> Iterator[None]:
             os.environ[SHARERS] = before
 
 
-class RayCrew:
+class RayExecutor:
     """Sends segments to the workers of a pool and gives their patches back in order.
 
     Few segments more than there are workers are asked for and not yet taken (`Pool.room`), which bounds

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vinpaint_cli.batch.ray.cluster import RayOptions, last_line
-from vinpaint_cli.batch.ray.executor import PoolHandle, RayCrew, for_workers, sharing_memory
+from vinpaint_cli.batch.ray.executor import PoolHandle, RayExecutor, for_workers, sharing_memory
 from vinpaint_cli.batch.ray.worker import enter, not_seen
 from vinpaint_cli.batch.runner import BatchJob, JobResult
 from vinpaint_cli.batch.worker import do_job
@@ -111,7 +111,7 @@ def compose_job(job: BatchJob, order: Order) -> JobResult:
             error = not_seen(path, "composer")
             return JobResult(job.index, job.input, job.target, "failed", error.exit_code, str(error), 0.0)
     with sharing_memory(order.pool):
-        return do_job(job, RayCrew(order.pool, _name(job)))
+        return do_job(job, RayExecutor(order.pool, _name(job)))
 
 
 def _name(job: BatchJob) -> str:

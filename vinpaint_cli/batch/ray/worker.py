@@ -24,7 +24,7 @@ TELL_SECONDS = 0.5
 
 
 class FillsSegments(Protocol):
-    """What `engine.crew.Worker` does."""
+    """What `removal.executor.Worker` does."""
 
     def load(self, spec: JobSpec) -> Method:
         """Load the method of a job."""
