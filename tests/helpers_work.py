@@ -11,7 +11,7 @@ import pytest
 from vinpaint_cli.errors import Interrupted
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
-from vinpaint_cli.pipeline.progress import SilentWatcher
+from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.removal.run import RemoveReport, remove
 from vinpaint_cli.resume.work import folder_of
 from vinpaint_cli.types import Progress
@@ -20,7 +20,7 @@ OPTIONS = RemoveOptions(MaskOptions(boxes=("24,16,16,16",)), method="telea", pro
 WORK = WorkOptions()
 
 
-class StopsAt(SilentWatcher):
+class StopsAt(SilentListener):
     """Asks to stop after some units of filling; says what it was told."""
 
     def __init__(self, units: int = 1 << 30) -> None:
@@ -44,7 +44,7 @@ class StopsAt(SilentWatcher):
 def stopped(source: Path, target: Path, options: RemoveOptions = OPTIONS, frames: int = 10) -> Path:
     """The folder of a run that was stopped when so many frames were written."""
     with pytest.raises(Interrupted):
-        remove(source, target, options, watcher=StopsAt(frames), work=WORK)
+        remove(source, target, options, listener=StopsAt(frames), work=WORK)
     return folder_of(WORK, str(target))
 
 

@@ -26,7 +26,7 @@ from vinpaint_cli.masks.prompts import PromptOptions
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.options import REQUIRED, TABLE, Option, build, job_options, options_of, placed_values
 from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions, WorkOptions
-from vinpaint_cli.pipeline.progress import SilentWatcher
+from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.resume.fingerprint import take_fingerprint
 from vinpaint_cli.train.build import PackOptions
 from vinpaint_cli.types import EncodeOptions
@@ -91,7 +91,7 @@ def test_a_new_row_is_an_option_a_job_key_and_part_of_the_fingerprint(
     assert "did you mean 'found_mask'" in unknown_key("found-mask")
     clip = tmp_path / "clip.mkv"
     clip.write_bytes(b"clip")
-    taken = take_fingerprint(clip, build(RemoveOptions, {"found_mask": "m.png"}), "out.mkv", SilentWatcher())
+    taken = take_fingerprint(clip, build(RemoveOptions, {"found_mask": "m.png"}), "out.mkv", SilentListener())
     assert taken.options["--found-mask"] == "m.png"
 
 

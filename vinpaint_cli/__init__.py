@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from vinpaint_cli.masks.prompts import PromptOptions
     from vinpaint_cli.masks.sources.options import MaskOptions
     from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions
-    from vinpaint_cli.pipeline.progress import Watcher
+    from vinpaint_cli.pipeline.progress import Listener
     from vinpaint_cli.removal.report import RemoveReport
     from vinpaint_cli.removal.run import remove
     from vinpaint_cli.removal.train_internal import TrainInternalOptions, TrainInternalReport, train_internal
@@ -48,6 +48,7 @@ __all__ = [
     "FitOptions",
     "InputError",
     "Interrupted",
+    "Listener",
     "MaskError",
     "MaskOptions",
     "MaskReport",
@@ -63,7 +64,6 @@ __all__ = [
     "VideoError",
     "VideoInfo",
     "VinpaintError",
-    "Watcher",
     "WeightsError",
     "__version__",
     "evaluate_methods",
@@ -79,7 +79,7 @@ _ROOMS = {
     "removal.report": ("RemoveReport",),
     "removal.run": ("remove",),
     "removal.train_internal": ("TrainInternalOptions", "TrainInternalReport", "train_internal"),
-    "pipeline.progress": ("Watcher",),
+    "pipeline.progress": ("Listener",),
     "errors": (
         "InputError",
         "Interrupted",

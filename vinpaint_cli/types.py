@@ -358,7 +358,7 @@ class Method(Protocol):
 
 @runtime_checkable
 class Progress(Protocol):
-    """Somebody who watches."""
+    """Counts the units of work of one stage, and says whether to go on."""
 
     def advance(self, n: int = 1) -> bool:
         """Report ``n`` more units of work; False asks the work to stop."""

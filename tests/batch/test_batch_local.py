@@ -44,7 +44,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, BaseExcepti
     """Lets jobs end as told: an error to raise, or a status."""
 
     def script(ends: dict[int, BaseException | str]) -> None:
-        def do(job: BatchJob, executor: object, watcher: object = None) -> JobResult:
+        def do(job: BatchJob, executor: object, listener: object = None) -> JobResult:
             end = ends.get(job.index, "done")
             if isinstance(end, BaseException):
                 raise end

@@ -9,12 +9,12 @@ from multiprocessing import Pipe
 import pytest
 
 from vinpaint_cli.batch import progress_pipe as relay
-from vinpaint_cli.batch.progress_pipe import PipeWatcher, Relay
+from vinpaint_cli.batch.progress_pipe import PipeListener, Relay
 from vinpaint_cli.pipeline.device import SHARERS, available_memory
 
 
 class Log:
-    """A watcher and a stage that write down what they are told."""
+    """A listener and a stage that write down what they are told."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -38,12 +38,12 @@ def relayed(log: Log | None) -> Relay:
     here, there = Pipe()
     shown = Relay(log)
     with here, there:
-        watcher = PipeWatcher(there)
-        with watcher.stage("scan", None) as stage:
+        listener = PipeListener(there)
+        with listener.stage("scan", None) as stage:
             for _ in range(5):
                 assert stage.advance()
-        watcher.note("look")
-        with pytest.raises(ValueError, match="torn"), watcher.stage("fill", 9):
+        listener.note("look")
+        with pytest.raises(ValueError, match="torn"), listener.stage("fill", 9):
             raise ValueError("torn")
         while here.poll():
             shown.take(here.recv())

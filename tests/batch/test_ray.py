@@ -28,7 +28,7 @@ from vinpaint_cli.mask_making.clip import MaskedClip
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
 from vinpaint_cli.pipeline.plan import Plan
-from vinpaint_cli.pipeline.progress import SilentWatcher
+from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.removal.executor import JobSpec
 from vinpaint_cli.removal.run import remove
 
@@ -84,7 +84,7 @@ def job_of(path: Path, index: int = 0) -> BatchJob:
 
 def planned(film: Path) -> tuple[JobSpec, Plan]:
     job = MaskedClip(film, OPTIONS)
-    return JobSpec(str(film), OPTIONS, job.placement), job.plan(SilentWatcher())
+    return JobSpec(str(film), OPTIONS, job.placement), job.plan(SilentListener())
 
 
 def until(happens: Callable[[], bool], seconds: float = 20) -> None:

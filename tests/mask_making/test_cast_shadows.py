@@ -22,7 +22,7 @@ from vinpaint_cli.masks.prompts import PromptOptions
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.ops.propagate.propagation import Propagation, propagate
 from vinpaint_cli.pipeline.options import RemoveOptions
-from vinpaint_cli.pipeline.progress import SilentWatcher
+from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.removal.run import remove
 from vinpaint_cli.resume.fingerprint import take_fingerprint
 from vinpaint_cli.video.source.read import open_source
@@ -204,9 +204,9 @@ def test_they_are_found_once(
     monkeypatch.setattr("vinpaint_cli.pipeline.plan.LONGEST_SEGMENT", 9)
     remove(path, tmp_path / "whole.mkv", options)
     stopped(path, tmp_path / "out.mkv", options, 20)
-    watcher = StopsAt()
-    remove(path, tmp_path / "out.mkv", options, watcher=watcher, work=WORK)
-    assert watcher.stages == ["hash", "fill"]
+    listener = StopsAt()
+    remove(path, tmp_path / "out.mkv", options, listener=listener, work=WORK)
+    assert listener.stages == ["hash", "fill"]
     assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
 
 
@@ -224,14 +224,14 @@ def test_what_was_followed_before_a_stop_is_kept(
             return self.stages[-1] != "shadows"
 
     with pytest.raises(Interrupted) as raised:
-        remove(path, tmp_path / "out.mkv", options, watcher=Stops(), work=WORK)
+        remove(path, tmp_path / "out.mkv", options, listener=Stops(), work=WORK)
     assert "the mask is kept in" in raised.value.__notes__[0]
-    watcher = StopsAt()
-    report = remove(path, tmp_path / "out.mkv", options, watcher=watcher, work=WORK)
-    assert "track" not in watcher.stages
+    listener = StopsAt()
+    report = remove(path, tmp_path / "out.mkv", options, listener=listener, work=WORK)
+    assert "track" not in listener.stages
     assert report.warnings == whole.warnings
     assert any("--fix holds for its own frame alone" in line for line in report.warnings)
-    assert "shadows" in watcher.stages
+    assert "shadows" in listener.stages
     assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
 
 
@@ -243,16 +243,16 @@ def test_looking_can_be_stopped_and_its_time_is_told(walk: tuple[Path, RemoveOpt
     path, options = walk
     with pytest.raises(Interrupted):
         MaskedClip(path, options, Stops())
-    watcher = StopsAt()
-    assert MaskedClip(path, options, watcher).seconds["shadows"] > 0
-    assert watcher.stages == ["scan", "shadows"]
-    assert watcher.notes == [f"shadows are found on {COUNT} of {COUNT} frames with a hole"]
+    listener = StopsAt()
+    assert MaskedClip(path, options, listener).seconds["shadows"] > 0
+    assert listener.stages == ["scan", "shadows"]
+    assert listener.notes == [f"shadows are found on {COUNT} of {COUNT} frames with a hole"]
 
 
 def test_what_depends_on_it_knows(walk: tuple[Path, RemoveOptions]) -> None:
     path, options = walk
     without = replace(options, mask=replace(options.mask, shadows=False))
-    said = [take_fingerprint(path, one, "o.mkv", SilentWatcher()).options for one in (options, without)]
+    said = [take_fingerprint(path, one, "o.mkv", SilentListener()).options for one in (options, without)]
     assert [one["--shadows"] for one in said] == [True, False]
 
 

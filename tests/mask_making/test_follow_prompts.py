@@ -20,7 +20,7 @@ from vinpaint_cli.masks.prompts import Prompt, PromptOptions
 from vinpaint_cli.masks.sources.options import MaskOptions, build_mask
 from vinpaint_cli.masks.track import Tracked
 from vinpaint_cli.pipeline.plan import object_bounds
-from vinpaint_cli.pipeline.progress import SilentWatcher
+from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.types import Box, ColorInfo, Frame, FrameSource, VideoInfo
 from vinpaint_cli.video.source.read import open_source
 
@@ -118,7 +118,9 @@ def tools() -> Tools:
 def follow(
     source: FrameSource, using: Tools | None = None, label: int | None = None, **prompts: tuple[str, ...]
 ) -> TrackedMasks:
-    return track_masks(source, PromptOptions(**prompts), SilentWatcher(), tools=using or tools(), label=label)
+    return track_masks(
+        source, PromptOptions(**prompts), SilentListener(), tools=using or tools(), label=label
+    )
 
 
 def disc(x: float, y: float, radius: float = 5) -> np.ndarray:
@@ -226,7 +228,7 @@ def test_nothing_is_followed_that_a_range_of_time_does_not_need(film: FrameSourc
     using = tools()
     options = PromptOptions(clicks=("20,24@f6",))
     when = time_range("f1", "f4")
-    found = track_masks(film, options, SilentWatcher(), tools=using, when=when)
+    found = track_masks(film, options, SilentListener(), tools=using, when=when)
     assert [span for span, _ in using.tracker.given] == [range(1, 7)]  # type: ignore[attr-defined]
     assert not any(found.masks.hole(index).any() for index in (0, 7, 8, 9))
     assert [index for index, value in enumerate(found.confidence) if value < 1] == [1, 2, 3]
@@ -300,8 +302,8 @@ def test_it_is_the_same_every_time(film: FrameSource) -> None:
 
 
 @pytest.mark.parametrize("stage", ["shots", "track"])
-def test_a_watcher_can_stop_it_at_any_stage(film: FrameSource, stage: str) -> None:
-    class Impatient(SilentWatcher):
+def test_a_listener_can_stop_it_at_any_stage(film: FrameSource, stage: str) -> None:
+    class Impatient(SilentListener):
         name = ""
 
         def stage(self, name: str, total: int | None):  # type: ignore[no-untyped-def]  # a stand-in
@@ -321,7 +323,7 @@ def test_a_watcher_can_stop_it_at_any_stage(film: FrameSource, stage: str) -> No
 
 
 def test_which_segmenter_auto_took_is_said(film: FrameSource) -> None:
-    class Listener(SilentWatcher):
+    class Listener(SilentListener):
         heard: list[str] = []  # noqa: RUF012  # one test's
 
         def note(self, text: str) -> None:

@@ -14,7 +14,7 @@ from clip_factory import make_clip, png_bytes
 from vinpaint_cli.errors import Interrupted, MaskError, OutputError, UsageError
 from vinpaint_cli.mask_making.run import make_mask
 from vinpaint_cli.masks.sources.options import MaskOptions, build_mask
-from vinpaint_cli.pipeline.progress import SilentWatcher
+from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.video.source.read import open_source, probe
 
 VARYING = [0, 33, 66, 140, 180, 310]
@@ -97,8 +97,8 @@ def test_what_exists_is_kept_and_what_cannot_be_is_refused(tmp_path: Path) -> No
     assert make_mask(film, None, hole, overwrite=True).output == str(tmp_path / "film.mask.mkv")
 
 
-def test_a_watcher_can_stop_it(tmp_path: Path) -> None:
-    class Impatient(SilentWatcher):
+def test_a_listener_can_stop_it(tmp_path: Path) -> None:
+    class Impatient(SilentListener):
         def stage(self, name: str, total: int | None):  # type: ignore[no-untyped-def]  # a stand-in
             return self
 
@@ -112,5 +112,5 @@ def test_a_watcher_can_stop_it(tmp_path: Path) -> None:
 
     film = make_clip(tmp_path / "film.mkv", frames=3)
     with pytest.raises(Interrupted):
-        make_mask(film, tmp_path / "hole.mkv", MaskOptions(boxes=("0,0,9,9",)), watcher=Impatient())
+        make_mask(film, tmp_path / "hole.mkv", MaskOptions(boxes=("0,0,9,9",)), listener=Impatient())
     assert [path.name for path in tmp_path.iterdir()] == ["film.mkv"]

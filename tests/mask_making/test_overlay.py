@@ -15,7 +15,7 @@ from vinpaint_cli.errors import InputError, OutputError, UsageError
 from vinpaint_cli.mask_making.overlay import write_overlay
 from vinpaint_cli.mask_making.run import make_mask
 from vinpaint_cli.masks.sources.options import MaskOptions
-from vinpaint_cli.pipeline.progress import SilentWatcher
+from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.types import FrameSource
 from vinpaint_cli.video.source.read import open_source, probe
 
@@ -40,7 +40,7 @@ def test_only_the_hole_is_tinted(tmp_path: Path, kind: dict[str, Any]) -> None:
     width, height = source.info.width, source.info.height
     target = tmp_path / "overlay.mp4"
     mask = tracked_masks((width, height), [0.5] * 4)
-    assert write_overlay(source, mask, target, mask, SilentWatcher()) == []
+    assert write_overlay(source, mask, target, mask, SilentListener()) == []
     made = open_source(target)
     assert (made.info.width, made.info.height, made.info.codec) == (width, height, "h264")
     kinds = [stream.kind for stream in made.info.streams]
@@ -60,7 +60,7 @@ def test_only_the_hole_is_tinted(tmp_path: Path, kind: dict[str, Any]) -> None:
 def test_frames_carry_their_numbers(tmp_path: Path) -> None:
     source = open_source(make_clip(tmp_path / "film.mkv", frames=2, size=SIZE))
     mask = tracked_masks(SIZE, [0.25, 0.75])
-    write_overlay(source, mask, tmp_path / "overlay.mp4", mask, SilentWatcher())
+    write_overlay(source, mask, tmp_path / "overlay.mp4", mask, SilentListener())
     one, other = pictures(open_source(tmp_path / "overlay.mp4"))
     corner = one[:12, :40]
     assert corner.min() < 60 < 180 < corner.max()

@@ -30,7 +30,7 @@ from vinpaint_cli.mask_making.run import make_mask
 from vinpaint_cli.masks.grammar import TimePoint
 from vinpaint_cli.masks.prompts import Prompt
 from vinpaint_cli.masks.sources.options import MaskOptions
-from vinpaint_cli.pipeline.progress import SilentWatcher
+from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.types import Box
 from vinpaint_cli.video.source.read import open_source, probe
 
@@ -149,7 +149,7 @@ def test_a_tracked_sheet_says_how_sure_it_is(tmp_path: Path, clip: Callable[...,
     source = open_source(clip("film.mkv", frames=3))
     prompt = Prompt(1, TimePoint(frame=1), ((48, 24),), (True,))
     tracked = tracked_masks((64, 48), [0.2, 1.0, 0.8], [prompt])
-    count = count_holes(source, tracked, SilentWatcher())
+    count = count_holes(source, tracked, SilentListener())
     path = tmp_path / "sheet.png"
     assert write_preview(source, tracked, count, path, tracked) == (0, 2, 1)
     write_preview(source, tracked, count, tmp_path / "plain.png")

@@ -14,7 +14,7 @@ from vinpaint_cli.mask_making.confidence import doubtful
 from vinpaint_cli.masks.prompts import Prompt, PromptOptions, parse_prompts
 from vinpaint_cli.masks.sources.packed import PackedMasks
 from vinpaint_cli.pick.finder import EngineFinder, Followed
-from vinpaint_cli.pipeline.progress import Watcher, advance
+from vinpaint_cli.pipeline.progress import Listener, advance
 from vinpaint_cli.types import FrameSource
 
 NEAR = 60
@@ -54,12 +54,12 @@ class ColourFinder:
             mask = mask & ~_alike(rgb, point)
         return mask
 
-    def follow(self, source: FrameSource, options: PromptOptions, watcher: Watcher) -> Followed:
+    def follow(self, source: FrameSource, options: PromptOptions, listener: Listener) -> Followed:
         frames = sum(1 for _ in source.frames())
         size = source.info.width, source.info.height
         masks = PackedMasks(*size, frames)
         prompts = parse_prompts(options, size, corrections=True)
-        with watcher.stage("track", frames) as progress:
+        with listener.stage("track", frames) as progress:
             for frame in source.frames():
                 self.gate.wait(20)
                 hole = np.zeros(size[::-1], np.bool_)
@@ -76,8 +76,8 @@ class ColourFinder:
             raise MaskError("nothing is found there; click on its middle")
         return Followed(masks, tuple(masks.confidence), doubtful(masks.confidence), ("a note",))
 
-    def write(self, source: FrameSource, masks: PackedMasks, path: Path, watcher: Watcher) -> None:
-        EngineFinder.write(self, source, masks, path, watcher)  # type: ignore[arg-type]  # uses nothing of itself
+    def write(self, source: FrameSource, masks: PackedMasks, path: Path, listener: Listener) -> None:
+        EngineFinder.write(self, source, masks, path, listener)  # type: ignore[arg-type]  # uses nothing of itself
 
 
 def _alike(rgb: np.ndarray, point: tuple[float, float]) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from scenes import pan
 
 from vinpaint_cli.masks.sources.options import MaskOptions, build_mask
-from vinpaint_cli.pipeline.progress import SilentWatcher
+from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.pipeline.scan import CutDetector, scan
 from vinpaint_cli.types import Box
 from vinpaint_cli.video.source.read import open_source
@@ -40,7 +40,7 @@ def test_scan_knows_frames_shots_and_holes(tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / f"{index:02d}.png"), frame[..., ::-1])
     source = open_source(tmp_path)
     mask = build_mask(MaskOptions(boxes=("80,10,10,20@f2-f4",)), source.info)
-    found = scan(source, mask, 3, SilentWatcher())
+    found = scan(source, mask, 3, SilentListener())
     assert found.frames == 14
     assert found.shots == (range(8), range(8, 14))
     assert found.hole_pixels == 2 * 10 * 20

@@ -18,7 +18,7 @@ from vinpaint_cli.methods.telea.spec import SPEC
 from vinpaint_cli.pipeline.device import WORKING_BYTES_PER_PIXEL, Placement, frame_threads
 from vinpaint_cli.pipeline.fill import Filled, MemoryFit, fill_segment
 from vinpaint_cli.pipeline.options import RemoveOptions
-from vinpaint_cli.pipeline.progress import SilentWatcher
+from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.pipeline.stages import Stages
 from vinpaint_cli.removal.executor import JobSpec, LocalExecutor, Worker
 from vinpaint_cli.removal.run import remove
@@ -67,7 +67,7 @@ def spec_of(path: Path, device: str = "cpu", fit: MemoryFit | None = None) -> Jo
 
 
 def plan_one(path: Path) -> Segment:
-    (segment,) = MaskedClip(path, OPTIONS).plan(SilentWatcher()).segments
+    (segment,) = MaskedClip(path, OPTIONS).plan(SilentListener()).segments
     return segment
 
 
@@ -136,7 +136,7 @@ def test_nothing_fits_at_all(
     assert not (tmp_path / "out.mkv").exists()
 
 
-class Listens(SilentWatcher):
+class Listens(SilentListener):
     def __init__(self) -> None:
         self.notes: list[str] = []
 
@@ -152,11 +152,11 @@ def test_it_is_said_once(
 ) -> None:
     monkeypatch.setattr("vinpaint_cli.pipeline.plan.LONGEST_SEGMENT", 14)
     tight(cpu=5)
-    watcher = Listens()
-    report = remove(clip(codec="ffv1", frames=40), tmp_path / "out.mkv", OPTIONS, watcher=watcher)
+    listener = Listens()
+    report = remove(clip(codec="ffv1", frames=40), tmp_path / "out.mkv", OPTIONS, listener=listener)
     assert report.segments > 2
-    assert len(watcher.notes) == 1
-    assert "out of memory" in watcher.notes[0]
+    assert len(listener.notes) == 1
+    assert "out of memory" in listener.notes[0]
 
 
 def test_an_executor_loads_a_method_once(

@@ -17,7 +17,7 @@ from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.masks.sources.shapes import feather
 from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.output import default_output
-from vinpaint_cli.pipeline.progress import SilentWatcher
+from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.removal.run import remove
 from vinpaint_cli.types import EncodeOptions, Progress
 
@@ -183,7 +183,7 @@ def test_the_same_run_gives_the_same_bytes(clip: Callable[..., Path], tmp_path: 
     assert (tmp_path / "one.mkv").read_bytes() == (tmp_path / "two.mkv").read_bytes()
 
 
-class StopsAfter(SilentWatcher):
+class StopsAfter(SilentListener):
     """Asks to stop after some units of filling."""
 
     def __init__(self, units: int) -> None:
@@ -203,7 +203,7 @@ def test_an_interrupted_run_leaves_nothing(clip: Callable[..., Path], tmp_path: 
     source = clip(codec="ffv1", frames=10)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(Interrupted):
-        remove(source, tmp_path / "out.mkv", boxed(encode=FFV1), watcher=StopsAfter(units))
+        remove(source, tmp_path / "out.mkv", boxed(encode=FFV1), listener=StopsAfter(units))
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -281,7 +281,7 @@ def test_a_folder_of_pictures_becomes_one(tmp_path: Path) -> None:
     assert report.output.rstrip("/").endswith("shots.vinpaint.v2")
 
 
-class WritesMeanwhile(SilentWatcher):
+class WritesMeanwhile(SilentListener):
     """Somebody who saves a file under the output's name while we work."""
 
     def __init__(self, path: Path) -> None:
@@ -301,7 +301,7 @@ def test_a_file_that_appears_during_the_run_is_kept(
     target = tmp_path / "out.mkv"
     source = clip(codec="ffv1", frames=3)
     with pytest.raises(OutputError, match="appeared"):
-        remove(source, target, boxed(box), watcher=WritesMeanwhile(target))
+        remove(source, target, boxed(box), listener=WritesMeanwhile(target))
     assert target.read_text() == "precious"
     assert sorted(tmp_path.iterdir()) == sorted([source, target])
 
@@ -333,7 +333,7 @@ def test_a_mask_beyond_the_range_that_cannot_be_read_is_said_before_filling(tmp_
     (tmp_path / "masks" / "009.png").write_bytes(b"nothing")
     stages: list[str] = []
 
-    class Watches(SilentWatcher):
+    class Watches(SilentListener):
         @contextmanager
         def stage(self, name: str, total: int | None) -> Iterator[Progress]:
             stages.append(name)
@@ -342,5 +342,5 @@ def test_a_mask_beyond_the_range_that_cannot_be_read_is_said_before_filling(tmp_
 
     options = RemoveOptions(mask=MaskOptions(masks=(str(tmp_path / "masks"),), start="f4", end="f7"))
     with pytest.raises(InputError, match=r"009\.png"):
-        remove(tmp_path / "pan", tmp_path / "out", options, watcher=Watches())
+        remove(tmp_path / "pan", tmp_path / "out", options, listener=Watches())
     assert stages == ["scan"]

@@ -17,7 +17,7 @@ from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.methods.internal.method import InternalMethod, load_network
 from vinpaint_cli.methods.internal.pyramid import Pyramid
 from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions
-from vinpaint_cli.pipeline.progress import SilentWatcher
+from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.removal.fit_file import read_mark, state_path
 from vinpaint_cli.removal.fitting import scales
 from vinpaint_cli.removal.run import remove
@@ -59,7 +59,7 @@ def fit(tmp_path: Path) -> FitOptions:
     return FitOptions(steps=6, config=str(file))
 
 
-class Stops(SilentWatcher):
+class Stops(SilentListener):
     """Asks to stop once so much (of 1000) of the fit is over, or at another stage."""
 
     def __init__(self, at: int, stage: str = "fit") -> None:
@@ -125,15 +125,15 @@ def test_a_stopped_fit_keeps_what_it_has_and_goes_on(
     whole, stopped = tmp_path / "whole.safetensors", tmp_path / "stopped.safetensors"
     train_internal(source, whole, options)
     with pytest.raises(Interrupted, match="best weights so far"):
-        train_internal(source, stopped, options, watcher=Stops(400))
+        train_internal(source, stopped, options, listener=Stops(400))
     assert isinstance(load_network(stopped), Pyramid)
     assert state_path(stopped).exists()
-    watcher = Stops(1 << 30)
+    listener = Stops(1 << 30)
     other = replace(options, mask=MaskOptions(boxes=("8,8,16,16",)))
     with pytest.raises(OutputError, match="is there already"):  # a fit of something else
         train_internal(source, stopped, other)
-    report = train_internal(source, stopped, options, watcher=watcher)
-    assert any("going on" in note for note in watcher.notes)
+    report = train_internal(source, stopped, options, listener=listener)
+    assert any("going on" in note for note in listener.notes)
     assert report.steps == 20
     assert torch.equal(weights_of(stopped), weights_of(whole))
 
@@ -141,7 +141,7 @@ def test_a_stopped_fit_keeps_what_it_has_and_goes_on(
 def test_a_stop_before_the_fit_leaves_nothing(clip: Callable[..., Path], fit: FitOptions) -> None:
     source = clip(frames=6)
     with pytest.raises(Interrupted, match="before there was anything"):
-        train_internal(source, options=TrainInternalOptions(BOX, fit), watcher=Stops(2, "hide"))
+        train_internal(source, options=TrainInternalOptions(BOX, fit), listener=Stops(2, "hide"))
     assert not default_fit_output(source).exists()
 
 
@@ -151,7 +151,7 @@ def test_resume_demands_a_fit_of_the_same(clip: Callable[..., Path], fit: FitOpt
     with pytest.raises(UsageError, match="leave out --resume"):
         train_internal(source, target, options, resume=True)
     with pytest.raises(Interrupted):
-        train_internal(source, target, options, watcher=Stops(400))
+        train_internal(source, target, options, listener=Stops(400))
     other = replace(options, mask=MaskOptions(boxes=("8,8,16,16",)))
     with pytest.raises(UsageError, match="leave out --resume"):
         train_internal(source, target, other, resume=True)
@@ -171,14 +171,14 @@ def test_a_removal_fits_first_and_uses_the_file_again(
 ) -> None:
     source = clip(frames=6)
     options = RemoveOptions(mask=BOX, method="internal", fit=fit)
-    watcher = Stops(1 << 30)
-    report = remove(source, tmp_path / "one.mkv", options, watcher=watcher, work=WORK)
+    listener = Stops(1 << 30)
+    report = remove(source, tmp_path / "one.mkv", options, listener=listener, work=WORK)
     kept = [path for path in tmp_path.iterdir() if path.name.endswith(".internal.safetensors")]
     assert len(kept) == 1
     assert report.weights == str(kept[0])
-    assert any("fitting a network to the clip first, 6 steps" in note for note in watcher.notes)
+    assert any("fitting a network to the clip first, 6 steps" in note for note in listener.notes)
     again = Stops(1)  # would stop at the first step of a fit
-    remove(source, tmp_path / "two.mkv", options, watcher=again, work=WORK)
+    remove(source, tmp_path / "two.mkv", options, listener=again, work=WORK)
     assert any("was fitted to this clip before" in note for note in again.notes)
     assert bytes_of(tmp_path / "one.mkv") == bytes_of(tmp_path / "two.mkv")
 
@@ -191,7 +191,7 @@ def test_a_stopped_removal_goes_on_with_its_fit(
     for path in tmp_path.glob("*.internal.safetensors"):
         path.unlink()
     with pytest.raises(Interrupted):
-        remove(source, tmp_path / "out.mkv", options, watcher=Stops(400), work=WORK)
+        remove(source, tmp_path / "out.mkv", options, listener=Stops(400), work=WORK)
     assert list(tmp_path.glob("*.state"))
     remove(source, tmp_path / "out.mkv", options, work=WORK)
     assert bytes_of(tmp_path / "out.mkv") == bytes_of(tmp_path / "whole.mkv")

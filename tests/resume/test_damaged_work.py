@@ -17,7 +17,7 @@ from vinpaint_cli.errors import OutputError, UsageError
 from vinpaint_cli.masks.prompts import PromptOptions
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.pipeline.options import WorkOptions
-from vinpaint_cli.pipeline.progress import SilentWatcher
+from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.removal.run import Removal, remove
 from vinpaint_cli.resume.fingerprint import take_fingerprint
 from vinpaint_cli.resume.journal import Journal
@@ -177,9 +177,9 @@ def test_a_damaged_followed_mask_is_followed_again(
         (folder / "tracked.json").write_text('{"size": 1}')
     else:
         file.write_bytes(data[: len(data) // 2] if damage == "short" else data[:-99] + bytes(99))
-    watcher = StopsAt()
-    report = remove(source, target, options, watcher=watcher, work=WORK)
-    assert "track" in watcher.stages
+    listener = StopsAt()
+    report = remove(source, target, options, listener=listener, work=WORK)
+    assert "track" in listener.stages
     assert (report.segments_reused > 0) == ("sum" not in damage)
     assert target.read_bytes() == (tmp_path / "whole.mkv").read_bytes()
     assert not folder.exists()
@@ -208,11 +208,11 @@ def test_a_whole_output_is_known_again(
     whole = remove(source, tmp_path / f"whole_{name}", OPTIONS)
     folder = killed_when_whole(source, target, monkeypatch)
     data, node = bytes_of(target), target.stat().st_ino
-    watcher = StopsAt()
-    report = remove(source, target, OPTIONS, watcher=watcher, work=WORK, overwrite=overwrite)
+    listener = StopsAt()
+    report = remove(source, target, OPTIONS, listener=listener, work=WORK, overwrite=overwrite)
     assert (bytes_of(target), target.stat().st_ino) == (data, node)
-    assert watcher.stages == ["hash"]
-    assert [f"{target} is whole" in note for note in watcher.notes] == [True]
+    assert listener.stages == ["hash"]
+    assert [f"{target} is whole" in note for note in listener.notes] == [True]
     assert not folder.exists()
     assert (report.hole_pixels, report.by_method) == (whole.hole_pixels, whole.by_method)
     with pytest.raises(OutputError, match="exists"):
@@ -282,7 +282,7 @@ def test_going_on_with_other_cores_gives_the_same_bytes(
 
 def fingerprint(source: Path, prompts: PromptOptions) -> dict[str, Any]:
     options = replace(OPTIONS, mask=MaskOptions(prompts=prompts))
-    return take_fingerprint(source, options, "out.mkv", SilentWatcher()).to_dict()
+    return take_fingerprint(source, options, "out.mkv", SilentListener()).to_dict()
 
 
 def test_drawn_masks_count_by_content_object_and_moment(

@@ -20,7 +20,7 @@ from vinpaint_cli.mask_making.clip import MaskedClip
 from vinpaint_cli.masks.prompts import PromptOptions
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
-from vinpaint_cli.pipeline.progress import SilentWatcher
+from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.removal.run import remove
 from vinpaint_cli.resume.journal import Journal
 from vinpaint_cli.resume.stored_patches import read_patches, write_patches
@@ -47,12 +47,12 @@ def test_going_on_gives_the_same_bytes(
     (tmp_path / "whole").mkdir()
     remove(source, tmp_path / "whole" / name, options)
     folder = stopped(source, tmp_path / name, options, 30 if propagate else 12)
-    watcher = StopsAt()
-    report = remove(source, tmp_path / name, options, watcher=watcher, work=WORK)
+    listener = StopsAt()
+    report = remove(source, tmp_path / name, options, listener=listener, work=WORK)
     assert bytes_of(tmp_path / name) == bytes_of(tmp_path / "whole" / name)
     assert 0 < report.segments_reused < report.segments
-    assert watcher.stages == ["hash", "fill"]
-    assert f"{report.segments_reused} of {report.segments} segments are there" in watcher.notes[0]
+    assert listener.stages == ["hash", "fill"]
+    assert f"{report.segments_reused} of {report.segments} segments are there" in listener.notes[0]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["in.mp4", name, "whole"])
     assert not folder.exists()
 
@@ -60,7 +60,7 @@ def test_going_on_gives_the_same_bytes(
 def test_a_run_without_a_folder_leaves_none(clip: Callable[..., Path], tmp_path: Path) -> None:
     source = clip(codec="ffv1", frames=20)
     with pytest.raises(Interrupted):
-        remove(source, tmp_path / "out.mkv", OPTIONS, watcher=StopsAt(10))
+        remove(source, tmp_path / "out.mkv", OPTIONS, listener=StopsAt(10))
     assert list(tmp_path.iterdir()) == [source]
 
 
@@ -219,7 +219,7 @@ def test_a_full_disk_keeps_what_is_finished(
 def test_a_run_that_finished_nothing_leaves_nothing(clip: Callable[..., Path], tmp_path: Path) -> None:
     source = clip(codec="ffv1", frames=20)
     with pytest.raises(Interrupted):
-        remove(source, tmp_path / "out.mkv", OPTIONS, watcher=StopsAt(0), work=WORK)
+        remove(source, tmp_path / "out.mkv", OPTIONS, listener=StopsAt(0), work=WORK)
     with pytest.raises(InputError):
         go_on(tmp_path / "no.mkv", tmp_path / "out.mkv")
     assert list(tmp_path.iterdir()) == [source]
@@ -293,7 +293,7 @@ def test_patches_come_back_as_they_were(tmp_path: Path, dtype: type) -> None:
 
 def test_a_plan_comes_back_as_it_was(clip: Callable[..., Path]) -> None:
     job = MaskedClip(clip(codec="ffv1", frames=20), OPTIONS)
-    plan = job.plan(SilentWatcher())
+    plan = job.plan(SilentListener())
     assert plan_from_dict(json.loads(json.dumps(plan_to_dict(plan))), job.spec) == plan
 
 
@@ -310,7 +310,7 @@ def test_an_object_is_followed_once(clip: Callable[..., Path], tmp_path: Path) -
     with pytest.raises(UsageError, match="the drawn mask has changed since"):
         go_on(source, tmp_path / "out.mkv", options)
     (tmp_path / "drawn.png").write_bytes(png_bytes(drawn))
-    watcher = StopsAt()
-    remove(source, tmp_path / "out.mkv", options, watcher=watcher, work=WORK)
-    assert watcher.stages == ["hash", "fill"]
+    listener = StopsAt()
+    remove(source, tmp_path / "out.mkv", options, listener=listener, work=WORK)
+    assert listener.stages == ["hash", "fill"]
     assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()

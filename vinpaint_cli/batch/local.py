@@ -19,14 +19,14 @@ from vinpaint_cli.batch.worker import SECONDS_TO_TIDY, Setup, do_job, serve
 from vinpaint_cli.util.cpu import allowed_cores
 
 if TYPE_CHECKING:
-    from vinpaint_cli.pipeline.progress import Watcher
+    from vinpaint_cli.pipeline.progress import Listener
 
 
 class LocalRunner:
     """Runs jobs in ``processes`` processes of this machine; one of them is this process itself.
 
     Each keeps its method loaded from job to job. Cores and free memory are shared out. Without
-    ``keep_going`` no job is started after the first that fails. ``watcher`` gives each job somebody who
+    ``keep_going`` no job is started after the first that fails. ``listener`` gives each job somebody who
     watches it.
     """
 
@@ -34,11 +34,11 @@ class LocalRunner:
         self,
         processes: int = 1,
         keep_going: bool = True,
-        watcher: Callable[[BatchJob], Watcher] | None = None,
+        listener: Callable[[BatchJob], Listener] | None = None,
     ) -> None:
         self._processes = processes
         self._keep_going = keep_going
-        self._watcher = watcher
+        self._listener = listener
 
     def run(self, jobs: Sequence[BatchJob]) -> Iterator[JobResult]:
         """Results as jobs end; see `Runner`."""
@@ -51,7 +51,7 @@ class LocalRunner:
 
         executor = LocalExecutor()
         for job in jobs:
-            result = do_job(job, executor, self._watcher(job) if self._watcher else None)
+            result = do_job(job, executor, self._listener(job) if self._listener else None)
             yield result
             if result.status == "failed" and not self._keep_going:
                 return
@@ -60,7 +60,7 @@ class LocalRunner:
         """Several jobs at once, each in a process beside this one."""
         waiting = deque(jobs)
         setup = Setup(threads=max(1, allowed_cores() // count), sharers=count)
-        helpers = [Helper(setup, self._watcher) for _ in range(count)]
+        helpers = [Helper(setup, self._listener) for _ in range(count)]
         try:
             while True:
                 for helper in helpers:
@@ -91,7 +91,7 @@ class Helper:
     """
 
     setup: Setup
-    watcher: Callable[[BatchJob], Watcher] | None = None
+    listener: Callable[[BatchJob], Listener] | None = None
     job: BatchJob | None = None
     pipe: Connection[Any, Any] | None = None
     process: SpawnProcess | None = None
@@ -103,7 +103,7 @@ class Helper:
         if self.process is None or not self.process.is_alive():
             self._spawn()
         self.job, self.begun = job, time.perf_counter()
-        self.relay = Relay(self.watcher(job) if self.watcher else None)
+        self.relay = Relay(self.listener(job) if self.listener else None)
         with suppress(OSError):  # it has just died; receive says so
             self._its_pipe.send(job)
 

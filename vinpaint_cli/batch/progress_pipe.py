@@ -1,4 +1,4 @@
-"""Progress of a job in another process: told through a pipe there, shown to a watcher here."""
+"""Progress of a job in another process: told through a pipe there, shown to a listener here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vinpaint_cli.pipeline.progress import Watcher
+    from vinpaint_cli.pipeline.progress import Listener
     from vinpaint_cli.types import Progress
 
 SECONDS_BETWEEN = 0.5
@@ -19,8 +19,8 @@ Message = tuple[Any, ...]
 """``("stage", name, total)``, ``("advance", n)``, ``("end",)`` or ``("note", text)``."""
 
 
-class PipeWatcher:
-    """A ``Watcher`` that tells a pipe."""
+class PipeListener:
+    """A ``Listener`` that tells a pipe."""
 
     def __init__(self, pipe: Connection[Any, Any]) -> None:
         self._pipe = pipe
@@ -59,10 +59,10 @@ class _PipeStage:
 
 
 class Relay:
-    """Shows a watcher what another process tells of its job."""
+    """Shows a listener what another process tells of its job."""
 
-    def __init__(self, watcher: Watcher | None) -> None:
-        self._watcher = watcher
+    def __init__(self, listener: Listener | None) -> None:
+        self._listener = listener
         self._stages = ExitStack()
         self._progress: Progress | None = None
 
@@ -71,10 +71,10 @@ class Relay:
         kind, *rest = message
         if kind in ("stage", "end"):
             self.close()
-        if self._watcher is not None and kind == "stage":
-            self._progress = self._stages.enter_context(self._watcher.stage(*rest))
-        elif self._watcher is not None and kind == "note":
-            self._watcher.note(*rest)
+        if self._listener is not None and kind == "stage":
+            self._progress = self._stages.enter_context(self._listener.stage(*rest))
+        elif self._listener is not None and kind == "note":
+            self._listener.note(*rest)
         elif self._progress is not None and kind == "advance":
             self._progress.advance(*rest)
 

@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
-from vinpaint_cli.batch.progress_pipe import PipeWatcher
+from vinpaint_cli.batch.progress_pipe import PipeListener
 from vinpaint_cli.batch.runner import BatchJob, JobResult
 from vinpaint_cli.errors import Interrupted, OutOfMemoryError, VinpaintError
 from vinpaint_cli.pipeline.device import SHARERS
 
 if TYPE_CHECKING:
-    from vinpaint_cli.pipeline.progress import Watcher
+    from vinpaint_cli.pipeline.progress import Listener
     from vinpaint_cli.removal.executor import Executor
 
 SECONDS_TO_TIDY = 1.0
@@ -35,7 +35,7 @@ class Setup:
     sharers: int
 
 
-def do_job(job: BatchJob, executor: Executor, watcher: Watcher | None = None) -> JobResult:
+def do_job(job: BatchJob, executor: Executor, listener: Listener | None = None) -> JobResult:
     """Remove what the job says; an error becomes its result.
 
     Raises Interrupted and KeyboardInterrupt when the work is to stop.
@@ -49,7 +49,7 @@ def do_job(job: BatchJob, executor: Executor, watcher: Watcher | None = None) ->
             job.output,
             job.options,
             overwrite=job.overwrite,
-            watcher=watcher,
+            listener=listener,
             work=job.work,
             executor=executor,
         )
@@ -93,7 +93,7 @@ def serve(pipe: Connection[Any, Any], setup: Setup) -> None:
     executor = LocalExecutor()
     try:
         while True:
-            pipe.send(do_job(pipe.recv(), executor, PipeWatcher(pipe)))
+            pipe.send(do_job(pipe.recv(), executor, PipeListener(pipe)))
     except EOFError:
         return
     except SystemExit as exc:  # tidied up; taking the libraries down in order would cost seconds

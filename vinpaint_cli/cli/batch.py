@@ -89,7 +89,7 @@ def _runner(
 
     if ray is None:
         with Bars(console) as bars:
-            yield LocalRunner(processes or 1, keep_going, bars.watcher)
+            yield LocalRunner(processes or 1, keep_going, bars.listener)
         return
     with ray_runner(ray, processes, keep_going) as runner:
         yield runner
@@ -101,17 +101,17 @@ def _run(
     """Do the jobs, and tell of them; raises BatchFailed and Interrupted."""
     from vinpaint_cli.batch.report import BatchReport, check_report
     from vinpaint_cli.batch.runner import make_folders, run_batch
-    from vinpaint_cli.cli.batch_view import Teller, summary
+    from vinpaint_cli.cli.batch_view import JobReporter, summary
 
     if folder is not None:
         check_report(Path(folder))
     make_folders(found.folders)
-    teller = Teller(console, found.jobs)
+    reporter = JobReporter(console, found.jobs)
     with BatchReport(folder, found.jobs) as report:
 
         def listen(result: JobResult) -> None:
             report.add(result)
-            teller.tell(result)
+            reporter.report(result)
 
         outcome = run_batch(found.jobs, runner, listen, skip_existing=skip_existing)
         if outcome.interrupted:

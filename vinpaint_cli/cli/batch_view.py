@@ -21,7 +21,7 @@ LONGEST_NAME = 32
 
 
 class Bars:
-    """Gives each job somebody who watches it; use it in a ``with`` statement."""
+    """The bars of all jobs that run, with a listener for each; use it in a ``with`` statement."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -38,13 +38,13 @@ class Bars:
         if self.bars is not None:
             self.bars.stop()
 
-    def watcher(self, job: BatchJob) -> JobWatcher:
-        """Somebody who watches a job."""
-        return JobWatcher(self, " ".join(Path(job.input).name.split()))
+    def listener(self, job: BatchJob) -> JobListener:
+        """A listener that shows one job."""
+        return JobListener(self, " ".join(Path(job.input).name.split()))
 
 
-class JobWatcher:
-    """The engine's ``Watcher`` for one job among several."""
+class JobListener:
+    """Shows the progress of one job among several."""
 
     def __init__(self, shown: Bars, name: str) -> None:
         self._shown, self._name = shown, name
@@ -110,8 +110,8 @@ MOST_ROWS = 60
 _STYLES = {"done": "green", "failed": "bold red", "skipped": "dim", "not run": "yellow"}
 
 
-class Teller:
-    """Says a line for every job that ends, and an error for one that failed, even with -q."""
+class JobReporter:
+    """Prints a line for every job that ends, and an error for one that failed, even with -q."""
 
     def __init__(self, console: Console, jobs: Sequence[BatchJob]) -> None:
         self._console = console
@@ -119,8 +119,8 @@ class Teller:
         self._total = len(jobs)
         self._told = 0
 
-    def tell(self, result: JobResult) -> None:
-        """Say how a job ended."""
+    def report(self, result: JobResult) -> None:
+        """Print how a job ended."""
         self._told += 1
         place = f"[{self._told}/{self._total}]"
         if result.status == "failed":

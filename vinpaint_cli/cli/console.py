@@ -125,9 +125,9 @@ class Console:
             _abandon(sys.stdout)
             raise OutputError(f"stdout cannot be written ({exc.strerror}); redirect it elsewhere") from exc
 
-    def watcher(self) -> BarWatcher:
-        """Somebody who shows stages."""
-        return BarWatcher(self)
+    def listener(self) -> BarListener:
+        """A listener that shows stages as bars, or as a line now and then."""
+        return BarListener(self)
 
     def _labelled(self, label: str, style: str, text: str) -> None:
         line = " ".join(text.split())
@@ -170,8 +170,8 @@ NOT_IN_FRAMES = frozenset(("hash", "hide", "fit"))
 """Stages that do not go through the clip's frames, so that frames per second would mean nothing."""
 
 
-class BarWatcher:
-    """The engine's ``Watcher`` on a console.
+class BarListener:
+    """Shows the progress of one run: a bar for each stage on a terminal, a line now and then elsewhere.
 
     Work of a stage is counted in units of its own; frames per second are those of the clip, whose number
     of frames the first stage that goes through it tells.

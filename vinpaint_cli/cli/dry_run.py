@@ -28,9 +28,9 @@ def dry_run(
 ) -> None:
     """Plan, try each stage for a moment, and say so; raises what planning and the trials raise."""
     target = check_output(path, output, overwrite=True)
-    job = MaskedClip(path, options, console.watcher())
+    job = MaskedClip(path, options, console.listener())
     start = time.perf_counter()
-    plan = job.plan(console.watcher())
+    plan = job.plan(console.listener())
     found = estimate(job, plan, target, time.perf_counter() - start)
     for line in [*job.notes(), *found.notes]:
         console.warn(line)

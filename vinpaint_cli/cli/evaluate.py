@@ -36,7 +36,9 @@ def evaluate(
     chosen = {**values, "size": parse_size(size), "clips": names_of(clips)}
     options = build(EvaluateOptions, chosen)
     overwrite = console.may_overwrite(report)
-    found = evaluate_methods(dataset, options, report=report, overwrite=overwrite, watcher=console.watcher())
+    found = evaluate_methods(
+        dataset, options, report=report, overwrite=overwrite, listener=console.listener()
+    )
     _tell(console, found, report, as_json)
 
 

@@ -28,7 +28,7 @@ def evaluate_masks(
 
     options = build(EvaluateMasksOptions, {**values, "clips": names_of(clips)})
     overwrite = console.may_overwrite(report)
-    found = measure(dataset, options, report=report, overwrite=overwrite, watcher=console.watcher())
+    found = measure(dataset, options, report=report, overwrite=overwrite, listener=console.listener())
     _tell(console, found, report, as_json)
 
 

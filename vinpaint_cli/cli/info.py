@@ -82,7 +82,7 @@ def _count(console: Console, clip: str) -> Count:
     tick = source.info.time_base
     frames, previous, first, end = 0, None, 0, 0
     steps: tuple[int, int] | None = None
-    with console.watcher().stage("count", source.info.frames_from_header) as progress:
+    with console.listener().stage("count", source.info.frames_from_header) as progress:
         for frame in source.frames():
             if previous is None:
                 first = frame.pts

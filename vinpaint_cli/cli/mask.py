@@ -43,7 +43,7 @@ def mask(
         overlay=overlay,
         overwrite=console.may_overwrite(output, preview, overlay),
         memory=memory,
-        watcher=console.watcher(),
+        listener=console.listener(),
     )
     tell(console, report, as_json)
 

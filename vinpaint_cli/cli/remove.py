@@ -72,7 +72,7 @@ def _remove(
             output,
             followed,
             overwrite=overwrite,
-            watcher=console.watcher(),
+            listener=console.listener(),
             work=work,
             executor=executor,
         )
@@ -99,7 +99,7 @@ def _preview(console: Console, path: str, options: RemoveOptions, preview: str, 
         overwrite=overwrite,
         memory=options.memory,
         device=options.device,
-        watcher=console.watcher(),
+        listener=console.listener(),
     )
     tell(console, report, as_json)
 

@@ -43,7 +43,7 @@ def train_internal(
     chosen = {**values, "mask": given, "fit_config": config, "fit_seed": seed}
     options = build(TrainInternalOptions, chosen)
     with stops_told():
-        report = run(input, target, options, overwrite=overwrite, resume=resume, watcher=console.watcher())
+        report = run(input, target, options, overwrite=overwrite, resume=resume, listener=console.listener())
     for line in report.warnings:
         console.warn(line)
     console.say(summary(report), "bold")

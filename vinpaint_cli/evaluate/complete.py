@@ -52,15 +52,15 @@ class Cost:
                 self.memory = max(self.memory, int(process.memory_info().rss))
                 done.wait(SECONDS_BETWEEN_LOOKS)
 
-        watcher = threading.Thread(target=look, daemon=True)
-        watcher.start()
+        listener = threading.Thread(target=look, daemon=True)
+        listener.start()
         start = time.perf_counter()
         try:
             yield
         finally:
             self.seconds += time.perf_counter() - start
             done.set()
-            watcher.join()
+            listener.join()
             self.memory = max(self.memory, int(process.memory_info().rss))
 
 

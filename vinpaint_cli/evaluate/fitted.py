@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from vinpaint_cli.evaluate.complete import Cost, HiddenClip
 from vinpaint_cli.pipeline.device import Placement
 from vinpaint_cli.pipeline.options import FitOptions
-from vinpaint_cli.pipeline.progress import Watcher
+from vinpaint_cli.pipeline.progress import Listener
 from vinpaint_cli.types import Method
 
 
@@ -18,7 +18,7 @@ def fitted_method(
     placement: Placement,
     *,
     propagates: bool,
-    watcher: Watcher,
+    listener: Listener,
 ) -> tuple[Method, Cost]:
     """The method with a network fitted to the clip, and what fitting it cost.
 
@@ -32,6 +32,6 @@ def fitted_method(
     runs = [Run(pictures, holes, height) for pictures, holes in hidden.segments(shots)]
     cost = Cost()
     with cost.measured():
-        fit = ClipFit(runs, (width, height), options, watcher, placement.device, propagates)
+        fit = ClipFit(runs, (width, height), options, listener, placement.device, propagates)
         found = fit.go()
     return InternalMethod(found.pyramid, placement.device, placement.precision), cost

@@ -23,7 +23,7 @@ from vinpaint_cli.masks.segment import open_segmenter
 from vinpaint_cli.masks.sources.shapes import hole_box
 from vinpaint_cli.masks.track import Tracked, Tracker, open_tracker
 from vinpaint_cli.metrics.davis import boundary_accuracy, region_similarity
-from vinpaint_cli.pipeline.progress import SilentWatcher, Watcher, advance
+from vinpaint_cli.pipeline.progress import Listener, SilentListener, advance
 from vinpaint_cli.types import Progress, Segmenter
 from vinpaint_cli.video.source.read import open_source
 
@@ -61,14 +61,14 @@ def evaluate_masks(
     *,
     report: str | Path | None = None,
     overwrite: bool = False,
-    watcher: Watcher | None = None,
+    listener: Listener | None = None,
 ) -> MaskEvaluation:
     """Prompt the first annotated frame of each clip, follow its object, and compare with the annotations.
 
     dataset: see `find_clips`; clips without annotations are left out. report: a folder to write table.md,
     results.json, index.html and pictures to; it appears only when whole. Raises any `VinpaintError`.
     """
-    options, watcher = options or EvaluateMasksOptions(), watcher or SilentWatcher()
+    options, listener = options or EvaluateMasksOptions(), listener or SilentListener()
     _check(options)
     clips = [clip for clip in find_clips(dataset, options.clips) if clip.annotations is not None]
     if not clips:
@@ -80,8 +80,8 @@ def evaluate_masks(
     trackers = {name: open_tracker(name, segmenter) for name in names}
     total = sum(count_frames(clip, options.frames) for clip in clips)
     with ReportFolder(report, overwrite) as folder:
-        bench = _Bench(options, segmenter, trackers, folder, watcher)
-        with watcher.stage("evaluate", total * len(options.prompts) * len(trackers)) as progress:
+        bench = _Bench(options, segmenter, trackers, folder, listener)
+        with listener.stage("evaluate", total * len(options.prompts) * len(trackers)) as progress:
             rows = [row for clip in clips for row in bench.clip(clip, progress)]
         found = MaskEvaluation(_setting(dataset, options, segmenter, clips), tuple(rows))
         if folder.wanted:
@@ -115,7 +115,7 @@ class _Bench:
     segmenter: Segmenter
     trackers: Mapping[str, Tracker]
     folder: ReportFolder
-    watcher: Watcher
+    listener: Listener
 
     def clip(self, entry: ClipEntry, progress: Progress) -> Iterator[MaskRow]:
         """All rows of one clip."""
@@ -130,7 +130,7 @@ class _Bench:
                 for name, (found, seconds) in results.items()
             ]
             said = ", ".join(f"{row.tracker} {row_text(row)}" for row in rows)
-            self.watcher.note(f"{entry.name}, {prompt}: {said}")
+            self.listener.note(f"{entry.name}, {prompt}: {said}")
             self._draw(case, rows, {name: found for name, (found, _) in results.items()})
             yield from rows
 

@@ -25,7 +25,7 @@ from vinpaint_cli.evaluate.table import markdown
 from vinpaint_cli.methods import load_method, method_spec
 from vinpaint_cli.pipeline.device import place
 from vinpaint_cli.pipeline.options import FitOptions, check_fit_options
-from vinpaint_cli.pipeline.progress import SilentWatcher, Watcher, advance
+from vinpaint_cli.pipeline.progress import Listener, SilentListener, advance
 from vinpaint_cli.types import Method, Progress
 
 Bytes = npt.NDArray[np.uint8]
@@ -65,22 +65,22 @@ def evaluate_methods(
     *,
     report: str | Path | None = None,
     overwrite: bool = False,
-    watcher: Watcher | None = None,
+    listener: Listener | None = None,
 ) -> Evaluation:
     """Fill made holes in clips whose truth is known, and measure what came out.
 
     dataset: see `find_clips`. report: a folder to write table.md, results.json, index.html and pictures
     to; it appears only when whole. Raises any `VinpaintError`.
     """
-    options, watcher = options or EvaluateOptions(), watcher or SilentWatcher()
+    options, listener = options or EvaluateOptions(), listener or SilentListener()
     every = find_clips(dataset)
     chosen = find_clips(dataset, options.clips)
     _check(options, every)
     extras, absent = find_extras()
     with ReportFolder(report, overwrite) as folder:
-        bench = _Bench(options, every, _load(options), extras, folder, watcher)
+        bench = _Bench(options, every, _load(options), extras, folder, listener)
         total = sum(count_frames(clip, options.frames) for clip in chosen)
-        with watcher.stage("evaluate", total * len(options.masks) * len(options.methods)) as progress:
+        with listener.stage("evaluate", total * len(options.masks) * len(options.methods)) as progress:
             rows = [row for clip in chosen for row in bench.clip(clip, progress)]
         measures = (*FRAME_MEASURES, *(extra.name for extra in extras), *PAIR_MEASURES)
         evaluation = Evaluation(_setting(dataset, options, chosen), tuple(rows), absent, measures)
@@ -98,7 +98,7 @@ class _Bench:
     methods: Mapping[str, Method]
     extras: tuple[Extra, ...]
     folder: ReportFolder
-    watcher: Watcher
+    listener: Listener
 
     def clip(self, clip: ClipEntry, progress: Progress) -> Iterator[Row]:
         """All rows of one clip; its truth and flow are found once."""
@@ -138,7 +138,7 @@ class _Bench:
             if self.folder.wanted:
                 results[label] = np.clip(np.rint(done.frames), 0, 255).astype(np.uint8)
             advance(progress, count)
-        self.watcher.note(f"{name}, {kind}: {_line(rows)}")
+        self.listener.note(f"{name}, {kind}: {_line(rows)}")
         add_strip(self.folder, truth.pictures, hidden.holes, results, rows)
         floor = truth.floor(hidden.holes)
         yield from rows
@@ -153,7 +153,7 @@ class _Bench:
         options = self.options
         placement = place(options.device, options.precision, loaded.spec.dtypes)
         return fitted_method(
-            hidden, shots, options.fit, placement, propagates=options.propagate, watcher=self.watcher
+            hidden, shots, options.fit, placement, propagates=options.propagate, listener=self.listener
         )
 
 

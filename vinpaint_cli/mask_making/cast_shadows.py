@@ -24,7 +24,7 @@ from vinpaint_cli.ops.cast_shadow import (
 )
 from vinpaint_cli.ops.image import to_levels
 from vinpaint_cli.pipeline.device import frame_threads, memory_errors
-from vinpaint_cli.pipeline.progress import Watcher, advance
+from vinpaint_cli.pipeline.progress import Listener, advance
 from vinpaint_cli.pipeline.reader import SegmentReader
 from vinpaint_cli.pipeline.stages import Stages
 from vinpaint_cli.plan.segments import halve
@@ -71,7 +71,7 @@ class ShadedMask:
 
 
 def add_shadows(
-    source: FrameSource, mask: HoleSource, plan: Callable[[HoleSource], Plan], watcher: Watcher
+    source: FrameSource, mask: HoleSource, plan: Callable[[HoleSource], Plan], listener: Listener
 ) -> ShadedMask:
     """Find the shadows of what the mask covers, and join them to it.
 
@@ -89,7 +89,7 @@ def add_shadows(
     zone.keep_in(found.holes)
     marked = sum(box is not None for box in planned.scan.holes)
     looking = sum(2 * len(segment.frames) - 1 for segment in planned.segments)
-    with watcher.stage("shadows", looking + 3 * marked) as progress:
+    with listener.stage("shadows", looking + 3 * marked) as progress:
 
         def tick() -> None:
             advance(progress)
@@ -101,7 +101,7 @@ def add_shadows(
             _InShot(found, shot, roi, source.info.height / 240, tick).settle()
     shaded = _join(found)
     if shaded:
-        watcher.note(f"shadows are found on {shaded} of {marked} frames with a hole")
+        listener.note(f"shadows are found on {shaded} of {marked} frames with a hole")
     return ShadedMask(found.holes, (*mask.warnings, *([] if shaded or not marked else [UNFOUND])))
 
 

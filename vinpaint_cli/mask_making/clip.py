@@ -15,7 +15,7 @@ from vinpaint_cli.methods import load_method, method_spec
 from vinpaint_cli.pipeline.device import Placement, available_memory, place
 from vinpaint_cli.pipeline.options import RemoveOptions, check_options
 from vinpaint_cli.pipeline.plan import ZONE_BYTES_PER_PIXEL, Plan, make_plan
-from vinpaint_cli.pipeline.progress import Clock, SilentWatcher, Watcher
+from vinpaint_cli.pipeline.progress import Clock, Listener, SilentListener
 from vinpaint_cli.pipeline.reader import SegmentReader
 from vinpaint_cli.plan.memory import default_budget, parse_memory
 from vinpaint_cli.plan.regions import region_of_interest
@@ -41,10 +41,10 @@ class MaskedClip:
         self,
         path: str | Path,
         options: RemoveOptions,
-        watcher: Watcher | None = None,
+        listener: Listener | None = None,
         keep: KeepMask = lambda source, masks, whole: None,
     ) -> None:
-        """``watcher`` sees objects being followed and shadows looked for; ``keep`` gets what is found."""
+        """``listener`` sees objects being followed and shadows looked for; ``keep`` gets what is found."""
         self.path = Path(path)
         self.options = options
         self.spec = method_spec(options.method)
@@ -53,33 +53,33 @@ class MaskedClip:
         self.mask: HoleSource
         clock = Clock()
         with clock.time("track"):
-            self.mask, self.tracked = find_hole(self.source, options.mask, watcher, device=options.device)
+            self.mask, self.tracked = find_hole(self.source, options.mask, listener, device=options.device)
         self.seconds: Mapping[str, float] = clock.seconds if self.tracked else {}
         if self.tracked is not None:
             keep(self.source, self.tracked, False)
         if options.mask.shadows and options.mask.whole is None:
             with clock.time("shadows"):
-                self.mask = self._with_shadows(watcher or SilentWatcher())
+                self.mask = self._with_shadows(listener or SilentListener())
             self.seconds = {**self.seconds, "shadows": clock.seconds["shadows"]}
             keep(self.source, self.mask, True)
 
-    def _with_shadows(self, watcher: Watcher) -> HoleSource:
+    def _with_shadows(self, listener: Listener) -> HoleSource:
         region = partial(region_of_interest, context=0.0)  # the zone has its surroundings in it
         plan = partial(
-            self._plan, feather=0, watcher=watcher, bytes_per_pixel=ZONE_BYTES_PER_PIXEL, region=region
+            self._plan, feather=0, listener=listener, bytes_per_pixel=ZONE_BYTES_PER_PIXEL, region=region
         )
-        return add_shadows(self.source, self.mask, plan, watcher)
+        return add_shadows(self.source, self.mask, plan, listener)
 
-    def plan(self, watcher: Watcher) -> Plan:
+    def plan(self, listener: Listener) -> Plan:
         """Scan the clip and cut the work into segments."""
-        return self._plan(self.mask, self.feather, watcher)
+        return self._plan(self.mask, self.feather, listener)
 
-    def _plan(self, mask: HoleSource, feather: int, watcher: Watcher, **limits: Any) -> Plan:
+    def _plan(self, mask: HoleSource, feather: int, listener: Listener, **limits: Any) -> Plan:
         return make_plan(
             self.source,
             mask,
             self._covering(),
-            watcher,
+            listener,
             options=self.options.mask,
             spec=self.spec,
             placement=self.placement,

@@ -27,7 +27,7 @@ from vinpaint_cli.masks.sources.options import MaskOptions, build_mask, check_ma
 from vinpaint_cli.masks.sources.packed import PackedMasks
 from vinpaint_cli.masks.sources.shapes import HoleSource
 from vinpaint_cli.masks.track import Tracked, Tracker, open_tracker
-from vinpaint_cli.pipeline.progress import SilentWatcher, Watcher, advance
+from vinpaint_cli.pipeline.progress import Listener, SilentListener, advance
 from vinpaint_cli.pipeline.scan import Footage, read_footage
 from vinpaint_cli.types import Frame, FrameSource, Segmenter
 from vinpaint_cli.video.sink.mask_video import HoleFrames, hole_frame, open_mask_writer
@@ -98,7 +98,7 @@ def open_tools(options: PromptOptions, device: str = "auto") -> Tools:
 def track_masks(
     source: FrameSource,
     options: PromptOptions,
-    watcher: Watcher,
+    listener: Listener,
     *,
     tools: Tools | None = None,
     label: int | None = None,
@@ -122,13 +122,13 @@ def track_masks(
     asked = read_asked(options, source.info, label=label, resize=resize)
     tools = tools or open_tools(options, device)
     if options.segmenter == AUTO:
-        watcher.note(f"segmenter: {tools.segmenter_name}")
-    footage = read_footage(source, watcher)
+        listener.note(f"segmenter: {tools.segmenter_name}")
+    footage = read_footage(source, listener)
     asked = place(asked, footage)
     tasks = plan_tasks(asked, footage)
     masks = PackedMasks(source.info.width, source.info.height, footage.frames)
     wanted = footage.during(when or TimeRange())
-    _follow(source, tools, tasks, wanted, masks, watcher)
+    _follow(source, tools, tasks, wanted, masks, listener)
     _finish(masks, asked)
     confidence = tuple(value if i in wanted else 1.0 for i, value in enumerate(masks.confidence))
     return TrackedMasks(
@@ -144,7 +144,7 @@ def track_masks(
 
 
 def find_hole(
-    source: FrameSource, options: MaskOptions, watcher: Watcher | None = None, *, device: str = "auto"
+    source: FrameSource, options: MaskOptions, listener: Listener | None = None, *, device: str = "auto"
 ) -> tuple[HoleSource, TrackedMasks | None]:
     """Everything a person said about the hole as one source; and what was followed, if anything was.
 
@@ -157,7 +157,7 @@ def find_hole(
         tracked = track_masks(
             source,
             options.prompts,
-            watcher or SilentWatcher(),
+            listener or SilentListener(),
             label=options.label,
             resize=options.resize,
             device=device,
@@ -182,13 +182,13 @@ def _follow(
     tasks: Sequence[Task],
     wanted: range,
     masks: PackedMasks,
-    watcher: Watcher,
+    listener: Listener,
 ) -> None:
     """Follow every object through its shots into ``masks``."""
     due = [(task, task.span(wanted)) for task in tasks if task.seeded]
     total = sum(len(span) * (2 if task.corrections else 1) for task, span in due)
     confidence = [1.0] * (masks.count or 0)
-    with watcher.stage("track", total) as progress:
+    with listener.stage("track", total) as progress:
         for task, span in due:
             for found in _follow_one(source, tools, task, span, lambda: advance(progress)):
                 index, hole = found.index, found.hole

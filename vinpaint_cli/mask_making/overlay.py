@@ -13,7 +13,7 @@ from vinpaint_cli.mask_making.follow import TrackedMasks
 from vinpaint_cli.mask_making.preview import tint
 from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
 from vinpaint_cli.masks.sources.shapes import HoleSource, dilate, hole_box
-from vinpaint_cli.pipeline.progress import Watcher, advance
+from vinpaint_cli.pipeline.progress import Listener, advance
 from vinpaint_cli.types import Box, EncodeOptions, Frame, FrameSource, Patch, VideoInfo
 from vinpaint_cli.video.colour.convert import crop_rgb
 from vinpaint_cli.video.colour.planes import compose
@@ -48,7 +48,7 @@ def write_overlay(
     mask: HoleSource,
     path: Path,
     tracked: TrackedMasks | None,
-    watcher: Watcher,
+    listener: Listener,
 ) -> list[str]:
     """Write the clip with its hole tinted and outlined, each frame with its number; sound is copied.
 
@@ -59,7 +59,7 @@ def write_overlay(
     info = source.info
     with (
         open_writer(path, source, _encoding(info)) as writer,
-        watcher.stage("overlay", info.frames_from_header) as progress,
+        listener.stage("overlay", info.frames_from_header) as progress,
     ):
         for frame in source.frames():
             patches = [_label(frame, info, tracked)]

@@ -21,7 +21,7 @@ from vinpaint_cli.mask_making.confidence import DOUBTFUL, worst_frames
 from vinpaint_cli.mask_making.follow import TrackedMasks
 from vinpaint_cli.masks.prompts import Prompt
 from vinpaint_cli.masks.sources.shapes import HoleSource
-from vinpaint_cli.pipeline.progress import Watcher, advance
+from vinpaint_cli.pipeline.progress import Listener, advance
 from vinpaint_cli.types import Frame, FrameSource, VideoInfo
 from vinpaint_cli.video.sink.publish import publish, reserve, temporary_name, translated
 
@@ -86,10 +86,10 @@ class HoleCounter:
         return HoleCount(self._pixels, *self._size, self._origin)
 
 
-def count_holes(source: FrameSource, mask: HoleSource, watcher: Watcher) -> HoleCount:
+def count_holes(source: FrameSource, mask: HoleSource, listener: Listener) -> HoleCount:
     """Go once through the clip; raises what the source and the mask raise, and Interrupted."""
     counter = HoleCounter(source.info)
-    with watcher.stage("look", source.info.frames_from_header) as progress:
+    with listener.stage("look", source.info.frames_from_header) as progress:
         for frame in source.frames():
             counter.add(frame, mask.at(frame))
             advance(progress)

@@ -16,7 +16,7 @@ from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
 from vinpaint_cli.masks.sources.shapes import HoleSource
 from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.output import check_output
-from vinpaint_cli.pipeline.progress import SilentWatcher, Watcher, advance
+from vinpaint_cli.pipeline.progress import Listener, SilentListener, advance
 from vinpaint_cli.types import FrameSource
 from vinpaint_cli.video.sink.mask_video import HoleFrames, hole_frame, open_mask_writer
 
@@ -60,7 +60,7 @@ def make_mask(
     overwrite: bool = False,
     memory: str | None = None,
     device: str = "auto",
-    watcher: Watcher | None = None,
+    listener: Listener | None = None,
 ) -> MaskReport:
     """Write the hole of a clip, dilation and time range included, hole = 255.
 
@@ -73,7 +73,7 @@ def make_mask(
 
     Raises any `VinpaintError`.
     """
-    options, watcher = options or MaskOptions(), watcher or SilentWatcher()
+    options, listener = options or MaskOptions(), listener or SilentListener()
     check_mask_options(options)
     if output is None and preview is None and overlay is None:
         output = default_mask_output(path)
@@ -81,12 +81,12 @@ def make_mask(
     picture = None if preview is None else check_picture(preview, overwrite)
     film = None if overlay is None else check_overlay(path, overlay, overwrite)
     _check_apart(target, picture, film)
-    job = MaskedClip(path, RemoveOptions(mask=options, memory=memory, device=device), watcher)
+    job = MaskedClip(path, RemoveOptions(mask=options, memory=memory, device=device), listener)
     source, mask, tracked = job.source, job.mask, job.tracked
-    count, warnings = _write(source, mask, target, watcher)
+    count, warnings = _write(source, mask, target, listener)
     shown = write_preview(source, mask, count, picture, tracked) if picture is not None else ()
     if film is not None:
-        warnings += write_overlay(source, mask, film, tracked, watcher)
+        warnings += write_overlay(source, mask, film, tracked, listener)
     report = MaskReport(
         input=str(path),
         output=None if target is None else str(target),
@@ -115,15 +115,15 @@ def _with_tracked(report: MaskReport, tracked: TrackedMasks) -> MaskReport:
 
 
 def _write(
-    source: FrameSource, mask: HoleSource, target: Path | None, watcher: Watcher
+    source: FrameSource, mask: HoleSource, target: Path | None, listener: Listener
 ) -> tuple[HoleCount, list[str]]:
     """Write the masks and count them, or only count them; the writer's warnings beside."""
     if target is None:
-        return count_holes(source, mask, watcher), []
+        return count_holes(source, mask, listener), []
     counter = HoleCounter(source.info)
     with (
         open_mask_writer(target, HoleFrames(source, mask)) as writer,
-        watcher.stage("mask", source.info.frames_from_header) as progress,
+        listener.stage("mask", source.info.frames_from_header) as progress,
     ):
         for frame in source.frames():
             hole = mask.at(frame)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from vinpaint_cli.errors import Interrupted, UsageError, VinpaintError
-from vinpaint_cli.pipeline.progress import Watcher
+from vinpaint_cli.pipeline.progress import Listener
 
 _PATIENCE_SECONDS = 5.0
 
@@ -31,7 +31,7 @@ class Doing:
 
 
 class Background:
-    """Does one thing at a time in a thread of its own; is the work's `Watcher`."""
+    """Does one thing at a time in a thread of its own; is the work's `Listener`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -44,7 +44,7 @@ class Background:
         """How far it is."""
         return self._doing
 
-    def start(self, task: str, work: Callable[[Watcher], None]) -> None:
+    def start(self, task: str, work: Callable[[Listener], None]) -> None:
         """Begin; UsageError while something is being done."""
         with self._lock:
             if self._doing.running:
@@ -68,7 +68,7 @@ class Background:
 
     @contextmanager
     def stage(self, name: str, total: int | None) -> Iterator[Background]:
-        """Begin a stage of ``total`` units; the watcher counts them itself."""
+        """Begin a stage of ``total`` units; the listener counts them itself."""
         self._change(stage=name, done=0, total=total)
         yield self
 
@@ -80,7 +80,7 @@ class Background:
         self._change(done=self._doing.done + n)
         return not self._stop.is_set()
 
-    def _run(self, work: Callable[[Watcher], None]) -> None:
+    def _run(self, work: Callable[[Listener], None]) -> None:
         error = None
         try:
             work(self)

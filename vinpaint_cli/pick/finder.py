@@ -14,7 +14,7 @@ from vinpaint_cli.mask_making.prompt_masks import MADE_OF, correct_frame, segmen
 from vinpaint_cli.masks.prompts import Prompt, PromptOptions
 from vinpaint_cli.masks.sources.packed import PackedMasks
 from vinpaint_cli.masks.track import open_tracker
-from vinpaint_cli.pipeline.progress import Watcher, advance
+from vinpaint_cli.pipeline.progress import Listener, advance
 from vinpaint_cli.types import Box, FrameSource, Segmenter
 from vinpaint_cli.video.sink.mask_video import HoleFrames, hole_frame, open_mask_writer
 
@@ -51,11 +51,11 @@ class Finder(Protocol):
         """A followed mask without what ``prompt`` says is not the object."""
         ...
 
-    def follow(self, source: FrameSource, options: PromptOptions, watcher: Watcher) -> Followed:
-        """Masks of every frame; Interrupted when the watcher asks to stop."""
+    def follow(self, source: FrameSource, options: PromptOptions, listener: Listener) -> Followed:
+        """Masks of every frame; Interrupted when the listener asks to stop."""
         ...
 
-    def write(self, source: FrameSource, masks: PackedMasks, path: Path, watcher: Watcher) -> None:
+    def write(self, source: FrameSource, masks: PackedMasks, path: Path, listener: Listener) -> None:
         """Write the masks as a lossless video or a folder of pictures; Interrupted as above."""
         ...
 
@@ -86,18 +86,18 @@ class EngineFinder:
         """A followed mask without what ``prompt`` says is not the object."""
         return correct_frame(source, index, prompt, mask, self._tools.segmenter)
 
-    def follow(self, source: FrameSource, options: PromptOptions, watcher: Watcher) -> Followed:
+    def follow(self, source: FrameSource, options: PromptOptions, listener: Listener) -> Followed:
         """Masks of every frame; raises what `track_masks` raises."""
-        found = track_masks(source, options, watcher, tools=self._tools)
+        found = track_masks(source, options, listener, tools=self._tools)
         in_words = say_doubt(found.confidence)  # the page draws it
         notes = tuple(note for note in found.notes if note not in in_words)
         return Followed(found.masks, found.confidence, doubtful(found.confidence), notes)
 
-    def write(self, source: FrameSource, masks: PackedMasks, path: Path, watcher: Watcher) -> None:
+    def write(self, source: FrameSource, masks: PackedMasks, path: Path, listener: Listener) -> None:
         """Write the masks, not grown; raises OutputError and Interrupted."""
         with (
             open_mask_writer(path, HoleFrames(source, masks)) as writer,
-            watcher.stage("mask", masks.count) as progress,
+            listener.stage("mask", masks.count) as progress,
         ):
             for frame in source.frames():
                 writer.write(hole_frame(frame, masks.at(frame)))

@@ -23,7 +23,7 @@ from vinpaint_cli.pick.session import (
     prompt_options,
 )
 from vinpaint_cli.pick.source import FrameCache, SharedSource, encode_mask
-from vinpaint_cli.pipeline.progress import Watcher
+from vinpaint_cli.pipeline.progress import Listener
 from vinpaint_cli.types import FrameSource
 
 if TYPE_CHECKING:
@@ -156,8 +156,8 @@ class Workbench:
             raise UsageError("nothing is pointed at yet; click the object first")
         options = prompt_options(marks, self.options.tools)
 
-        def work(watcher: Watcher) -> None:
-            self._followed = marks, self._finder.follow(self.source, options, watcher)
+        def work(listener: Listener) -> None:
+            self._followed = marks, self._finder.follow(self.source, options, listener)
             self._round += 1
 
         self._background.start("following", work)
@@ -179,8 +179,8 @@ class Workbench:
         if path.exists() and self.options.ask_first and not replace:
             raise OutputError(f"{path} exists; allow to replace it, or end and give another --output")
 
-        def work(watcher: Watcher) -> None:
-            self._finder.write(self.source, followed.masks, path, watcher)
+        def work(listener: Listener) -> None:
+            self._finder.write(self.source, followed.masks, path, listener)
             self._written = marks
             if self.options.ends_with_masks:
                 threading.Timer(_FAREWELL_SECONDS, self.ended.set).start()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vinpaint_cli.masks.sources.options import MaskOptions, is_sequence
 from vinpaint_cli.masks.sources.shapes import HoleSource
 from vinpaint_cli.pipeline.device import WORKING_BYTES_PER_PIXEL, Placement, frame_threads, resident_memory
-from vinpaint_cli.pipeline.progress import Watcher
+from vinpaint_cli.pipeline.progress import Listener
 from vinpaint_cli.pipeline.scan import Scan, scan
 from vinpaint_cli.plan.memory import segment_limits
 from vinpaint_cli.plan.regions import region_of_interest
@@ -48,7 +48,7 @@ def make_plan(
     source: FrameSource,
     mask: HoleSource,
     cover: HoleSource,
-    watcher: Watcher,
+    listener: Listener,
     *,
     options: MaskOptions,
     spec: MethodSpec,
@@ -67,7 +67,7 @@ def make_plan(
     Raises what source and mask raise, OutOfMemoryError, and Interrupted.
     """
     info = source.info
-    found = scan(source, mask, feather, watcher, None if cover is mask else cover)
+    found = scan(source, mask, feather, listener, None if cover is mask else cover)
     segments = plan_segments(
         split_shots(found.shots, object_bounds(options, found.holes)),
         found.holes,

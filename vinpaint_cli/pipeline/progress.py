@@ -1,4 +1,4 @@
-"""Somebody who watches the work, and the clock of its stages."""
+"""Progress: what a listener is told of stages and their steps, and the clock of stages."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from vinpaint_cli.errors import Interrupted
 from vinpaint_cli.types import Progress
 
 
-class Watcher(Protocol):
-    """Shows stages to a person."""
+class Listener(Protocol):
+    """Receives progress: stages begun, steps advanced, notes."""
 
     def stage(self, name: str, total: int | None) -> AbstractContextManager[Progress]:
-        """Begin a stage of ``total`` units (None: unknown); the result is told of each unit."""
+        """Begin a stage of ``total`` units (None: unknown), until the block ends; its result counts them."""
         ...
 
     def note(self, text: str) -> None:
@@ -29,8 +29,8 @@ class _Silent:
         return True
 
 
-class SilentWatcher:
-    """Watches without a word."""
+class SilentListener:
+    """Shows nothing and never asks to stop."""
 
     def stage(self, name: str, total: int | None) -> AbstractContextManager[Progress]:
         """A stage nobody sees."""
@@ -41,7 +41,7 @@ class SilentWatcher:
 
 
 def advance(progress: Progress, n: int = 1) -> None:
-    """Report progress; raises Interrupted when the watcher asks to stop."""
+    """Report ``n`` more units of a stage; raises Interrupted when the listener asks to stop."""
     if not progress.advance(n):
         raise Interrupted("stopped; nothing was written")
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from vinpaint_cli.masks.grammar import TimeRange
 from vinpaint_cli.masks.sources.shapes import HoleSource, hole_box
-from vinpaint_cli.pipeline.progress import Watcher, advance
+from vinpaint_cli.pipeline.progress import Listener, advance
 from vinpaint_cli.plan.shots import shots_from_cuts
 from vinpaint_cli.types import Box, FrameSource, MaskSource
 from vinpaint_cli.video.colour.convert import small_rgb
@@ -59,7 +59,7 @@ class CutDetector:
 
 
 def scan(
-    source: FrameSource, mask: HoleSource, feather: int, watcher: Watcher, cover: MaskSource | None = None
+    source: FrameSource, mask: HoleSource, feather: int, listener: Listener, cover: MaskSource | None = None
 ) -> Scan:
     """Decode everything once; ``feather`` is the reach of the soft edge in pixels.
 
@@ -69,7 +69,7 @@ def scan(
     detector = CutDetector()
     holes: list[Box | None] = []
     pixels = covered = 0
-    with watcher.stage("scan", info.frames_from_header) as progress:
+    with listener.stage("scan", info.frames_from_header) as progress:
         for frame in source.frames():
             detector.feed(small_rgb(frame, SCAN_WIDTH))
             hole = mask.at(frame)
@@ -111,11 +111,11 @@ class Footage:
         return range(inside[0], inside[-1] + 1) if inside else range(0)
 
 
-def read_footage(source: FrameSource, watcher: Watcher) -> Footage:
+def read_footage(source: FrameSource, listener: Listener) -> Footage:
     """Decode everything once; raises what the source raises, and Interrupted."""
     info, detector = source.info, CutDetector()
     times: list[int] = []
-    with watcher.stage("shots", info.frames_from_header) as progress:
+    with listener.stage("shots", info.frames_from_header) as progress:
         for frame in source.frames():
             detector.feed(small_rgb(frame, SCAN_WIDTH))
             times.append(frame.pts)

@@ -19,7 +19,7 @@ from vinpaint_cli.methods.internal.pyramid import Pyramid
 from vinpaint_cli.methods.internal.samples import scale_map, scale_sample
 from vinpaint_cli.pipeline.device import memory_errors
 from vinpaint_cli.pipeline.options import MINUTES, FitOptions
-from vinpaint_cli.pipeline.progress import Watcher, advance
+from vinpaint_cli.pipeline.progress import Listener, advance
 from vinpaint_cli.removal.pseudo_holes import Findings, Run, find_shadows, usable
 from vinpaint_cli.types import Progress
 
@@ -52,7 +52,7 @@ class ClipFit:
     runs: Sequence[Run]
     size: tuple[int, int]
     options: FitOptions
-    watcher: Watcher
+    listener: Listener
     device: str = "cpu"
     propagates: bool = True
     state: Mapping[str, Any] | None = None
@@ -110,7 +110,7 @@ class ClipFit:
         rng = np.random.default_rng(self.options.seed)
         minutes = self.options.minutes
         passes = 1 if minutes is not None and minutes < LITTLE else PASSES
-        with self.watcher.stage("hide", (2 * frames - len(runs)) * passes) as progress:
+        with self.listener.stage("hide", (2 * frames - len(runs)) * passes) as progress:
             for run in runs:
                 yield find_shadows(
                     run, passes, rng, propagates=self.propagates, tick=lambda: advance(progress)
@@ -167,8 +167,8 @@ class ClipFit:
         return vgg
 
     def _fit(self, fitter: Fitter) -> None:
-        with self.watcher.stage("fit", 1000) as progress:
-            shown = _Shown(progress, self.watcher)
+        with self.listener.stage("fit", 1000) as progress:
+            shown = _Shown(progress, self.listener)
             fitter.run(shown, self.save)
             shown.tell(fitter.status)
 
@@ -176,12 +176,12 @@ class ClipFit:
 class _Shown:
     """Turns the standing of a fit into progress, and into a line when it was judged."""
 
-    def __init__(self, progress: Progress, watcher: Watcher) -> None:
-        self._progress, self._watcher = progress, watcher
+    def __init__(self, progress: Progress, listener: Listener) -> None:
+        self._progress, self._listener = progress, listener
         self._done, self._judged, self._best = 0, (0, 0), float("-inf")
 
     def __call__(self, status: Status) -> None:
-        """Raises Interrupted when the watcher asks to stop."""
+        """Raises Interrupted when the listener asks to stop."""
         done = min(1000, int(1000 * status.share))
         if (status.scale, status.judged) != self._judged and status.best > self._best + 0.05:
             self.tell(status)
@@ -192,7 +192,7 @@ class _Shown:
     def tell(self, status: Status) -> None:
         """One line."""
         scale = f"scale {status.scale + 1}, " if status.scale else ""
-        self._watcher.note(
+        self._listener.note(
             f"fit: {scale}step {status.step}, loss {status.loss:.3f}, hidden pixels kept aside at "
             f"{status.best:.2f} dB (smooth {status.smooth:.2f} dB)"
         )

@@ -14,7 +14,7 @@ from vinpaint_cli.pipeline.fill import Filled, MemoryFit
 from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions, check_options
 from vinpaint_cli.pipeline.output import check_output, copy_as_it_is, spelled
 from vinpaint_cli.pipeline.plan import Plan
-from vinpaint_cli.pipeline.progress import Clock, SilentWatcher, Watcher, advance
+from vinpaint_cli.pipeline.progress import Clock, Listener, SilentListener, advance
 from vinpaint_cli.removal.executor import Executor, JobSpec, LocalExecutor
 from vinpaint_cli.removal.report import RemoveReport, Tally, make_report
 from vinpaint_cli.resume.work import Work, is_whole, open_work
@@ -29,7 +29,7 @@ def remove(
     options: RemoveOptions | None = None,
     *,
     overwrite: bool = False,
-    watcher: Watcher | None = None,
+    listener: Listener | None = None,
     work: WorkOptions | None = None,
     executor: Executor | None = None,
 ) -> RemoveReport:
@@ -42,18 +42,18 @@ def remove(
 
     Raises any `VinpaintError`.
     """
-    options, watcher = options or RemoveOptions(), watcher or SilentWatcher()
+    options, listener = options or RemoveOptions(), listener or SilentListener()
     place = check_output(path, output, overwrite=True)
     if not is_whole(work, place):
         check_output(path, output, overwrite)
     target = spelled(place, path, output)
     check_options(options)
     check_readable(path)
-    with open_work(work, target, path, options, watcher) as kept:
+    with open_work(work, target, path, options, listener) as kept:
         if kept.published:
-            return _found_whole(MaskedClip(path, kept.followed(options), watcher), target, kept, watcher)
+            return _found_whole(MaskedClip(path, kept.followed(options), listener), target, kept, listener)
         check_output(path, output, overwrite)
-        job = MaskedClip(path, kept.followed(options), watcher, kept.keep_mask)
+        job = MaskedClip(path, kept.followed(options), listener, kept.keep_mask)
         writer = open_writer(
             target,
             job.source,
@@ -62,7 +62,7 @@ def remove(
             announce=kept.publishing,
             threads=kept.threads,
         )
-        run = Removal(job, target, overwrite, watcher, kept, executor or LocalExecutor())
+        run = Removal(job, target, overwrite, listener, kept, executor or LocalExecutor())
         return run.fill(writer) if run.plan.segments else run.copy(writer)
 
 
@@ -70,10 +70,16 @@ class Removal:
     """One run of one job: its plan made or found, then either filled or, without a hole, copied."""
 
     def __init__(
-        self, job: MaskedClip, target: str, overwrite: bool, watcher: Watcher, kept: Work, executor: Executor
+        self,
+        job: MaskedClip,
+        target: str,
+        overwrite: bool,
+        listener: Listener,
+        kept: Work,
+        executor: Executor,
     ) -> None:
         self._job, self._target, self._overwrite = job, target, overwrite
-        self._watcher, self._kept, self._executor = watcher, kept, executor
+        self._listener, self._kept, self._executor = listener, kept, executor
         self._clock, self._tally, self._fit = Clock(), Tally(), kept.fit
         self._waited = 0.0
         self._clock.add(job.seconds)
@@ -92,7 +98,7 @@ class Removal:
 
     def _planned(self) -> Plan:
         with self._clock.time("scan"):
-            return self._kept.plan or self._job.plan(self._watcher)
+            return self._kept.plan or self._job.plan(self._listener)
 
     def _fitted(self, plan: Plan) -> str | None:
         """The file of a network fitted to this clip, by now or before; None without a hole."""
@@ -101,7 +107,7 @@ class Removal:
         if not plan.segments:
             return None
         with self._clock.time("fit"):
-            path = fit_for_job(self._job, plan, self._kept.beside, self._watcher)
+            path = fit_for_job(self._job, plan, self._kept.beside, self._listener)
         self._kept.keep_fitted(path)
         return str(path)
 
@@ -124,7 +130,7 @@ class Removal:
         missing = self._kept.missing(segments)
         steps = sum(2 * len(segment.frames) - 1 for segment in missing) if self._job.options.propagate else 0
         self._kept.begin(writer.temporary)
-        with writer, self._watcher.stage("fill", steps + plan.scan.frames) as progress:
+        with writer, self._listener.stage("fill", steps + plan.scan.frames) as progress:
             fresh = self._executor.fill(self._spec, plan, missing, lambda: advance(progress))
             with _closed(fresh):
                 filled = self._told(self._kept.gathered(segments, fresh))
@@ -148,7 +154,7 @@ class Removal:
             self._tally.add(one)
             self._clock.add(one.seconds)
             for line in _news(self._fit, one.fit):
-                self._watcher.note(line)
+                self._listener.note(line)
             self._fit = one.fit if one.fit != MemoryFit() else self._fit
             yield one.patches
             start = time.perf_counter()
@@ -170,7 +176,7 @@ class Removal:
         return self._report([*notes, *writer.warnings])
 
     def _copy_frames(self, writer: FrameWriter) -> None:
-        with writer, self._watcher.stage("copy", self.plan.scan.frames) as progress:
+        with writer, self._listener.stage("copy", self.plan.scan.frames) as progress:
             for frame in self._job.source.frames():
                 writer.write(frame)
                 advance(progress)
@@ -183,10 +189,10 @@ class Removal:
         return replace(report, weights=weights, segments_reused=kept.reused, work=kept.left)
 
 
-def _found_whole(job: MaskedClip, target: str, kept: Work, watcher: Watcher) -> RemoveReport:
+def _found_whole(job: MaskedClip, target: str, kept: Work, listener: Listener) -> RemoveReport:
     """What there is to say of an output that the run before had finished when it was killed."""
     assert kept.plan is not None  # or nothing would be known to be published
-    watcher.note(
+    listener.note(
         f"{target} is whole: the run before was stopped when all was done but removing its work folder"
     )
     report = make_report(job, kept.plan, target, Tally(*kept.pixels), Clock(), [*kept.notes, *job.notes()])

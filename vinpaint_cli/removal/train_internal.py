@@ -15,7 +15,7 @@ from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.masks.sources.shapes import NoHole
 from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions, check_fit_options
 from vinpaint_cli.pipeline.plan import Plan
-from vinpaint_cli.pipeline.progress import SilentWatcher, Watcher
+from vinpaint_cli.pipeline.progress import Listener, SilentListener
 from vinpaint_cli.pipeline.reader import SegmentReader
 from vinpaint_cli.pipeline.scan import Scan, scan
 from vinpaint_cli.removal.fit_file import (
@@ -95,7 +95,7 @@ def train_internal(
     *,
     overwrite: bool = False,
     resume: bool | None = None,
-    watcher: Watcher | None = None,
+    listener: Listener | None = None,
 ) -> TrainInternalReport:
     """Fit a network to one clip and write it down, for ``remove --method internal --weights``.
 
@@ -104,7 +104,7 @@ def train_internal(
 
     Raises any `VinpaintError`; after Interrupted the file holds the best weights so far.
     """
-    options, watcher = options or TrainInternalOptions(), watcher or SilentWatcher()
+    options, listener = options or TrainInternalOptions(), listener or SilentListener()
     check_fit_options(options.fit, fitted=True)
     target = Path(output) if output is not None else default_fit_output(path)
     if target.suffix != ".safetensors":
@@ -112,8 +112,8 @@ def train_internal(
     may_write = overwrite or resume is True or not target.exists()
     if not may_write and not is_begun(target):
         raise _there(target)
-    clip = _open(Path(path), options, watcher)
-    fitting = _Fitting(clip, target, options, watcher, resume)
+    clip = _open(Path(path), options, listener)
+    fitting = _Fitting(clip, target, options, listener, resume)
     if not may_write and not fitting.goes_on:
         raise _there(target)
     return fitting.report()
@@ -128,7 +128,7 @@ def _there(target: Path) -> OutputError:
     return OutputError(f"{target} is there already; give -y to replace it, or another --out")
 
 
-def fit_for_job(job: MaskedClip, plan: Plan, folder: Path, watcher: Watcher) -> Path:
+def fit_for_job(job: MaskedClip, plan: Plan, folder: Path, listener: Listener) -> Path:
     """The file of a network fitted to a job's clip and hole, in ``folder``; fitted now unless it is there.
 
     Raises any `VinpaintError`.
@@ -138,14 +138,14 @@ def fit_for_job(job: MaskedClip, plan: Plan, folder: Path, watcher: Watcher) -> 
     mark = ClipMark.of(job.path, job.source.info, plan.scan.frames)
     clip = _Clip(job.path, job.source, plan.scan, plan.segments, job, mark)
     target = folder / f"{job.path.stem}.{clip.key(told)[:8]}{SUFFIX}"
-    fitting = _Fitting(clip, target, told, watcher, None)
+    fitting = _Fitting(clip, target, told, listener, None)
     if fitting.is_there:
-        watcher.note(f"using {target}, which was fitted to this clip before")
+        listener.note(f"using {target}, which was fitted to this clip before")
     else:
-        watcher.note(f"fitting a network to the clip first, {_length(options.fit)}; it is kept in {target}")
+        listener.note(f"fitting a network to the clip first, {_length(options.fit)}; it is kept in {target}")
         report = fitting.report()
         if not any(report.used):
-            watcher.note(
+            listener.note(
                 "the fit took too few steps or gained too little to be used, so the hole is filled without "
                 "it; more --minutes may help"
             )
@@ -187,11 +187,11 @@ class _Clip:
             yield Run(pictures, np.stack([alpha > 0 for alpha in alphas]), reader.height)
 
 
-def _open(path: Path, options: TrainInternalOptions, watcher: Watcher) -> _Clip:
+def _open(path: Path, options: TrainInternalOptions, listener: Listener) -> _Clip:
     if options.mask is not None:
         told = RemoveOptions(mask=options.mask, method="internal", device=options.device, fit=options.fit)
-        job = MaskedClip(path, told, watcher)
-        plan = job.plan(watcher)
+        job = MaskedClip(path, told, listener)
+        plan = job.plan(listener)
         if not plan.segments:
             raise UsageError(
                 "the mask is empty, so there is no hole to fit around; leave it out to fit to all"
@@ -200,7 +200,7 @@ def _open(path: Path, options: TrainInternalOptions, watcher: Watcher) -> _Clip:
         return _Clip(path, job.source, plan.scan, plan.segments, job, mark)
     source = open_source(path)
     info = source.info
-    found = scan(source, NoHole(info), 0, watcher)
+    found = scan(source, NoHole(info), 0, listener)
     whole = Box(0, 0, info.width, info.height)
     shots = [shot for shot in found.shots if len(shot) > 1] or list(found.shots)
     segments = [Segment(n, shot, shot, whole, (info.width, info.height)) for n, shot in enumerate(shots)]
@@ -236,10 +236,10 @@ class _Fitting:
         clip: _Clip,
         target: Path,
         options: TrainInternalOptions,
-        watcher: Watcher,
+        listener: Listener,
         resume: bool | None,
     ) -> None:
-        self._clip, self._target, self._options, self._watcher = clip, target, options, watcher
+        self._clip, self._target, self._options, self._listener = clip, target, options, listener
         self._key = clip.key(options)
         self._state = None if resume is False else read_state(target, self._key)
         if resume and self._state is None and not self.is_there:
@@ -264,14 +264,14 @@ class _Fitting:
         from vinpaint_cli.removal.fitting import ClipFit
 
         if self._state is not None:
-            self._watcher.note(f"going on with the fit in {state_path(self._target)}")
+            self._listener.note(f"going on with the fit in {state_path(self._target)}")
         runs = list(self._clip.runs())
         info = self._clip.source.info
         fit = ClipFit(
             runs,
             (info.width, info.height),
             self._options.fit,
-            self._watcher,
+            self._listener,
             place(self._options.device).device,
             self._options.propagate,
             self._state,

@@ -15,7 +15,7 @@ from vinpaint_cli.methods import method_spec, weights_of
 from vinpaint_cli.options import placed_values
 from vinpaint_cli.pipeline.device import place
 from vinpaint_cli.pipeline.options import RemoveOptions
-from vinpaint_cli.pipeline.progress import Watcher, advance
+from vinpaint_cli.pipeline.progress import Listener, advance
 from vinpaint_cli.types import MethodSpec
 from vinpaint_cli.util.hashing import file_sha256, files_sha256
 from vinpaint_cli.video.source.folder import SUFFIXES
@@ -37,7 +37,9 @@ class Fingerprint:
         return {"version": self.version, "options": dict(self.options), "contents": dict(self.contents)}
 
 
-def take_fingerprint(path: str | Path, options: RemoveOptions, target: str, watcher: Watcher) -> Fingerprint:
+def take_fingerprint(
+    path: str | Path, options: RemoveOptions, target: str, listener: Listener
+) -> Fingerprint:
     """Hash everything that the output of a job is made from; what is not there, opening it will tell.
 
     Raises InputError for a file that cannot be read, WeightsError, UsageError and Interrupted.
@@ -46,7 +48,7 @@ def take_fingerprint(path: str | Path, options: RemoveOptions, target: str, watc
     placement = place(options.device, options.precision, spec.dtypes)
     files = {INPUT: Path(path), **dict(_files(options, spec))}
     sizes = sum(_size(name, path) for name, path in files.items())
-    with watcher.stage("hash", sizes) as progress:
+    with listener.stage("hash", sizes) as progress:
         contents = {name: _digest(name, path, lambda n: advance(progress, n)) for name, path in files.items()}
     said = _options(options) | _drawn(options.mask.prompts)
     said |= {

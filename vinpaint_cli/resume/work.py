@@ -15,7 +15,7 @@ from vinpaint_cli.masks.sources.shapes import HoleSource
 from vinpaint_cli.pipeline.fill import Filled, MemoryFit
 from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
 from vinpaint_cli.pipeline.plan import Plan
-from vinpaint_cli.pipeline.progress import Watcher
+from vinpaint_cli.pipeline.progress import Listener
 from vinpaint_cli.resume.fingerprint import take_fingerprint
 from vinpaint_cli.resume.journal import Journal, is_published, segment_entries
 from vinpaint_cli.resume.stored_plan import read_sealed
@@ -144,7 +144,7 @@ class NoWork:
 
 @contextmanager
 def open_work(
-    work: WorkOptions | None, target: str, path: str | Path, options: RemoveOptions, watcher: Watcher
+    work: WorkOptions | None, target: str, path: str | Path, options: RemoveOptions, listener: Listener
 ) -> Iterator[Work]:
     """The place for the finished segments of a job; tidied up when the block ends.
 
@@ -163,7 +163,7 @@ def open_work(
     with locked(folder):
         begun = work.resume is not False and is_begun(folder)
         try:
-            now = take_fingerprint(path, options, target, watcher)
+            now = take_fingerprint(path, options, target, listener)
             if begun:
                 check_begun(folder, now)
             else:
@@ -175,7 +175,7 @@ def open_work(
         with WorkFolder(folder, Path(target), options, work.keep) as kept:
             if begun and kept.plan is not None and not kept.published:
                 count = len(kept.plan.segments)
-                watcher.note(f"going on: {kept.reused} of {count} segments are there, from {folder}")
+                listener.note(f"going on: {kept.reused} of {count} segments are there, from {folder}")
             yield kept
 
 
