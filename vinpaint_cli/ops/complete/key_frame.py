@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from vinpaint_cli.ops.complete.patch_completion import fill_with_patches
-from vinpaint_cli.ops.complete.smooth_fill import fill_smoothly
-from vinpaint_cli.ops.image import Array, Bool
+from vinpaint_cli.ops.complete.blend import blend
+from vinpaint_cli.ops.complete.displacements import candidates
+from vinpaint_cli.ops.complete.ground import pyramid, smooth
+from vinpaint_cli.ops.complete.shift_map import label, refine
+from vinpaint_cli.ops.image import Array, Bool, box_around
 
 Displacement = npt.NDArray[np.int32]
 
-NOT_COPIED = 0.3
-"""Share that neither is replaced nor may be copied."""
+CONTEXT = 64
+"""Least distance in pixels from which is copied; else the length of the hole."""
+
+NODES = 2_500
+"""Hole pixels up to which pieces are found from scratch; of more, the size is halved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +51,27 @@ def complete_picture(
     ``(h, w, 3)``, a coarse picture whose low frequencies are followed. The same seed gives the same result.
     """
     displacement = np.zeros((*hole.shape, 2), np.int32)
-    if not hole.any():
-        return Completed(picture.copy(), displacement, True)
-    share = hole.astype(np.float32)
-    smooth = np.where(hole[..., None], fill_smoothly(picture, share), picture)
-    allowed = ~hole if source is None else source & ~hole
-    filled, _ = fill_with_patches(smooth, np.where(hole | allowed, share, np.float32(NOT_COPIED)))
-    return Completed(np.where(hole[..., None], filled, picture), displacement, bool(allowed.any()))
+    known = ~hole
+    allowed = known if source is None else source & known
+    if not hole.any() or not allowed.any():
+        return Completed(smooth(picture, hole, known), displacement, not hole.any())
+    box = _surroundings(hole, allowed)
+    grounds = pyramid(picture[box], hole[box], allowed[box], None if guide is None else guide[box], NODES)
+    random = np.random.default_rng(seed)
+    offsets, unusual = candidates(grounds[-1])
+    shift = label(replace(grounds[-1], unusual=unusual), offsets, random)
+    for ground in grounds[-2::-1]:
+        shift = refine(ground, shift, random)
+    inside = slice(hole[box].shape[0]), slice(hole[box].shape[1])
+    result = picture.copy()
+    result[box] = blend(grounds[0].picture[inside], hole[box], known[box], shift[inside])
+    displacement[box] = shift[inside]
+    return Completed(result, displacement, True)
+
+
+def _surroundings(hole: Bool, source: Bool) -> tuple[slice, slice]:
+    """Rows and columns around the hole that are looked at: all where there is little to copy near by."""
+    rows, columns = np.nonzero(hole)
+    box = box_around(hole, max(CONTEXT, int(np.ptp(rows)), int(np.ptp(columns))))
+    enough = np.count_nonzero(source[box]) >= np.count_nonzero(hole)
+    return box if enough else (slice(0, hole.shape[0]), slice(0, hole.shape[1]))

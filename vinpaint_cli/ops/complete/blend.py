@@ -1,0 +1,169 @@
+"""Seams that close: copied pieces are given the light of what they meet, without blurring what they show.
+
+Gradient-domain blending (Pérez et al., Poisson Image Editing, SIGGRAPH 2003), put as a correction: a smooth
+picture is added to each piece, so that pieces agree on both sides of a seam and with what lies beside the
+hole. Differences are averaged along seams first and doubted where they are large, so that light is matched
+and colours do not bleed.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from vinpaint_cli.ops.complete.displacements import Places
+from vinpaint_cli.ops.image import Array, Bool
+
+ALONG = 2.5
+"""Standard deviation in pixels of the window over which differences are averaged."""
+
+DOUBT = 0.06
+"""Deviation from a change of light (of 1) at which a difference counts a quarter."""
+
+LARGE = 0.12
+"""Difference in light (of 1) at which it counts half from the start."""
+
+STIFF = 20.0
+"""How little pieces bend when it is found out what does not fit."""
+
+_Kind = TypeVar("_Kind", bound=np.generic)
+
+DIRECT = 40_000
+"""Hole pixels up to which the correction is solved for at once, not step by step."""
+
+LENGTH = 60.0
+"""Pixels over which a correction fades that nothing else holds."""
+
+
+def blend(picture: Array, hole: Bool, known: Bool, shift: Places) -> Array:
+    """Copy what the displacements ask for, and match its light.
+
+    picture: float32 ``(h, w, 3)``. hole, known: bool ``(h, w)``, to be filled; valid. shift: ``(h, w, 2)``
+    (dy, dx), from each hole pixel to a known one. Returns ``(h, w, 3)``.
+    """
+    result = picture.copy()
+    places = np.argwhere(hole)
+    if not len(places):
+        return result
+    copied = _at(picture, places + shift[hole])
+    result[hole] = np.clip(copied + _correction(picture, hole, known, shift), 0, 1)
+    return result
+
+
+def _at(values: npt.NDArray[_Kind], places: Places) -> npt.NDArray[_Kind]:
+    """Values of a picture at ``places (n, 2)``, or at the nearest ones in it."""
+    height, width = values.shape[:2]
+    found: npt.NDArray[_Kind] = values[places[:, 0].clip(0, height - 1), places[:, 1].clip(0, width - 1)]
+    return found
+
+
+def _correction(picture: Array, hole: Bool, known: Bool, shift: Places) -> Array:
+    """What to add to each hole pixel ``(n, 3)``: least squares over neighbours, twice.
+
+    The first time pieces hardly bend, which tells what does not fit a change of light and is to count less.
+    """
+    count = int(hole.sum())
+    number = np.full(hole.shape, -1, np.int64)
+    number[hole] = np.arange(count)
+    a, b = _neighbours(hole.shape)
+    one, other = number[a[:, 0], a[:, 1]], number[b[:, 0], b[:, 1]]
+    inner = (one >= 0) & (other >= 0)
+    pairs = np.stack([one[inner], other[inner]], -1)
+    jump, seam = _jumps(picture, known, shift, a[inner], b[inner])
+    sides = []
+    for mine, here, there in ((one, a, b), (other, b, a)):
+        outer = (mine >= 0) & known[there[:, 0], there[:, 1]]
+        sides.append((mine[outer], *_missed(picture, known, shift, here[outer], there[outer])))
+    edge, missed, good = (np.concatenate(part) for part in zip(*sides, strict=True))
+    stiff = np.where(seam == 0, np.float32(STIFF), seam)
+    found = _least_squares(count, pairs, stiff, jump, edge, good, missed)
+    apart = found[pairs[:, 1]] - found[pairs[:, 0]] - jump
+    weight = np.where(seam == 0, np.float32(1), seam * _doubted(apart))
+    return _least_squares(count, pairs, weight, jump, edge, good * _doubted(found[edge] - missed), missed)
+
+
+def _doubted(apart: Array) -> Array:
+    """How much a difference ``(m, 3)`` counts that is so far off."""
+    return np.asarray(1 / (1 + np.square(np.abs(apart).mean(1) / DOUBT)) ** 2, np.float32)
+
+
+def _least_squares(
+    count: int, pairs: Places, weight: Array, jump: Array, edge: Places, hold: Array, missed: Array
+) -> Array:
+    """Corrections ``(count, 3)`` that rise by ``jump (m, 3)`` from first to second of ``pairs (m, 2)``.
+
+    At ``edge (k,)`` they are ``missed (k, 3)``. ``weight (m,)`` and ``hold (k,)`` say how much that counts.
+    """
+    from scipy.sparse import csc_array
+    from scipy.sparse.linalg import cg, splu
+
+    i, j = pairs.T
+    diagonal = np.full(count, LENGTH**-2)
+    for index, part in ((i, weight), (j, weight), (edge, hold)):
+        diagonal += np.bincount(index, part, count)
+    every = np.arange(count)
+    ways = np.concatenate([i, j, every]), np.concatenate([j, i, every])
+    matrix = csc_array((np.concatenate([-weight, -weight, diagonal]), ways), shape=(count, count))
+    right = [
+        np.bincount(j, weight * rise, count)
+        - np.bincount(i, weight * rise, count)
+        + np.bincount(edge, hold * value, count)
+        for rise, value in zip(jump.T, missed.T, strict=True)
+    ]
+    if count <= DIRECT:
+        return np.asarray(splu(matrix).solve(np.array(right).T), np.float32)
+    scale = csc_array((1 / diagonal, (every, every)), shape=(count, count))
+    solved = [cg(matrix, one, rtol=1e-3, maxiter=400, M=scale)[0] for one in right]
+    return np.array(solved, np.float32).T
+
+
+def _neighbours(shape: tuple[int, ...]) -> tuple[Places, Places]:
+    grid = np.moveaxis(np.mgrid[: shape[0], : shape[1]], 0, -1)
+    first = np.concatenate([grid[:, :-1].reshape(-1, 2), grid[:-1].reshape(-1, 2)])
+    return first, np.concatenate([grid[:, 1:].reshape(-1, 2), grid[1:].reshape(-1, 2)])
+
+
+def _jumps(picture: Array, known: Bool, shift: Places, a: Places, b: Places) -> tuple[Array, Array]:
+    """By how much corrections should rise from a to b ``(m, 3)``; how surely ``(m,)``, 0 inside a piece."""
+    held, across = shift[a[:, 0], a[:, 1]], shift[b[:, 0], b[:, 1]]
+    jump, sure = np.zeros((len(a), 3), np.float32), np.zeros(len(a), np.float32)
+    seam = (held != across).any(1)
+    a, b, held, across = (one[seam] for one in (a, b, held, across))
+    good = np.stack([_inside(known, a + across), _inside(known, b + held)], -1).astype(np.float32)
+    apart = [_at(picture, x + held) - _at(picture, x + across) for x in (a, b)]
+    both = good.sum(1)
+    mean = (apart[0] * good[:, :1] + apart[1] * good[:, 1:]) / np.maximum(both, 1)[:, None]
+    jump[seam] = _averaged(known.shape, a, mean, both)
+    sure[seam] = np.maximum(both / 2, 1e-3) * _likely(jump[seam])
+    return jump, sure
+
+
+def _missed(picture: Array, known: Bool, shift: Places, here: Places, there: Places) -> tuple[Array, Array]:
+    """How far a piece is from what is known beside it: what to add ``(m, 3)``, and how surely ``(m,)``."""
+    over = there + shift[here[:, 0], here[:, 1]]
+    good = _inside(known, over).astype(np.float32)
+    missed = _averaged(known.shape, here, _at(picture, there) - _at(picture, over), good)
+    return missed, good * _likely(missed)
+
+
+def _likely(change: Array) -> Array:
+    """How likely it is that the light changes by so much ``(m, 3)``: 1 for little."""
+    return np.asarray(1 / (1 + np.square(np.abs(change).mean(1) / LARGE)), np.float32)
+
+
+def _inside(mask: Bool, places: Places) -> Bool:
+    height, width = mask.shape
+    inside = ((places >= 0) & (places < (height, width))).all(1)
+    return inside & _at(mask, places)
+
+
+def _averaged(shape: tuple[int, ...], at: Places, values: Array, weight: Array) -> Array:
+    """Values ``(m, 3)`` averaged over those near by."""
+    import cv2
+
+    sheet = np.zeros((*shape, 4), np.float32)
+    np.add.at(sheet, (at[:, 0], at[:, 1]), np.concatenate([values * weight[:, None], weight[:, None]], 1))
+    near = np.asarray(cv2.GaussianBlur(sheet, (0, 0), ALONG), np.float32)[at[:, 0], at[:, 1]]
+    return np.asarray(near[:, :3] / np.maximum(near[:, 3:], 1e-6), np.float32)

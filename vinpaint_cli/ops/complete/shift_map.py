@@ -1,0 +1,289 @@
+"""Which pixel each hole pixel is copied from, in coherent pieces: a labelling by minimum cuts.
+
+Labels are displacements (Pritch et al., Shift-Map Image Editing, ICCV 2009). What a piece costs is how badly
+it agrees with what lies beside the hole, and what a seam costs is how unlike the two pieces are on both sides
+of it; each displacement in turn takes over what makes the whole cheaper (alpha-expansion, Boykov et al., PAMI
+2001). That is done small, and refined along the seams at each larger size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from vinpaint_cli.ops.complete.displacements import Places, is_in
+from vinpaint_cli.ops.complete.ground import Ground
+from vinpaint_cli.ops.image import Array, Bool, box_around, dilate
+
+SWEEPS = 3
+"""Times that each displacement is tried at the smallest size, at most."""
+
+_Kind = TypeVar("_Kind", bound=np.generic)
+
+AROUND = 4
+"""Pixels on each side over which agreement beside the hole is averaged."""
+
+AGREEMENT = 2.0
+"""Cost of a difference beside the hole, averaged over the window of a pixel."""
+
+BORDER = 2.0
+"""Cost of a difference at a known pixel next to one of the hole."""
+
+UNSEEN = 0.2
+"""Difference counted where a displacement says nothing about a known pixel."""
+
+UNUSUAL = 0.5
+"""Cost of copying a pixel whose patch looks like no other, and that may belong to an object.
+
+This and the following are divided by the root of the number of hole pixels: pieces weigh as seams do.
+"""
+
+FAR = 0.6
+"""Cost of copying a pixel from as far to the side as the hole's surroundings reach."""
+
+HIGH = 6.0
+"""Cost of copying a pixel from as far above or below: what lies at another height is another thing."""
+
+GUIDED = 6.0
+"""Cost of a difference from the guide in low frequencies, up to ``ENOUGH``."""
+
+ENOUGH = 0.15
+"""Difference from the guide beyond which more of it does not matter: the guide may be wrong."""
+
+SEAM = 0.01
+"""Least cost of a seam, for each pair of neighbours that it parts."""
+
+BAND = 3
+"""Pixels around a piece into which it may grow when it is refined."""
+
+STEPS = 1_000
+"""Whole numbers that a cost of 1 is counted in."""
+
+MOST = 30_000
+"""The highest cost in such numbers."""
+
+_ACROSS = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [0, -1], [-1, 0], [-1, -1], [1, -1], [-1, 1]])
+
+
+@dataclass(slots=True)
+class _Pieces:
+    """Hole pixels ``places (n, 2)``, neighbours among them ``pairs (m, 2)``; a labelling.
+
+    shift: ``(n, 2)``, displacement of each. cost: ``(n,)``, of that alone; infinite where nothing is known.
+    """
+
+    places: Places
+    pairs: Places
+    shift: Places
+    cost: Array
+
+
+def label(ground: Ground, offsets: Places, random: np.random.Generator) -> Places:
+    """Displacements ``(h, w, 2)`` (dy, dx) of all hole pixels, out of ``offsets (n, 2)``, or 0."""
+    pieces = _begin(ground, None)
+    for offset in offsets:
+        _offer(ground, pieces, offset, np.arange(len(pieces.places)))
+    everywhere = np.flatnonzero(np.isfinite(pieces.cost))
+    for _ in range(SWEEPS):
+        gained = [_expand(ground, pieces, offset, everywhere) for offset in random.permutation(offsets)]
+        if not any(gained):
+            break
+        offsets = np.unique(pieces.shift[everywhere], axis=0)  # the others hardly ever come in later
+    return _laid(ground, pieces)
+
+
+def refine(ground: Ground, coarse: Places, random: np.random.Generator) -> Places:
+    """Displacements ``(h, w, 2)`` by those of the same picture at half the size, ``(h / 2, w / 2, 2)``."""
+    pieces = _begin(ground, np.repeat(np.repeat(2 * coarse, 2, 0), 2, 1))
+    offsets = np.unique(pieces.shift, axis=0)
+    for offset in offsets:
+        _offer(ground, pieces, offset, np.flatnonzero((pieces.shift == offset).all(1)))
+    for offset in offsets:
+        _offer(ground, pieces, offset, np.flatnonzero(~np.isfinite(pieces.cost)))
+    for offset in random.permutation(offsets):
+        for step in _ACROSS:
+            _expand(ground, pieces, offset + step, _near(ground, pieces, offset))
+    return _laid(ground, pieces)
+
+
+def _begin(ground: Ground, shift: Places | None) -> _Pieces:
+    """Hole pixels with the displacements ``(h, w, 2)``, not yet judged; with none, all are to be found."""
+    hole = ground.hole
+    places = np.argwhere(hole)
+    number = np.full(hole.shape, -1, np.int64)
+    number[hole] = np.arange(len(places))
+    beside = (number[:, :-1], number[:, 1:]), (number[:-1], number[1:])
+    pairs = np.concatenate([np.stack([one.ravel(), other.ravel()], -1) for one, other in beside])
+    shifts = np.zeros_like(places) if shift is None else shift[hole]
+    return _Pieces(places, pairs[(pairs >= 0).all(1)], shifts, np.full(len(places), np.inf, np.float32))
+
+
+def _laid(ground: Ground, pieces: _Pieces) -> Places:
+    shift = np.zeros((*ground.hole.shape, 2), np.int64)
+    known = np.isfinite(pieces.cost)
+    rows, columns = pieces.places[known].T
+    shift[rows, columns] = pieces.shift[known]
+    return shift
+
+
+def _near(ground: Ground, pieces: _Pieces, offset: Places) -> Places:
+    """Numbers of the pixels in the pieces of one displacement, or close to them."""
+    rows, columns = pieces.places.T
+    mine = np.zeros_like(ground.hole)
+    same = (pieces.shift == offset).all(1)
+    mine[rows[same], columns[same]] = True
+    return np.flatnonzero(dilate(mine, BAND)[rows, columns] & np.isfinite(pieces.cost))
+
+
+def _offer(ground: Ground, pieces: _Pieces, offset: Places, numbers: Places) -> None:
+    """Give a displacement to those of the numbered pixels for which it is cheaper, seams apart."""
+    if not len(numbers):
+        return
+    cost = _cost(ground, pieces.places[numbers], offset)
+    better = cost < pieces.cost[numbers]
+    pieces.shift[numbers[better]] = offset
+    pieces.cost[numbers[better]] = cost[better]
+
+
+def _cost(ground: Ground, places: Places, offset: Places) -> Array:
+    """What it costs to copy ``places (n, 2)`` from ``offset`` away but for seams; infinite: not allowed."""
+    asked = np.zeros_like(ground.hole)
+    asked[places[:, 0], places[:, 1]] = True
+    box = box_around(asked, AROUND + 1)
+    beside = ground.known[box]
+    there = _allowed(ground.known, box, offset)
+    apart = np.square(_moved(ground.features, box, offset) - ground.features[box])
+    apart[..., 3:] *= ground.steady[box][..., None]
+    unlike = np.sqrt(apart.sum(-1))
+    unlike = np.where(there, unlike, np.float32(UNSEEN)) * beside
+    cost = _agreement(unlike.astype(np.float32))
+    area = UNUSUAL * _moved(ground.unusual, box, offset)
+    area += float(np.abs(offset) @ (HIGH, FAR)) / max(ground.hole.shape)
+    apart = _moved(ground.low, box, offset) - ground.guide[box]
+    area += ground.trust * GUIDED * np.minimum(np.linalg.norm(apart, axis=-1), ENOUGH)
+    cost += area / np.sqrt(np.count_nonzero(ground.hole))
+    cost[~_allowed(ground.source, box, offset)] = np.inf
+    return np.asarray(cost[places[:, 0] - box[0].start, places[:, 1] - box[1].start], np.float32)
+
+
+def _agreement(unlike: Array) -> Array:
+    """What differences ``(h, w)`` beside the hole cost around them."""
+    import cv2
+
+    cross = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32)
+    side = (2 * AROUND + 1,) * 2
+    mean = cv2.blur(unlike, side, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(AGREEMENT * mean + BORDER * cv2.filter2D(unlike, -1, cross), np.float32)
+
+
+def _moved(values: npt.NDArray[_Kind], box: tuple[slice, slice], offset: Places) -> npt.NDArray[_Kind]:
+    """What lies ``offset`` away from a box of ``values (h, w[, c])``; beyond them the nearest."""
+    height, width = values.shape[:2]
+    rows = np.arange(box[0].start, box[0].stop) + int(offset[0])
+    columns = np.arange(box[1].start, box[1].stop) + int(offset[1])
+    moved: npt.NDArray[_Kind] = values[np.clip(rows, 0, height - 1)[:, None], np.clip(columns, 0, width - 1)]
+    return moved
+
+
+def _allowed(mask: Bool, box: tuple[slice, slice], offset: Places) -> Bool:
+    """Which pixels of a box are True ``offset`` away in ``mask (h, w)``; none beyond it."""
+    rows = np.arange(box[0].start, box[0].stop) + int(offset[0])
+    columns = np.arange(box[1].start, box[1].stop) + int(offset[1])
+    beyond = (rows < 0) | (rows >= mask.shape[0]), (columns < 0) | (columns >= mask.shape[1])
+    return np.asarray(_moved(mask, box, offset) & ~beyond[0][:, None] & ~beyond[1])
+
+
+def _looked_up(ground: Ground, places: Places) -> Array:
+    """Features of ``places (n, 2)``, or of the nearest ones of the picture."""
+    height, width = ground.hole.shape
+    rows, columns = places.T
+    flat = ground.features.reshape(-1, ground.features.shape[-1])
+    return np.asarray(flat[rows.clip(0, height - 1) * width + columns.clip(0, width - 1)], np.float32)
+
+
+def _expand(ground: Ground, pieces: _Pieces, offset: Places, numbers: Places) -> bool:
+    """Let the numbered pixels take a displacement, as many as make the whole cheapest; whether any did."""
+    numbers = numbers[(pieces.shift[numbers] != offset).any(1)]
+    numbers = numbers[is_in(ground.source, pieces.places[numbers] + offset)]
+    if not len(numbers):
+        return False
+    cost = _cost(ground, pieces.places[numbers], offset)
+    local = np.full(len(pieces.places), -1, np.int64)
+    local[numbers] = np.arange(len(numbers))
+    ends = local[pieces.pairs]
+    touched = (ends >= 0).any(1)
+    kept, first, second = _seams(ground, pieces, offset, pieces.pairs[touched])
+    takes = _cheapest(cost - pieces.cost[numbers], ends[touched], kept, first, second)
+    if takes is None:
+        return False
+    pieces.shift[numbers[takes]] = offset
+    pieces.cost[numbers[takes]] = cost[takes]
+    return True
+
+
+def _seams(ground: Ground, pieces: _Pieces, offset: Places, pairs: Places) -> tuple[Array, Array, Array]:
+    """Costs ``(m,)`` of seams between neighbours: as they are; if the first changes alone; if the second."""
+    one, other = pieces.places[pairs[:, 0]], pieces.places[pairs[:, 1]]
+    held, across = pieces.shift[pairs[:, 0]], pieces.shift[pairs[:, 1]]
+    a = [_looked_up(ground, place + held) for place in (one, other)]
+    b = [_looked_up(ground, place + across) for place in (one, other)]
+    new = [_looked_up(ground, place + offset) for place in (one, other)]
+    same = (held == across).all(1)
+    return (
+        _unlike(a, b) + SEAM * ~same,
+        _unlike(new, b) + SEAM * (across != offset).any(1),
+        _unlike(new, a) + SEAM * (held != offset).any(1),
+    )
+
+
+def _unlike(one: list[Array], other: list[Array]) -> Array:
+    apart = [np.sqrt(np.square(x - y).sum(-1)) for x, y in zip(one, other, strict=True)]
+    return np.asarray(apart[0] + apart[1], np.float32)
+
+
+def _cheapest(gain: Array, ends: Places, kept: Array, first: Array, second: Array) -> Bool | None:
+    """Which of n pixels change at least cost; None if that is no cheaper than that none does.
+
+    gain ``(n,)``: what changing one costs by itself, or saves where negative. ends ``(m, 2)``: numbers of
+    neighbours, −1 for one that cannot change. The others ``(m,)``: see `_seams`; both changing leaves none.
+    """
+    count = len(gain)
+    alone = np.rint(STEPS * gain.astype(np.float64))
+    kept, first, second = (np.rint(STEPS * one.astype(np.float64)) for one in (kept, first, second))
+    both = (ends >= 0).all(1)
+    a, b = ends.T
+    fixed_b, fixed_a = (a >= 0) & ~both, (b >= 0) & ~both
+    alone += np.bincount(a[fixed_b], (first - kept)[fixed_b], count)
+    alone += np.bincount(b[fixed_a], (second - kept)[fixed_a], count)
+    a, b, kept, first, second = a[both], b[both], kept[both], first[both], second[both]
+    alone += np.bincount(a, first - kept, count) - np.bincount(b, first, count)
+    between = np.maximum(first + second - kept, 0)
+    takes = _cut(np.clip(alone, -MOST, MOST), a, b, between)
+    changed = alone[takes].sum() + between[~takes[a] & takes[b]].sum()
+    return takes if changed < -0.5 else None
+
+
+def _cut(alone: Array, a: Places, b: Places, between: Array) -> Bool:
+    """Which pixels to change: each costs ``alone (n,)``, and ``between (m,)`` where b does and a does not."""
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import breadth_first_order, maximum_flow
+
+    count = len(alone)
+    every, stays, goes = np.arange(count), count, count + 1
+    costs, saves = every[alone > 0], every[alone < 0]
+    tails = np.concatenate([a, np.full(len(costs), stays), saves])
+    heads = np.concatenate([b, costs, np.full(len(saves), goes)])
+    capacity = np.concatenate([between, alone[costs], -alone[saves]])
+    # With the way back of each, so that the flow has the same structure.
+    both = np.concatenate([capacity, np.zeros_like(capacity)]).astype(np.int32)
+    ways = np.concatenate([tails, heads]), np.concatenate([heads, tails])
+    graph = csr_array((both, ways), shape=(count + 2, count + 2))
+    flow = maximum_flow(graph, stays, goes).flow
+    left = csr_array((graph.data > flow.data, graph.indices, graph.indptr), shape=graph.shape)
+    left.eliminate_zeros()
+    takes = np.ones(count + 2, bool)
+    takes[breadth_first_order(left.astype(np.int8), stays, return_predecessors=False)] = False
+    return takes[:count]
