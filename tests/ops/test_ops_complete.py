@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vinpaint_cli.ops.complete.key_frame import complete_picture
-from vinpaint_cli.ops.inpaint import telea
+from vinpaint_cli.ops.complete.smooth_fill import telea
 
 SHAPE = 120, 160
 
