@@ -81,6 +81,7 @@ _JSON = (
     "weights-verify weights-import"
 )
 
+_argument = partial(Option, default=REQUIRED, spelling="-")
 _hole = partial(Option, commands=_MASKS, panel="Where the hole is")
 _point = partial(Option, commands=_MASKS, panel="Pointing at it")
 _fill = partial(Option, commands=_CLIPS, panel="How it is filled")
@@ -97,27 +98,23 @@ _train = partial(Option, commands="train-network")
 # fmt: off
 TABLE: tuple[Option, ...] = (
     # arguments
-    Option("input", "INPUT", "A video, or a folder of png or jpg pictures.", place="Job.input",
-        default=REQUIRED, commands="remove mask pick train-internal", spelling="-"),
-    Option("jobs", "JOBS", "A folder of videos, a pattern in quotes ('clips/*.mp4', '**' for folders below), "
-        "clips, a job file (.toml, .csv, .jsonl), or - for a list on standard input: a path or a JSON object "
-        "per line.", tuple, default=REQUIRED, commands="batch", spelling="-"),
-    Option("clip", "CLIP", "A video, or a folder of pictures.", default=REQUIRED, commands="info",
-        spelling="-"),
-    Option("dataset", "DATASET", "A tree as DAVIS has it (JPEGImages/CLIP/*.jpg, Annotations/CLIP/*.png), or "
-        "a folder of videos.", default=REQUIRED, commands="evaluate", spelling="-"),
-    Option("dataset", "DATASET", "A tree as DAVIS has it: JPEGImages/CLIP/*.jpg and Annotations/CLIP/*.png.",
-        default=REQUIRED, commands="evaluate-masks", spelling="-"),
-    Option("sources", "SOURCE", "Folders or files.", tuple, default=REQUIRED,
-        commands="train-pack train-agreement", spelling="-"),
-    Option("run", "RUN", "Folder of a run, or a checkpoint.", default=REQUIRED, commands="train-export",
-        spelling="-"),
-    Option("name", "NAME", "A name of `vinpaint weights list`.", default=REQUIRED, spelling="-",
-        names="weights", commands="weights-path weights-pull weights-import"),
-    Option("names", "NAME", "Names; all that are here by default.", tuple, commands="weights-verify",
-        spelling="-", names="weights"),
-    Option("file", "FILE", "A file got by other means.", default=REQUIRED, commands="weights-import",
-        spelling="-"),
+    _argument("input", "INPUT", "A video, or a folder of png or jpg pictures.", place="Job.input",
+        commands="remove mask pick train-internal"),
+    _argument("jobs", "JOBS", "A folder of videos, a pattern in quotes ('clips/*.mp4', '**' for folders "
+        "below), clips, a job file (.toml, .csv, .jsonl), or - for a list on standard input: a path or a "
+        "JSON object per line.", tuple, commands="batch"),
+    _argument("clip", "CLIP", "A video, or a folder of pictures.", commands="info"),
+    _argument("dataset", "DATASET", "A tree as DAVIS has it (JPEGImages/CLIP/*.jpg, Annotations/CLIP/*.png), "
+        "or a folder of videos.", commands="evaluate"),
+    _argument("dataset", "DATASET", "A tree as DAVIS has it: JPEGImages/CLIP/*.jpg and "
+        "Annotations/CLIP/*.png.", commands="evaluate-masks"),
+    _argument("sources", "SOURCE", "Folders or files.", tuple, commands="train-pack train-agreement"),
+    _argument("run", "RUN", "Folder of a run, or a checkpoint.", commands="train-export"),
+    _argument("name", "NAME", "A name of `vinpaint weights list`.", names="weights",
+        commands="weights-path weights-pull weights-import"),
+    _argument("names", "NAME", "Names; all that are here by default.", tuple, default=None,
+        commands="weights-verify", names="weights"),
+    _argument("file", "FILE", "A file got by other means.", commands="weights-import"),
 
     # the batch
     _batch("processes", "N", "Clips at a time, each in a process of its own (default: 1, with --engine ray "

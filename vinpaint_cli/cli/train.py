@@ -15,8 +15,6 @@ from vinpaint_cli.options import Values, build
 
 if TYPE_CHECKING:
     from vinpaint_cli.train.config import TrainConfig
-    from vinpaint_cli.train.progress import Run
-    from vinpaint_cli.train.recipe import Recipe
 
 NETWORKS = {
     "sttn": "Train an STTN.",
@@ -70,36 +68,55 @@ def _trainer(method: str) -> Callable[..., None]:
     @command("train-network")
     def train_one(
         console: Console,
+        values: Values,
         data: tuple[str, ...],
         out: str,
-        config: str,
-        steps: int | None,
-        minutes: float | None,
-        batch: int | None,
-        size: str | None,
-        rate: float | None,
         device: str,
-        precision: str | None,
         workers: int | None,
         compile: bool,
-        resume: str | None,
-        seed: int | None,
     ) -> None:
-        from vinpaint_cli.train.config import changed
+        import torch
+
+        from vinpaint_cli.pipeline.device import place
+        from vinpaint_cli.train.loop import train
+        from vinpaint_cli.train.pack import open_packs
+        from vinpaint_cli.train.progress import Run
+        from vinpaint_cli.train.recipe import recipe_of
         from vinpaint_cli.util.cpu import allowed_cores
 
-        settings, state = _settings(method, config, resume)
-        length: dict[str, Any] = {"steps": steps, "minutes": minutes, "rate": rate}
-        if minutes is not None:
-            length["steps"] = steps or 0
-        drawn = {"batch": batch, "size": _size(size)}
-        settings = changed(settings, drawn, length, precision=precision, seed=seed)
-        recipe, chosen = _recipe(method, settings, device, compile)
+        settings, state = _settings(method, values)
+        chosen = torch.device(place(device).device)
+        torch.manual_seed(settings.seed)
+        recipe = recipe_of(method)(settings, chosen, compile)
         if workers is None:
-            workers = max(1, min(12, allowed_cores() - 2)) if chosen != "cpu" else 1
-        _train(recipe, data, _run(out, chosen, workers, console.say), state)
+            workers = max(1, min(12, allowed_cores() - 2)) if chosen.type != "cpu" else 1
+        run = Run(Path(out), chosen, workers, say=console.say)
+        progress = train(recipe, open_packs(data), run, state)
+        minutes = progress.seconds / 60
+        console.say(f"{out}: {progress.step} steps, {minutes:.0f} minutes, {progress.metrics}")
 
     return train_one
+
+
+def _settings(method: str, values: Values) -> tuple[TrainConfig, dict[str, Any] | None]:
+    """The configuration with what is changed of it, and the checkpoint to go on from."""
+    from vinpaint_cli.train import checkpoint
+    from vinpaint_cli.train.config import TrainConfig, changed, read_config
+
+    resume, state = values["resume"], None
+    if resume is None:
+        settings = read_config(values["config"], method)
+    else:
+        state = checkpoint.read(resume)
+        trained = state["method"]
+        if trained != method:
+            raise InputError(f"{resume} trained {trained}; go on with `vinpaint train {trained}`")
+        settings = TrainConfig.from_dict(state["config"])
+    length = {key: values[key] for key in ("steps", "minutes", "rate")}
+    if values["minutes"] is not None:
+        length["steps"] = values["steps"] or 0
+    drawn = {"batch": values["batch"], "size": _size(values["size"])}
+    return changed(settings, drawn, length, precision=values["precision"], seed=values["seed"]), state
 
 
 @command("train-export")
@@ -132,47 +149,6 @@ def agreement(
 
     write_weights(fit(examples, steps, seed or 0, tell), Path(out))
     console.say(out, "bold")
-
-
-def _settings(method: str, config: str, resume: str | None) -> tuple[TrainConfig, dict[str, Any] | None]:
-    """The configuration, and the checkpoint to go on from."""
-    from vinpaint_cli.train import checkpoint
-    from vinpaint_cli.train.config import TrainConfig, read_config
-
-    if resume is None:
-        return read_config(config, method), None
-    state = checkpoint.read(resume)
-    if state["method"] != method:
-        raise InputError(f"{resume} trained {state['method']}; go on with `vinpaint train {state['method']}`")
-    return TrainConfig.from_dict(state["config"]), state
-
-
-def _recipe(method: str, settings: TrainConfig, device: str, compiled: bool) -> tuple[Recipe, str]:
-    import torch
-
-    from vinpaint_cli.pipeline.device import place
-    from vinpaint_cli.train.recipe import recipe_of
-
-    chosen = place(device).device
-    torch.manual_seed(settings.seed)
-    return recipe_of(method)(settings, torch.device(chosen), compiled), chosen
-
-
-def _train(recipe: Recipe, data: Sequence[str], run: Run, state: dict[str, Any] | None) -> None:
-    from vinpaint_cli.train.loop import train
-    from vinpaint_cli.train.pack import open_packs
-
-    progress = train(recipe, open_packs(data), run, state)
-    minutes = progress.seconds / 60
-    run.say(f"{run.out}: {progress.step} steps, {minutes:.0f} minutes, {progress.metrics}")
-
-
-def _run(out: str, device: str, workers: int, say: Callable[[str], None]) -> Run:
-    import torch
-
-    from vinpaint_cli.train.progress import Run
-
-    return Run(Path(out), torch.device(device), workers, say=say)
 
 
 def _size(text: str | None) -> tuple[int, int] | None:
