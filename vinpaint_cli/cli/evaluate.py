@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from vinpaint_cli.cli.command import command
 from vinpaint_cli.cli.console import Console
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.options import Values, build
-
-if TYPE_CHECKING:
-    from vinpaint_cli.evaluate.results import Evaluation
 
 NATIVE = "native"
 _SIZE = re.compile(r"(\d{1,5})[x×](\d{1,5})", re.IGNORECASE)
@@ -32,27 +30,28 @@ def evaluate(
     The baselines telea and nearest run without propagation before them, so that every table has a floor.
     """
     from vinpaint_cli.evaluate.run import EvaluateOptions, evaluate_methods
+    from vinpaint_cli.evaluate.table import totals_table
 
-    chosen = {**values, "size": parse_size(size), "clips": names_of(clips)}
-    options = build(EvaluateOptions, chosen)
+    options = build(EvaluateOptions, {**values, "size": parse_size(size), "clips": names_of(clips)})
     overwrite = console.may_overwrite(report)
     found = evaluate_methods(
         dataset, options, report=report, overwrite=overwrite, listener=console.listener()
     )
-    _tell(console, found, report, as_json)
-
-
-def _tell(console: Console, evaluation: Evaluation, report: str | None, as_json: bool) -> None:
-    """The table, or everything as JSON, on stdout; where the report is."""
-    from vinpaint_cli.evaluate.report import finite
-    from vinpaint_cli.evaluate.table import totals_table
-
-    for line in evaluation.absent:
+    for line in found.absent:
         console.say(line)
+    show_evaluation(console, found.to_dict(), totals_table(found), report, as_json)
+
+
+def show_evaluation(
+    console: Console, found: Mapping[str, Any], table: Sequence[str], report: str | None, as_json: bool
+) -> None:
+    """Everything as JSON or the table on stdout, and where the report is."""
+    from vinpaint_cli.evaluate.report import finite
+
     if as_json:
-        console.data(finite(evaluation.to_dict()))
+        console.data(finite(found))
     else:
-        console.lines("\n".join(totals_table(evaluation)))
+        console.lines("\n".join(table))
     if report:
         console.say(f"{report}: table.md, results.json, index.html", "bold")
 
