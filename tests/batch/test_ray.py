@@ -20,7 +20,7 @@ from scripted import POISONED, BrokenWorker, ScriptedWorker, began, told
 
 from vinpaint_cli.batch.ray.cluster import RayOptions, connected, import_ray
 from vinpaint_cli.batch.ray.executor import PoolHandle, RayExecutor, for_workers, running_pool
-from vinpaint_cli.batch.ray.runner import Order, RayRunner, compose_job
+from vinpaint_cli.batch.ray.runner import ComposerConfig, RayRunner, compose_job
 from vinpaint_cli.batch.runner import BatchJob
 from vinpaint_cli.cli.app import run
 from vinpaint_cli.errors import InputError, MaskError, UsageError, WorkerError
@@ -236,9 +236,9 @@ def test_a_composer_that_does_not_see_the_clip_says_so(
     film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vinpaint_cli.batch.ray.runner.enter", lambda folder, threads: None)
-    order = Order(PoolHandle(None, ("here",)), str(tmp_path), 1, (str(film),))
+    config = ComposerConfig(PoolHandle(None, ("here",)), str(tmp_path), 1, (str(film),))
     film.unlink()
-    result = compose_job(job_of(film), order)
+    result = compose_job(job_of(film), config)
     assert (result.status, result.exit_code) == ("failed", 3)
     assert "film.mp4 is not seen by the composer on" in result.message
 

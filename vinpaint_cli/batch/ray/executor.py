@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from vinpaint_cli.batch.ray.cluster import RayOptions, connected, last_line, room_for
 from vinpaint_cli.errors import UsageError, VinpaintError, WorkerError
@@ -18,8 +18,7 @@ from vinpaint_cli.removal.executor import JobSpec, Worker
 from vinpaint_cli.types import Segment
 
 if TYPE_CHECKING:
-    from vinpaint_cli.batch.ray.pool import Sent
-    from vinpaint_cli.batch.ray.worker import FillsSegments, Outcome
+    from vinpaint_cli.batch.ray.worker import Outcome
     from vinpaint_cli.mask_making.clip import MaskedClip
     from vinpaint_cli.pipeline.options import RemoveOptions
     from vinpaint_cli.pipeline.plan import Plan
@@ -46,10 +45,10 @@ class PoolHandle:
 
 
 @contextmanager
-def running_pool(options: RayOptions, make: Callable[[], FillsSegments] = Worker) -> Iterator[PoolHandle]:
+def running_pool(options: RayOptions, make: Callable[[], Worker] = Worker) -> Iterator[PoolHandle]:
     """A cluster joined or started, and workers on it, until the end of the block.
 
-    ``make`` makes that which fills, on each worker.
+    ``make`` makes what fills segments, on each worker.
 
     Raises UsageError when the cluster cannot be used or has no room, WorkerError when no worker starts.
     """
@@ -58,13 +57,13 @@ def running_pool(options: RayOptions, make: Callable[[], FillsSegments] = Worker
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         from vinpaint_cli.batch.ray.pool import Pool
-        from vinpaint_cli.batch.ray.worker import Setting
+        from vinpaint_cli.batch.ray.worker import WorkerConfig
 
-        setting = Setting(make, os.getcwd(), options.cpus, options.gpus)
+        config = WorkerConfig(make, os.getcwd(), options.cpus, options.gpus)
         # The pool is to live as long as this process does, so it stays on this machine if it can.
         near = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         maker: Any = ray.remote(Pool).options(num_cpus=0, scheduling_strategy=near)
-        actor = maker.remote(setting, room_for(options))
+        actor = maker.remote(config, room_for(options))
         try:
             yield PoolHandle(actor, _begun(actor.start.remote()))
         finally:
@@ -127,7 +126,7 @@ class RayExecutor:
         import ray
 
         if opened.spec.weights is not None:
-            _raise(ray.get(self._pool.actor.load.remote(self._job, job)))
+            _raise(ray.get(self._pool.actor.fill.remote(self._job, job)))
 
     def fill(
         self, job: JobSpec, plan: Plan, segments: Sequence[Segment], tick: Callable[[], None]
@@ -156,15 +155,15 @@ def _received(again: Callable[[], Any], ref: Any, progress: _Progress) -> Filled
     from ray.exceptions import ObjectLostError
 
     for _ in range(FETCHES):
-        sent: Sent = progress.wait(ref)
-        _raise(sent.outcome)
+        outcome = progress.wait(ref)
+        _raise(outcome)
         try:
-            filled: Filled = ray.get(sent.filled[0])
+            filled: Any = ray.get(outcome.filled[0])
         except ObjectLostError:
             ref = again()
         else:
-            progress.done(sent.outcome.ticks)
-            return filled
+            progress.done(outcome.ticks)
+            return cast("Filled", filled)
     raise WorkerError(f"the patches of a segment were lost {FETCHES} times on their way; run again to go on")
 
 
@@ -175,7 +174,7 @@ class _Progress:
         self._actor, self._job, self._tick = actor, job, tick
         self._done, self._shown = 0, 0
 
-    def wait(self, ref: Any) -> Sent:
+    def wait(self, ref: Any) -> Outcome:
         """The answer of the pool, looked for again and again so that Ctrl-C is heard."""
         import ray
         from ray.exceptions import RayActorError
@@ -183,10 +182,10 @@ class _Progress:
         try:
             while not ray.wait([ref], timeout=LOOK_SECONDS)[0]:
                 self._show(self._done + ray.get(self._actor.ticks.remote(self._job)))
-            sent: Sent = ray.get(ref)
+            outcome: Outcome = ray.get(ref)
         except RayActorError as exc:
             raise WorkerError(f"the workers are gone ({last_line(exc)}); run again to go on") from exc
-        return sent
+        return outcome
 
     def done(self, ticks: int) -> None:
         """A segment has come."""

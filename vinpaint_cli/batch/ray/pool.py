@@ -1,10 +1,9 @@
-"""The workers of a cluster as one: an actor that lends them out and sees to it that none is missed."""
+"""The pool of a cluster: an actor that hands segments to workers and replaces workers that are lost."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
@@ -13,7 +12,7 @@ from ray.exceptions import RayError, TaskCancelledError
 
 from vinpaint_cli import __version__
 from vinpaint_cli.batch.ray.cluster import last_line
-from vinpaint_cli.batch.ray.worker import Greeting, Outcome, SegmentWorker, Setting
+from vinpaint_cli.batch.ray.worker import Greeting, Outcome, SegmentWorker, WorkerConfig
 from vinpaint_cli.errors import UsageError, WorkerError
 from vinpaint_cli.removal.executor import JobSpec
 from vinpaint_cli.types import Segment
@@ -28,15 +27,85 @@ START_SECONDS = 120.0
 """How long to wait for all workers before going on with those that are there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A segment as it comes back: how it ended, and where its patches lie in the object store.
+class Unwanted(Exception):
+    """Nobody waits for the segment any more."""
 
-    ``filled`` is a tuple around the reference, so that Ray does not fetch it on the way.
+
+@dataclass(eq=False, slots=True)
+class Request:
+    """A segment that is to be filled; without a segment the job's method is only loaded.
+
+    answer: how it ended. lost: workers that died over it. running: the task of a worker that is at it, and
+    ``ticks`` the progress that one has told.
     """
 
-    outcome: Outcome
-    filled: tuple[ObjectRef[Any], ...] = ()
+    turn: str
+    spec: JobSpec
+    segment: Segment | None
+    answer: asyncio.Future[Outcome]
+    lost: int = 0
+    running: ObjectRef[Any] | None = None
+    ticks: int = 0
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """The job's turn and the number of the segment in it, -1 for the method alone."""
+        return self.turn, -1 if self.segment is None else self.segment.index
+
+    def end(self, outcome: Outcome) -> None:
+        """Answer, unless that was done already."""
+        if not self.answer.done():
+            self.answer.set_result(outcome)
+
+
+class RequestQueue:
+    """Requests that wait for a worker.
+
+    The job whose request came first is served first, the earliest of its segments (they may overtake each
+    other on their way here). But a worker goes on with the segment after its last if that waits: it has
+    the shared frames at hand and reads on where it stopped. As few segments of a job wait at any time,
+    none is passed over for long.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[Request] = []
+        self._arrived = asyncio.Event()
+        self._closed: WorkerError | None = None
+
+    def put(self, request: Request) -> None:
+        """Add a request; it ends at once when the queue is closed."""
+        if self._closed is not None:
+            request.end(Outcome(0, self._closed))
+            return
+        self._waiting.append(request)
+        self._arrived.set()
+
+    async def take(self, last: tuple[str, int]) -> Request:
+        """The next request for a worker whose last one was at the place ``last``."""
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        turn, index = last
+        first = min(self._of(self._waiting[0].turn), key=lambda request: request.place)
+        chosen = next((one for one in self._waiting if one.place == (turn, index + 1)), first)
+        self._waiting.remove(chosen)
+        return chosen
+
+    def drop(self, turn: str) -> None:
+        """End the requests of a turn as unwanted."""
+        for request in self._of(turn):
+            self._waiting.remove(request)
+            request.end(Outcome(0, Unwanted()))
+
+    def close(self, error: WorkerError) -> None:
+        """No worker is left: requests that wait or come end with the error."""
+        self._closed = error
+        waiting, self._waiting = self._waiting, []
+        for request in waiting:
+            request.end(Outcome(0, error))
+
+    def _of(self, turn: str) -> list[Request]:
+        return [request for request in self._waiting if request.turn == turn]
 
 
 class Pool:
@@ -45,66 +114,55 @@ class Pool:
     One segment is with a worker at any time, so when a worker is lost it is known over which segment.
     """
 
-    def __init__(self, setting: Setting, count: int) -> None:
-        self._setting, self._count = setting, count
+    def __init__(self, config: WorkerConfig, count: int) -> None:
+        self._config = config
         self._me = ray.get_runtime_context().current_actor
         # Ray would restart an actor in its own time; a new one is as good and its start can be watched.
         self._actor = ray.remote(SegmentWorker).options(
-            num_cpus=setting.cpus, num_gpus=setting.gpus, max_restarts=0
+            num_cpus=config.cpus, num_gpus=config.gpus, max_restarts=0
         )
-        self._desk = Desk()
-        self._hiring: set[asyncio.Task[Hand]] = set()
-        self._filling: dict[ObjectRef[Any], tuple[str, int]] = {}
-        self._told: dict[tuple[str, int], int] = {}
+        self._requests = RequestQueue()
+        self._running: set[Request] = set()
         self._turns: set[str] = set()
-        self._begun = 0
-        self._hands = 0
-        self._unfit: Exception | None = None
+        self._begun = self._ready = 0
+        self._slots = count
 
     async def start(self) -> list[str]:
         """Start the workers and return the hosts of those that are ready.
 
         Raises what kept the first from starting, or UsageError when the cluster has no room for any.
         """
-        hiring = [self._hire() for _ in range(self._count)]
-        done, _ = await asyncio.wait(hiring, timeout=START_SECONDS)
-        hosts = [task.result().host for task in done if task.exception() is None]
-        if not hosts and self._unfit is not None:
-            raise self._unfit
-        if not hosts:
-            raise UsageError(
-                f"the cluster gave no worker room within {START_SECONDS:.0f} seconds; see `ray status`, and "
-                "give fewer --shards or run when others have finished"
-            )
-        return hosts
+        starting = [asyncio.get_running_loop().create_future() for _ in range(self._slots)]
+        self._tasks = [asyncio.create_task(self._keep_worker(started)) for started in starting]
+        done, _ = await asyncio.wait(starting, timeout=START_SECONDS)
+        errors = [error for error in (one.exception() for one in done) if error is not None]
+        if len(errors) < len(done):
+            return [one.result() for one in done if one.exception() is None]
+        if errors:
+            raise errors[0]
+        raise UsageError(
+            f"the cluster gave no worker room within {START_SECONDS:.0f} seconds; see `ray status`, and "
+            "give fewer --shards or run when others have finished"
+        )
 
-    async def fill(self, job: str, spec: JobSpec, segment: Segment) -> Sent:
-        """Fill a segment on whichever worker is free, on another when that one is lost."""
-        # A composer that is cancelled must not take the worker with it.
-        return await asyncio.shield(asyncio.create_task(self._fill(job, spec, segment)))
+    async def fill(self, turn: str, spec: JobSpec, segment: Segment | None = None) -> Outcome:
+        """Fill a segment on whichever worker is free, on another when that one is lost.
 
-    async def load(self, job: str, spec: JobSpec) -> Outcome:
-        """Load a job's method on one worker, ahead of its first segment."""
-        try:
-            hand = await self._desk.borrow(job, 0)
-        except (Forgotten, WorkerError) as exc:
-            return Outcome(0, exc)
-        try:
-            outcome: Outcome = await hand.handle.load.remote(spec)
-        except RayError as exc:
-            self._lose()
-            return Outcome(0, WorkerError(f"a worker died as it loaded the method: {last_line(exc)}"))
-        self._desk.put(hand)
-        return outcome
+        Without a segment the job's method is loaded, so that bad weights are known ahead.
+        """
+        request = Request(turn, spec, segment, asyncio.get_running_loop().create_future())
+        self._requests.put(request)
+        return await asyncio.shield(request.answer)  # a composer that is cancelled leaves the worker alone
 
-    async def told(self, job: str, segment: int, ticks: int) -> None:
+    async def told(self, turn: str, segment: int, ticks: int) -> None:
         """A worker has come so far with a segment."""
-        if (job, segment) in self._filling.values():
-            self._told[job, segment] = ticks
+        for request in self._running:
+            if request.place == (turn, segment):
+                request.ticks = ticks
 
-    async def ticks(self, job: str) -> int:
+    async def ticks(self, turn: str) -> int:
         """How far the segments of a job that are being filled have come, all in all."""
-        return sum(ticks for (name, _), ticks in self._told.items() if name == job)
+        return sum(request.ticks for request in self._running if request.turn == turn)
 
     async def begin(self, job: str) -> str:
         """A composer begins with a job, and is to name it by the result from here on.
@@ -122,176 +180,94 @@ class Pool:
 
         Over all jobs they are bounded, and so is what lies in the object store.
         """
-        return -(-max(1, self._hands) // max(1, len(self._turns))) + AHEAD
+        return -(-max(1, self._ready) // max(1, len(self._turns))) + AHEAD
 
-    async def end(self, job: str) -> None:
+    async def end(self, turn: str) -> None:
         """Nobody wants the segments of a job any more: those that wait and those that are being filled."""
-        self._turns.discard(job)
-        self._desk.forget(job)
-        for ref, (name, _) in self._filling.items():
-            if name == job:
-                ray.cancel(ref)
+        self._turns.discard(turn)
+        self._requests.drop(turn)
+        for request in self._running:
+            if request.turn == turn:
+                ray.cancel(request.running)
 
     async def drop(self, job: str) -> None:
-        """The same for a job that was lost with whoever composed it."""
+        """The same for a job that was lost with the process that composed it."""
         for turn in [turn for turn in self._turns if turn.startswith(f"{job}#")]:
             await self.end(turn)
 
-    async def _fill(self, job: str, spec: JobSpec, segment: Segment) -> Sent:
-        for left in reversed(range(TRIES)):
+    async def _keep_worker(self, started: asyncio.Future[str]) -> None:
+        """Keep one worker running and busy, a new one in the place of each that is lost.
+
+        started: gets the host of the first, or what kept it from starting.
+        """
+        try:
+            while True:
+                worker: Any = self._actor.remote(self._config, self._me)
+                host = await _greeted(worker)
+                if not started.done():
+                    started.set_result(host)
+                self._ready += 1
+                await self._serve(worker)
+                self._ready -= 1
+        except (UsageError, WorkerError) as exc:
+            self._slots -= 1
+            if not started.done():
+                started.set_exception(exc)
+            if not self._slots:
+                self._requests.close(WorkerError(str(exc)))
+
+    async def _serve(self, worker: Any) -> None:
+        """Give a worker one request after the other until it is lost."""
+        last = "", 0
+        while True:
+            request = await self._requests.take(last)
+            last = request.place
             try:
-                hand = await self._desk.borrow(job, segment.index)
-            except (Forgotten, WorkerError) as exc:
-                return Sent(Outcome(0, exc))
-            try:
-                sent = await self._filled(hand, job, spec, segment)
+                request.end(await self._answer(worker, request))
             except RayError as exc:
-                self._lose()
-                if not left:
-                    return Sent(Outcome(0, _given_up(segment, exc)))
-            else:
-                self._desk.put(hand)
-                return sent
-        raise AssertionError("TRIES is 1 or more")
+                request.lost += 1
+                if request.lost < TRIES:
+                    self._requests.put(request)
+                else:
+                    request.end(Outcome(0, _given_up(request.segment, exc)))
+                return
 
-    async def _filled(self, hand: Hand, job: str, spec: JobSpec, segment: Segment) -> Sent:
-        outcome, filled = hand.handle.fill.options(num_returns=2).remote(job, spec, segment)
-        self._filling[outcome] = job, segment.index
+    async def _answer(self, worker: Any, request: Request) -> Outcome:
+        call = worker.fill.options(num_returns=2)
+        request.running, filled = call.remote(request.turn, request.spec, request.segment)
+        self._running.add(request)
         try:
-            return Sent(await outcome, (filled,))
+            outcome: Outcome = await request.running
         except TaskCancelledError:
-            return Sent(Outcome(0, Forgotten()))
+            return Outcome(0, Unwanted())
         finally:
-            del self._filling[outcome]
-            self._told.pop((job, segment.index), None)
-
-    def _lose(self) -> None:
-        """Start another worker in the place of one that is gone."""
-        self._hands -= 1
-        self._hire()
-
-    def _hire(self) -> asyncio.Task[Hand]:
-        task = asyncio.create_task(self._begin())
-        self._hiring.add(task)
-        task.add_done_callback(self._hired)
-        return task
-
-    async def _begin(self) -> Hand:
-        """A worker that has greeted; raises WorkerError when it could not start, UsageError when unfit."""
-        handle: Any = self._actor.remote(self._setting, self._me)
-        try:
-            greeting: Greeting = await handle.greet.remote()
-        except RayError as exc:
-            raise WorkerError(
-                f"a worker could not start ({last_line(exc)}); every machine of the cluster needs the same "
-                "vinpaint and Python"
-            ) from None
-        if greeting.version != __version__:
-            raise UsageError(
-                f"the worker on {greeting.host} has vinpaint {greeting.version}, this is {__version__}; "
-                "install the same on all machines"
-            )
-        return Hand(handle, greeting.host)
-
-    def _hired(self, task: asyncio.Task[Hand]) -> None:
-        self._hiring.discard(task)
-        if task.cancelled():
-            return
-        error = task.exception()
-        if error is None:
-            self._hands += 1
-            self._desk.put(task.result())
-            return
-        self._unfit = error if isinstance(error, Exception) else None
-        if not self._hands and not self._hiring:
-            self._desk.close(WorkerError(str(error)))
+            self._running.discard(request)
+            request.ticks = 0
+        return replace(outcome, filled=(filled,))
 
 
-def _given_up(segment: Segment, exc: RayError) -> WorkerError:
+async def _greeted(worker: Any) -> str:
+    """The host of a worker that is ready; WorkerError when it could not start, UsageError when unfit."""
+    try:
+        greeting: Greeting = await worker.greet.remote()
+    except RayError as exc:
+        raise WorkerError(
+            f"a worker could not start ({last_line(exc)}); every machine of the cluster needs the same "
+            "vinpaint and Python"
+        ) from None
+    if greeting.version != __version__:
+        raise UsageError(
+            f"the worker on {greeting.host} has vinpaint {greeting.version}, this is {__version__}; "
+            "install the same on all machines"
+        )
+    return greeting.host
+
+
+def _given_up(segment: Segment | None, exc: RayError) -> WorkerError:
+    if segment is None:
+        return WorkerError(f"{TRIES} workers died as they loaded the method ({last_line(exc)})")
     core = segment.core
     return WorkerError(
         f"segment {segment.index} (frames {core.start} to {core.stop - 1}) was given up: {TRIES} workers "
         f"died over it ({last_line(exc)}); if memory ran out, give fewer --shards or a smaller --memory"
     )
-
-
-class Forgotten(Exception):
-    """Nobody wants the segment any more."""
-
-
-@dataclass(eq=False, slots=True)
-class Hand:
-    """One worker: ``last`` is the job and the segment it filled last."""
-
-    handle: Any
-    host: str
-    last: tuple[str, int] | None = None
-
-
-@dataclass(eq=False, slots=True)
-class Wish:
-    """A segment that waits for a worker."""
-
-    job: str
-    index: int
-    hand: asyncio.Future[Hand]
-
-
-class Desk:
-    """Lends workers to segments, a worker to one segment at a time.
-
-    The job whose segment came first is served first, the earliest of its segments (they may overtake each
-    other on their way here). But a worker goes on with the segment after its last if that waits: it has
-    the shared frames at hand and reads on where it stopped. It waits for no segment, and as few segments
-    of a job wait at any time, none is passed over for long.
-    """
-
-    def __init__(self) -> None:
-        self._idle: list[Hand] = []
-        self._wishes: list[Wish] = []
-        self._closed: Exception | None = None
-
-    async def borrow(self, job: str, index: int) -> Hand:
-        """A worker for a segment; raises what `close` was given, and Forgotten after `forget`."""
-        if self._closed is not None:
-            raise self._closed
-        wish = Wish(job, index, asyncio.get_running_loop().create_future())
-        self._wishes.append(wish)
-        self._match()
-        return await wish.hand
-
-    def put(self, hand: Hand) -> None:
-        """A worker that is free."""
-        self._idle.append(hand)
-        self._match()
-
-    def forget(self, job: str) -> None:
-        """Nobody wants the waiting segments of a job any more."""
-        for wish in [wish for wish in self._wishes if wish.job == job]:
-            self._wishes.remove(wish)
-            wish.hand.set_exception(Forgotten())
-
-    def close(self, error: Exception) -> None:
-        """No worker is left: whoever waits or comes is told so."""
-        wishes, self._wishes, self._closed = self._wishes, [], error
-        for wish in wishes:
-            wish.hand.set_exception(error)
-
-    def _neighbours(self) -> Iterator[tuple[Hand, Wish]]:
-        """Workers and the segments that follow those they have filled."""
-        for wish in self._wishes:
-            for hand in self._idle:
-                if hand.last == (wish.job, wish.index - 1):
-                    yield hand, wish
-
-    def _match(self) -> None:
-        while self._idle and self._wishes:
-            first = min(
-                (wish for wish in self._wishes if wish.job == self._wishes[0].job),
-                key=lambda wish: wish.index,
-            )
-            hand, wish = next(self._neighbours(), (self._idle[0], first))
-            self._idle.remove(hand)
-            self._wishes.remove(wish)
-            hand.last = wish.job, wish.index
-            wish.hand.set_result(hand)

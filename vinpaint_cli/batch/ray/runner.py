@@ -24,8 +24,8 @@ SECONDS_TO_TIDY = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What a composer needs beside its job: ``seen`` are files that the machine which sends it sees."""
+class ComposerConfig:
+    """What a composer is told beside its job: ``seen`` are files that the machine which starts it sees."""
 
     pool: PoolHandle
     folder: str
@@ -69,11 +69,11 @@ class RayRunner:
     def _start(self, job: BatchJob) -> None:
         import ray
 
-        order = Order(self._pool, os.getcwd(), self._options.cpus, _seen(job))
+        config = ComposerConfig(self._pool, os.getcwd(), self._options.cpus, _seen(job))
         task = ray.remote(compose_job).options(
             num_cpus=0, max_retries=COMPOSER_TRIES - 1, scheduling_strategy="SPREAD"
         )
-        self._running[task.remote(job, order)] = job, time.perf_counter()
+        self._running[task.remote(job, config)] = job, time.perf_counter()
 
     def _next(self) -> JobResult:
         """The result of the next job that ends."""
@@ -103,15 +103,15 @@ class RayRunner:
             ray.wait([*running], num_returns=len(running), timeout=SECONDS_TO_TIDY)
 
 
-def compose_job(job: BatchJob, order: Order) -> JobResult:
+def compose_job(job: BatchJob, config: ComposerConfig) -> JobResult:
     """The inside of a composer's task: one job from scan to output, filled by the pool."""
-    enter(order.folder, order.threads)
-    for path in order.seen:
+    enter(config.folder, config.threads)
+    for path in config.seen:
         if not Path(path).exists():
             error = not_seen(path, "composer")
             return JobResult(job.index, job.input, job.target, "failed", error.exit_code, str(error), 0.0)
-    with sharing_memory(order.pool):
-        return do_job(job, RayExecutor(order.pool, _name(job)))
+    with sharing_memory(config.pool):
+        return do_job(job, RayExecutor(config.pool, _name(job)))
 
 
 def _name(job: BatchJob) -> str:

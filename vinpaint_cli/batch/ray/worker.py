@@ -10,40 +10,31 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from vinpaint_cli import __version__
 from vinpaint_cli.errors import InputError, Interrupted
 from vinpaint_cli.methods import method_spec
 from vinpaint_cli.pipeline.device import place
 from vinpaint_cli.pipeline.fill import Filled
-from vinpaint_cli.removal.executor import JobSpec
-from vinpaint_cli.types import Method, Segment
+from vinpaint_cli.removal.executor import JobSpec, Worker
+from vinpaint_cli.types import Segment
 
-TELL_SECONDS = 0.5
+if TYPE_CHECKING:
+    from ray import ObjectRef
 
-
-class FillsSegments(Protocol):
-    """What `removal.executor.Worker` does."""
-
-    def load(self, spec: JobSpec) -> Method:
-        """Load the method of a job."""
-        ...
-
-    def fill(self, spec: JobSpec, segment: Segment, tick: Callable[[], None]) -> Filled:
-        """Fill one segment of a job."""
-        ...
+REPORT_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class WorkerConfig:
     """What every worker is told once.
 
-    make: makes that which fills. folder: the one that relative names begin at. cpus: threads. gpus: share
-    of a GPU; with 0 networks run on the CPU.
+    make: makes what fills segments. folder: where relative names begin. cpus: threads. gpus: share of a
+    GPU; with 0 networks run on the CPU.
     """
 
-    make: Callable[[], FillsSegments]
+    make: Callable[[], Worker]
     folder: str
     cpus: int
     gpus: float
@@ -62,58 +53,56 @@ class Outcome:
     """How filling a segment ended: ``error`` is None when it did well, ``trace`` says where it arose.
 
     An error is carried as a value, since Ray would wrap what is raised. ``ticks`` of progress were made.
+    ``filled`` is where the patches lie in the object store, in a tuple so that Ray does not fetch them on
+    the way.
     """
 
     ticks: int
     error: Exception | None = None
     trace: str = ""
+    filled: tuple[ObjectRef[Filled | None], ...] = ()
 
 
 class SegmentWorker:
-    """A Ray actor's inside."""
+    """The inside of an actor that fills one segment at a time and keeps the method loaded."""
 
-    def __init__(self, setting: Setting, pool: Any) -> None:
-        enter(setting.folder, setting.cpus)
-        self._setting, self._pool = setting, pool
-        self._worker = setting.make()
+    def __init__(self, config: WorkerConfig, pool: Any) -> None:
+        enter(config.folder, config.cpus)
+        self._config, self._pool = config, pool
+        self._worker = config.make()
 
     def greet(self) -> Greeting:
         """Answer when ready."""
         return Greeting(socket.gethostname(), __version__)
 
-    def load(self, spec: JobSpec) -> Outcome:
-        """Load the method of a job ahead of its first segment."""
+    def fill(self, turn: str, spec: JobSpec, segment: Segment | None) -> tuple[Outcome, Filled | None]:
+        """Fill a segment of a job, or only load its method."""
+        tick = _Reporter(lambda ticks: self._pool.told.remote(turn, segment and segment.index, ticks))
         try:
-            self._worker.load(self._placed(spec))
-        except Exception as exc:
-            return Outcome(0, exc, traceback.format_exc())
-        return Outcome(0)
-
-    def fill(self, job: str, spec: JobSpec, segment: Segment) -> tuple[Outcome, Filled | None]:
-        """Fill a segment of the job named ``job``."""
-        progress = _Told(lambda ticks: self._pool.told.remote(job, segment.index, ticks))
-        try:
+            if segment is None:
+                self._worker.load(self._placed(spec))
+                return Outcome(0), None
             check_seen(spec)
-            filled = self._worker.fill(self._placed(spec), segment, progress)
+            filled = self._worker.fill(self._placed(spec), segment, tick)
         except Exception as exc:
-            return Outcome(progress.ticks, exc, traceback.format_exc()), None
-        return Outcome(progress.ticks), filled
+            return Outcome(tick.ticks, exc, traceback.format_exc()), None
+        return Outcome(tick.ticks), filled
 
     def _placed(self, spec: JobSpec) -> JobSpec:
         """The same job on what Ray lends this worker, whatever the machine that planned it has."""
         options = spec.options
         dtypes = method_spec(options.method).dtypes
-        device = "cuda" if self._setting.gpus else "cpu"
+        device = "cuda" if self._config.gpus else "cpu"
         return replace(spec, placement=place(device, options.precision, dtypes))
 
 
-class _Told:
-    """Counts ticks, tells of them now and then, and stops the work when its task is cancelled."""
+class _Reporter:
+    """Counts ticks, reports them now and then, and stops the work when its task is cancelled."""
 
-    def __init__(self, tell: Callable[[int], object]) -> None:
+    def __init__(self, report: Callable[[int], object]) -> None:
         self.ticks = 0
-        self._tell = tell
-        self._next = time.monotonic() + TELL_SECONDS
+        self._report = report
+        self._next = time.monotonic() + REPORT_SECONDS
 
     def __call__(self) -> None:
         self.ticks += 1
@@ -123,8 +112,8 @@ class _Told:
 
         if ray.get_runtime_context().is_canceled():
             raise Interrupted("nobody wants this segment any more")
-        self._tell(self.ticks)
-        self._next = time.monotonic() + TELL_SECONDS
+        self._report(self.ticks)
+        self._next = time.monotonic() + REPORT_SECONDS
 
 
 def enter(folder: str, cpus: int) -> None:
