@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vinpaint_cli.methods import gate as judging
-from vinpaint_cli.nets import letterbox as sheet
-from vinpaint_cli.nets.conditioning import gather
+from vinpaint_cli.methods import common
+from vinpaint_cli.nets import letterbox
+from vinpaint_cli.nets.conditioning import make_conditioning
 from vinpaint_cli.types import Clip
 
 
@@ -58,6 +58,8 @@ def outside(clip: Clip) -> Tensor:
 
 
 def as_they_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let networks that judge be laid over the fills that they learnt with, and be fully believed."""
-    monkeypatch.setattr(judging, "BELIEF", 1.0)
-    monkeypatch.setattr(sheet, "gather", lambda f, s, _, grey: gather(f, s, grey=grey))
+    """Let blend heads act on the fills that they learnt with, and with their whole gate."""
+    monkeypatch.setattr(common, "GATE_STRENGTH", 1.0)
+    monkeypatch.setattr(
+        letterbox, "make_conditioning", lambda f, s, _, grey: make_conditioning(f, s, grey=grey)
+    )

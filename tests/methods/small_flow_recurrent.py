@@ -7,8 +7,7 @@ from pathlib import Path
 
 import torch
 
-from vinpaint_cli.methods.flow_recurrent.config import FlowRecurrentConfig
-from vinpaint_cli.methods.flow_recurrent.net import FlowRecurrent
+from vinpaint_cli.methods.flow_recurrent.net import FlowRecurrent, FlowRecurrentConfig
 from vinpaint_cli.weights.state import save_checkpoint
 
 CONFIG = FlowRecurrentConfig(

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import torch
 
-from vinpaint_cli.methods.internal.net import InternalConfig
-from vinpaint_cli.methods.internal.pyramid import Pyramid
+from vinpaint_cli.methods.internal.net import InternalConfig, Pyramid
 from vinpaint_cli.weights.state import save_checkpoint
 
 CONFIG = InternalConfig("base", 8, prefill=True)

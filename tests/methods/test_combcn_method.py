@@ -82,17 +82,17 @@ def test_large_pictures_are_worked_on_small(
 
 
 @pytest.mark.parametrize("parts", ["both", "volume", "frames"])
-@pytest.mark.parametrize(("prefill", "judges"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize(("prefill", "blend_head"), [(False, False), (True, False), (True, True)])
 def test_every_variant_fills(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: str, prefill: bool, judges: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: str, prefill: bool, blend_head: bool
 ) -> None:
     as_they_learnt(monkeypatch)
-    config = replace(small.CONFIG, parts=parts, prefill=prefill, judges=judges)
+    config = replace(small.CONFIG, parts=parts, prefill=prefill, blend_head=blend_head)
     save_checkpoint(tmp_path / "w.safetensors", small.network(config), {"config": config.to_dict()})
     method = CombCNMethod(tmp_path / "w.safetensors")
     clip = clip_of(3, 32, 48)
-    assert method.spec.mixes is not judges
-    if judges:
+    assert method.spec.mixes is not blend_head
+    if blend_head:
         clip.holes.mul_(torch.rand(clip.holes.shape, generator=torch.Generator().manual_seed(1)))
     with torch.no_grad():
         expected, _ = method.network(clip.frames[None] * 2 - 1, clip.holes[None])

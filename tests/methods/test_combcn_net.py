@@ -113,8 +113,8 @@ def test_the_guidance_enters_at_the_starred_layers() -> None:
 def test_every_weight_learns_through_the_guidance_too() -> None:
     torch.manual_seed(1)
     network = small.network().train().requires_grad_(True)
-    frames, shares = torch.rand(2, 5, 3, 32, 48), (torch.rand(2, 5, 1, 32, 48) > 0.6).float()
-    filled, _ = network(frames, shares)
+    frames, residual = torch.rand(2, 5, 3, 32, 48), (torch.rand(2, 5, 1, 32, 48) > 0.6).float()
+    filled, _ = network(frames, residual)
     filled.square().mean().backward()
     assert unmoved(network) == []
 
@@ -122,21 +122,21 @@ def test_every_weight_learns_through_the_guidance_too() -> None:
 def test_a_frame_sees_the_others_and_the_size_is_free() -> None:
     network = small.network()
     torch.manual_seed(2)
-    frames, shares = torch.rand(1, 7, 3, 40, 24) * 2 - 1, torch.zeros(1, 7, 1, 40, 24)
-    shares[..., 8:24, 8:16] = 1
-    filled, structure = network(frames, shares)
+    frames, residual = torch.rand(1, 7, 3, 40, 24) * 2 - 1, torch.zeros(1, 7, 1, 40, 24)
+    residual[..., 8:24, 8:16] = 1
+    filled, structure = network(frames, residual)
     assert filled.shape == frames.shape
     assert structure is not None
     assert structure.shape == (1, 7, 3, 20, 12)
     frames[:, 0] = -frames[:, 0]
-    assert not torch.equal(network(frames, shares)[0][:, 3], filled[:, 3])
+    assert not torch.equal(network(frames, residual)[0][:, 3], filled[:, 3])
 
 
 def test_what_is_hidden_is_the_mean_colour_and_known_pixels_guide() -> None:
     network = small.network(replace(small.CONFIG, mean=(0.25, 0.5, 0.75)))
-    frames, shares = torch.full((1, 3, 16, 16), torch.nan), torch.ones(1, 1, 16, 16)
-    shares[..., 8:], frames[..., 8:] = 0.3, 0.1
-    prepared = network.prepare(frames, shares)
+    frames, residual = torch.full((1, 3, 16, 16), torch.nan), torch.ones(1, 1, 16, 16)
+    residual[..., 8:], frames[..., 8:] = 0.3, 0.1
+    prepared = network.prepare(frames, residual)
     assert prepared[0, :, 3, 3].tolist() == [-0.5, 0.0, 0.5, 1.0]
     assert prepared[0, :, 3, 12].tolist() == pytest.approx([0.1, 0.1, 0.1, 0.0])
     structure = network.structure(prepared[None])
@@ -147,12 +147,12 @@ def test_what_is_hidden_is_the_mean_colour_and_known_pixels_guide() -> None:
 def test_a_new_network_with_prefill_gives_the_smooth_fill() -> None:
     network = CombCN(replace(small.CONFIG, prefill=True)).eval()
     torch.manual_seed(3)
-    frames, shares = torch.rand(1, 2, 3, 32, 32), (torch.rand(1, 2, 1, 32, 32) > 0.5).float()
-    smooth = smooth_fill(frames[0] * (1 - shares[0]), 1 - shares[0])
-    filled, structure = network(frames, shares)
+    frames, residual = torch.rand(1, 2, 3, 32, 32), (torch.rand(1, 2, 1, 32, 32) > 0.5).float()
+    smooth = smooth_fill(frames[0] * (1 - residual[0]), 1 - residual[0])
+    filled, structure = network(frames, residual)
     assert torch.allclose(filled[0], smooth, atol=1e-5)
-    known = half_size(frames, shares)[1].expand_as(structure) == 0
-    assert torch.allclose(structure[known], half_size(smooth[None], shares)[0][known], atol=1e-5)
+    known = half_size(frames, residual)[1].expand_as(structure) == 0
+    assert torch.allclose(structure[known], half_size(smooth[None], residual)[0][known], atol=1e-5)
 
 
 @pytest.mark.parametrize("parts", ["volume", "frames"])
@@ -160,9 +160,9 @@ def test_a_new_network_with_prefill_gives_the_smooth_fill() -> None:
 def test_either_network_works_alone(parts: str, prefill: bool) -> None:
     torch.manual_seed(4)
     network = CombCN(replace(small.CONFIG, parts=parts, prefill=prefill)).eval()
-    frames, shares = torch.rand(1, 3, 3, 16, 24), torch.zeros(1, 3, 1, 16, 24)
-    shares[..., 4:8, 4:8] = 1
-    filled, structure = network(frames, shares)
+    frames, residual = torch.rand(1, 3, 3, 16, 24), torch.zeros(1, 3, 1, 16, 24)
+    residual[..., 4:8, 4:8] = 1
+    filled, structure = network(frames, residual)
     assert filled.shape == frames.shape
     assert (structure is None) is (parts == "frames")
     assert count(network) < count(CombCN(small.CONFIG))

@@ -12,9 +12,9 @@ from helpers_methods import as_they_learnt, clip_of, load_small, outside, poison
 from torch import Tensor
 
 from vinpaint_cli.errors import UsageError
-from vinpaint_cli.methods.flow_recurrent.method import FlowRecurrentMethod, on_tensors, runs
-from vinpaint_cli.methods.flow_recurrent.stream import Stream, View, lost_flow, robust_flow
-from vinpaint_cli.nets.conditioning import gather, judge
+from vinpaint_cli.methods.flow_recurrent.method import FlowRecurrentMethod, Stream, on_tensors, runs
+from vinpaint_cli.methods.flow_recurrent.net import InpaintedFrames, lost_flow, robust_flow
+from vinpaint_cli.nets.conditioning import blend, make_conditioning
 from vinpaint_cli.types import Clip
 from vinpaint_cli.weights.state import save_checkpoint
 
@@ -45,13 +45,13 @@ def test_the_recurrence_is_that_of_the_paper(make: Make) -> None:
     network, state = method.network, None
     outputs = []
     for t in range(4):
-        frames, shares = clip.frames[t : t + 1], clip.holes[t : t + 1]
-        inpainted = torch.where(shares > 0, network.inpainter(frames, shares), frames)
+        frames, residual = clip.frames[t : t + 1], clip.holes[t : t + 1]
+        inpainted = torch.where(residual > 0, network.inpainter(frames, residual), frames)
         if t == 0:
             outputs.append(inpainted)
             continue
-        residual, state = network.temporal(outputs[-1], inpainted, state)
-        outputs.append(torch.where(shares > 0, outputs[-1] + residual, frames))
+        update, state = network.temporal(outputs[-1], inpainted, state)
+        outputs.append(torch.where(residual > 0, outputs[-1] + update, frames))
     assert torch.allclose(method.fill(clip), torch.cat(outputs).clamp(0, 1), atol=1e-5)
 
 
@@ -79,7 +79,7 @@ def test_the_state_starts_anew_with_a_clip_and_where_numbers_jump(make: Make, al
 def test_the_context_of_a_segment_warms_the_state_up(make: Make) -> None:
     """The more frames before it a segment brings, the closer its core comes to the whole clip's."""
     torch.manual_seed(0)
-    method = make(align=False, residual="inpainted")
+    method = make(align=False, base="inpainted")
     clip = clip_of(12, 16, 24)
     whole = method.fill(clip)
     errors = [
@@ -150,7 +150,7 @@ def test_the_flow_of_frames_as_they_are_does_not_read_holes(make: Make) -> None:
     network = make().network
     clip = clip_of(2, 24, 32)
     views = [
-        View(c.frames[:1], c.holes[:1], network.inpaint(c.frames[:1], c.holes[:1]))
+        InpaintedFrames(c.frames[:1], c.holes[:1], network.inpaint(c.frames[:1], c.holes[:1]))
         for c in (clip, poisoned(clip))
     ]
     zero = on_tensors(lambda a, b: np.zeros((*a.shape, 2), np.float32))
@@ -180,21 +180,19 @@ def test_large_pictures_are_worked_on_small(make: Make, monkeypatch: pytest.Monk
     assert set(sizes) == {(24, 32)}
 
 
-def test_networks_that_judge_give_the_maps_of_what_they_show(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_blend_heads_output_makes_what_is_shown(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     as_they_learnt(monkeypatch)
-    method = make(prefill=True, residual="inpainted", judges=True)
+    method = make(prefill=True, base="inpainted", blend_head=True)
     clip = clip_of(4, 32, 48)
     clip.holes.mul_(torch.rand(clip.holes.shape, generator=torch.Generator().manual_seed(1)))
     method.stream.reset()
     for t in range(4):
-        frames, shares = clip.frames[t : t + 1], clip.holes[t : t + 1]
-        shown = method.stream.push(frames, shares)
-        assert method.stream.maps is not None
-        again = judge(gather(frames, shares, grey=0.5), method.stream.maps)
+        frames, residual = clip.frames[t : t + 1], clip.holes[t : t + 1]
+        shown = method.stream.push(frames, residual)
+        assert method.stream.head is not None
+        again = blend(make_conditioning(frames, residual, grey=0.5), method.stream.head)
         assert torch.allclose(again, shown, atol=1e-4)
-        assert (method.stream.maps[:, 3].abs().max() > 0) == (t > 0)
+        assert (method.stream.head[:, 3].abs().max() > 0) == (t > 0)
     filled = method.fill(clip)
     expected = torch.where(clip.holes[3:] > 0, shown.clamp(0, 1), clip.frames[3:])
     assert torch.allclose(filled[3:], expected, atol=1e-4)

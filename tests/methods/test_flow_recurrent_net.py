@@ -7,11 +7,11 @@ import torch
 from helpers_methods import count, load_small, unmoved
 from torch import Tensor
 
-from vinpaint_cli.methods.flow_recurrent.config import FlowRecurrentConfig
 from vinpaint_cli.methods.flow_recurrent.net import (
     FlowBlender,
     FlowCompleter,
     FlowRecurrent,
+    FlowRecurrentConfig,
     FrameInpainter,
     TemporalRecurrent,
     moved,
@@ -22,9 +22,9 @@ small = load_small("flow_recurrent")
 
 
 def holes(*shape: int) -> Tensor:
-    shares = torch.zeros(shape)
-    shares[..., 8:16, 8:20] = 1
-    return shares
+    residual = torch.zeros(shape)
+    residual[..., 8:16, 8:20] = 1
+    return residual
 
 
 def test_the_temporal_network_has_exactly_the_papers_weights() -> None:
@@ -68,12 +68,12 @@ def test_the_residual_is_bounded_and_remembers() -> None:
 def test_every_weight_learns() -> None:
     torch.manual_seed(2)
     network = small.network().train().requires_grad_(True)
-    frames, shares = torch.rand(2, 3, 32, 32), holes(2, 1, 32, 32)
-    inpainted = network.inpaint(frames, shares)
+    frames, residual = torch.rand(2, 3, 32, 32), holes(2, 1, 32, 32)
+    inpainted = network.inpaint(frames, residual)
     state = None
     for _ in range(2):  # what the memory recalls is used from the second step on
-        output, state = network.advance(inpainted, frames, shares, inpainted, state)
-    flow = network.robust(torch.randn(2, 2, 32, 32), torch.randn(2, 2, 32, 32), shares)
+        output, state = network.advance(inpainted, frames, residual, inpainted, state)
+    flow = network.robust(torch.randn(2, 2, 32, 32), torch.randn(2, 2, 32, 32), residual)
     (output.square().mean() + flow.square().mean()).backward()
     assert unmoved(network) == []
 
@@ -137,14 +137,14 @@ def test_prefill_starts_from_a_smooth_fill(network: type) -> None:
     assert torch.allclose(part(x, lost)[inside], smooth[inside], atol=1e-4)
 
 
-@pytest.mark.parametrize("residual", ["previous", "inpainted"])
-def test_the_residual_is_added_where_it_is_said(residual: str) -> None:
-    network = small.network(replace(small.CONFIG, residual=residual))
+@pytest.mark.parametrize("where", ["previous", "inpainted"])
+def test_the_answer_is_added_where_it_is_said(where: str) -> None:
+    network = small.network(replace(small.CONFIG, base=where))
     torch.manual_seed(3)
     before, frames, inpainted = torch.rand(3, 1, 3, 16, 24)
-    shares = holes(1, 1, 16, 24) * 0.9
-    output, _ = network.advance(before, frames, shares, inpainted, None)
-    base = before if residual == "previous" else inpainted
+    residual = holes(1, 1, 16, 24) * 0.9
+    output, _ = network.advance(before, frames, residual, inpainted, None)
+    base = before if where == "previous" else inpainted
     expected = base + network.temporal(before, inpainted)[0]
     assert torch.allclose(output[..., 8:, 8:20], expected[..., 8:, 8:20])
     assert torch.equal(output[..., :8], frames[..., :8])
@@ -175,5 +175,5 @@ def test_the_configuration_survives_its_metadata() -> None:
     ],
 )
 def test_configurations_that_mean_nothing_are_told(values: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"width|flow|residual|size|configuration"):
+    with pytest.raises(ValueError, match=r"width|flow|base|size|configuration"):
         FlowRecurrentConfig.from_dict(values)

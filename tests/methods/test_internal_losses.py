@@ -13,16 +13,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vinpaint_cli.methods.internal.ambiguity import (
+from vinpaint_cli.methods.internal.losses import (
+    SHIFT,
+    TURN,
+    ZOOM,
     _on_lattice,
     _similarity,
     ambiguity_loss,
     encoder_features,
+    random_affine,
+    stabilisation_loss,
     vgg19_features,
+    warp,
 )
 from vinpaint_cli.methods.internal.net import InternalConfig, InternalNet
-from vinpaint_cli.methods.internal.stabilise import SHIFT, TURN, ZOOM, random_affine, stabilisation_loss, warp
-from vinpaint_cli.nets.holes import seen
+from vinpaint_cli.nets.holes import mask_hidden
 from vinpaint_cli.weights import registry
 
 IDENTITY = torch.eye(2, 3)[None]
@@ -328,7 +333,7 @@ def test_what_is_unknown_before_or_after_has_no_influence(network: InternalNet) 
     warped: list[Tensor] = []
 
     def fill(frames: Tensor, holes: Tensor) -> tuple[Tensor, ...]:
-        warped.append(seen(frames, holes).requires_grad_())
+        warped.append(mask_hidden(frames, holes).requires_grad_())
         return (warped[-1],)
 
     def loss_of(truth: Tensor) -> Tensor:

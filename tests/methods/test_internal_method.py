@@ -7,9 +7,8 @@ import torch
 from helpers_methods import clip_of, load_small, outside, poisoned
 
 from vinpaint_cli.errors import WeightsError
-from vinpaint_cli.methods.internal.method import InternalMethod
-from vinpaint_cli.methods.internal.net import InternalConfig, InternalNet
-from vinpaint_cli.methods.internal.pyramid import Pyramid, fill_frames, surroundings
+from vinpaint_cli.methods.internal.method import InternalMethod, fill_frames, surroundings
+from vinpaint_cli.methods.internal.net import InternalConfig, InternalNet, Pyramid
 from vinpaint_cli.methods.propagate.method import PropagateMethod
 from vinpaint_cli.nets.holes import smooth_start
 from vinpaint_cli.types import Box
@@ -66,14 +65,14 @@ def test_hidden_values_are_not_read() -> None:
 
 def test_tiles_give_what_one_piece_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that looks one pixel far sees no difference in the middle of a tile."""
-    import vinpaint_cli.methods.internal.pyramid as pyramid
+    import vinpaint_cli.methods.internal.method as adapter
 
     clip = clip_of(1, 96, 128)
     nets = small.network(factors=(1.0,))
     whole = InternalMethod(nets).fill(clip)
-    monkeypatch.setattr(pyramid, "TILE", 48)
-    monkeypatch.setattr(pyramid, "OVERLAP", 16)
-    monkeypatch.setattr(pyramid, "CONTEXT", 32)
+    monkeypatch.setattr(adapter, "TILE", 48)
+    monkeypatch.setattr(adapter, "OVERLAP", 16)
+    monkeypatch.setattr(adapter, "CONTEXT", 32)
     tiled = InternalMethod(nets).fill(clip)
     inside = ~outside(clip)
     error = (tiled - whole)[inside].abs().mean()

@@ -31,16 +31,16 @@ def test_the_authors_default_is_the_default() -> None:
 def sample(side: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(2)
     frames = torch.rand(2, 3, side, side + 8, generator=generator) * 2 - 1
-    shares = torch.zeros(2, 1, side, side + 8)
-    shares[..., 8:20, 10:30] = 1
-    return frames, shares
+    residual = torch.zeros(2, 1, side, side + 8)
+    residual[..., 8:20, 10:30] = 1
+    return frames, residual
 
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("prefill", [False, True])
 def test_pictures_of_all_stages(model: str, prefill: bool) -> None:
-    frames, shares = sample()
-    pictures = InternalNet(InternalConfig(model, 8, prefill))(frames, shares)
+    frames, residual = sample()
+    pictures = InternalNet(InternalConfig(model, 8, prefill))(frames, residual)
     assert len(pictures) == (1 if model == "base" else 2)
     for picture in pictures:
         assert picture.shape == frames.shape
@@ -59,39 +59,39 @@ def test_every_weight_is_moved(prefill: bool) -> None:
 
 
 def test_without_training_prefill_gives_the_smooth_fill() -> None:
-    frames, shares = sample()
+    frames, residual = sample()
     network = InternalNet(InternalConfig("stack", 8, prefill=True))
-    expected = smooth_start(frames, shares)
-    for picture in network(frames, shares):
+    expected = smooth_start(frames, residual)
+    for picture in network(frames, residual):
         torch.testing.assert_close(picture, expected.clamp(-1, 1), atol=1e-5, rtol=0)
 
 
 def test_a_given_start_takes_the_smooth_fills_place() -> None:
-    frames, shares = sample()
+    frames, residual = sample()
     start = torch.full_like(frames, 0.25)
-    (picture,) = InternalNet(InternalConfig("base", 8, prefill=True))(frames, shares, start)
+    (picture,) = InternalNet(InternalConfig("base", 8, prefill=True))(frames, residual, start)
     assert torch.equal(picture, start)
 
 
 @pytest.mark.parametrize("prefill", [False, True])
 def test_hidden_pixels_are_not_read(prefill: bool) -> None:
-    frames, shares = sample()
+    frames, residual = sample()
     network = InternalNet(InternalConfig("refine", 8, prefill))
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.2, generator=torch.Generator().manual_seed(5))
-    spoilt = torch.where(shares > 0, torch.nan, frames)
-    for clean, other in zip(network(frames, shares), network(spoilt, shares), strict=True):
+    spoilt = torch.where(residual > 0, torch.nan, frames)
+    for clean, other in zip(network(frames, residual), network(spoilt, residual), strict=True):
         assert torch.equal(clean, other)
 
 
 def test_the_finer_network_sees_the_frame_with_the_coarse_picture_in_its_hole() -> None:
-    frames, shares = sample()
+    frames, residual = sample()
     network = InternalNet(InternalConfig("stack", 8))
     assert network.fine is not None
     seen: list[torch.Tensor] = []
     network.fine.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-    coarse, _ = network(frames, shares)
-    assert torch.equal(seen[0], torch.where(shares > 0, coarse, frames))
+    coarse, _ = network(frames, residual)
+    assert torch.equal(seen[0], torch.where(residual > 0, coarse, frames))
 
 
 def test_a_gate_lets_through_what_it_should() -> None:
@@ -141,12 +141,12 @@ def test_a_signal_reaches_the_last_layer(model: str) -> None:
 
 def test_no_seam_whatever_the_network_says() -> None:
     """A network that wants white everywhere changes little at the border of the hole, and all inside."""
-    frames, shares = torch.zeros(1, 3, 64, 64), torch.zeros(1, 1, 64, 64)
-    shares[..., 16:48, 16:48] = 1
+    frames, residual = torch.zeros(1, 3, 64, 64), torch.zeros(1, 1, 64, 64)
+    residual[..., 16:48, 16:48] = 1
     network = InternalNet(InternalConfig("base", 8, prefill=True))
     with torch.no_grad():
         list(network.parameters())[-1].fill_(9.0)
-        (picture,) = network(frames, shares)
+        (picture,) = network(frames, residual)
     assert float(picture[..., 16, 20:44].max()) < 0.15
     assert float(picture[..., 32, 32].min()) > 0.99
     steps = picture[0, 0, 32, 15:33].diff()

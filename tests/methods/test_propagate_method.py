@@ -53,8 +53,8 @@ def test_a_flat_picture_stays_flat() -> None:
 
 def test_what_was_found_in_doubt_counts_for_half_of_what_is_left() -> None:
     picture = np.repeat(HOLE[..., None], 3, axis=-1).astype(np.float32)
-    shares = HOLE * np.float32(0.2)
-    found, left = fill_smoothly(picture, shares), fill_left(picture, shares)
+    residual = HOLE * np.float32(0.2)
+    found, left = fill_smoothly(picture, residual), fill_left(picture, residual)
     assert found[20, 30].mean() > 0.5
     assert np.allclose(left[20, 30], found[20, 30] / 2, atol=0.02)
     sure = fill_left(picture, HOLE * np.float32(0.02))
@@ -63,14 +63,14 @@ def test_what_was_found_in_doubt_counts_for_half_of_what_is_left() -> None:
 
 def test_a_flat_picture_and_one_without_anything_known_stay_as_they_are() -> None:
     flat = np.full((*SIZE, 3), 0.333, np.float32)
-    for shares in (HOLE.astype(np.float32), HOLE * np.float32(0.4)):
-        assert np.abs(fill_left(flat, shares) - 0.333).max() < 0.3 / 255
+    for residual in (HOLE.astype(np.float32), HOLE * np.float32(0.4)):
+        assert np.abs(fill_left(flat, residual) - 0.333).max() < 0.3 / 255
     assert np.allclose(fill_left(ramp(), np.ones(SIZE, np.float32)), 0.5)
     doubtful = np.full(SIZE, 0.3, np.float32)  # nothing is surely known
     assert np.array_equal(fill_left(flat, doubtful), fill_smoothly(flat, doubtful))
 
 
 def test_hidden_values_are_not_read_by_what_is_left() -> None:
-    shares = HOLE.astype(np.float32)
+    residual = HOLE.astype(np.float32)
     spoilt = np.where(HOLE[..., None], np.nan, ramp()).astype(np.float32)
-    assert np.array_equal(fill_left(spoilt, shares), fill_left(ramp(), shares))
+    assert np.array_equal(fill_left(spoilt, residual), fill_left(ramp(), residual))

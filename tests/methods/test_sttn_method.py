@@ -11,7 +11,7 @@ import torch
 from vinpaint_cli.errors import UsageError, WeightsError
 from vinpaint_cli.methods.sttn.method import STTNMethod
 from vinpaint_cli.methods.sttn.net import STTN, STTNConfig
-from vinpaint_cli.nets.letterbox import Sheet, mirror
+from vinpaint_cli.nets.letterbox import Letterbox, mirror
 from vinpaint_cli.plan.windows import plan_windows
 from vinpaint_cli.types import Clip
 from vinpaint_cli.weights.state import save_checkpoint
@@ -142,10 +142,10 @@ def test_lines_are_mirrored_around_the_picture() -> None:
 
 
 def test_a_clip_is_scaled_evenly_and_centred() -> None:
-    sheet = Sheet.fitted(clip_of(1, 100, 100), (48, 32))
-    assert sheet.inner == (32, 32)
-    assert sheet.origin == (0, 8)
-    frames, holes = sheet.shrink([0])
+    letterbox = Letterbox.fitted(clip_of(1, 100, 100), (48, 32))
+    assert letterbox.inner == (32, 32)
+    assert letterbox.origin == (0, 8)
+    frames, holes = letterbox.network_input([0])
     assert frames.shape == (1, 3, 32, 48)
     assert holes.shape == (1, 1, 32, 48)
     assert torch.equal(frames[..., 7], frames[..., 9])
@@ -157,8 +157,8 @@ def test_going_to_the_network_size_and_back_keeps_the_picture() -> None:
     y, x = torch.meshgrid(torch.linspace(0, 3, height), torch.linspace(0, 3, width), indexing="ij")
     picture = torch.stack([y.sin(), x.cos().abs(), (x + y).sin().abs()])[None] * 0.8 + 0.1
     clip = Clip(picture, torch.zeros(1, 1, height, width), (0,))
-    sheet = Sheet.fitted(clip, (48, 32))
-    back = sheet.enlarge(0, sheet.shrink([0])[0][0])
+    letterbox = Letterbox.fitted(clip, (48, 32))
+    back = letterbox.enlarge(0, letterbox.network_input([0])[0][0])
     assert (back - picture[0]).abs().mean() < 0.01
 
 

@@ -31,11 +31,11 @@ def method(folder: Path, net: STTN) -> STTNMethod:
 
 def clip_of(frames: int, height: int, width: int) -> Clip:
     generator = torch.Generator().manual_seed(3)
-    shares = torch.zeros(frames, 1, height, width)
+    residual = torch.zeros(frames, 1, height, width)
     middle = slice(height // 4, height // 2), slice(width // 4, width // 2)
-    shares[..., *middle] = torch.rand(frames, 1, height // 2 - height // 4, width // 2 - width // 4)
+    residual[..., *middle] = torch.rand(frames, 1, height // 2 - height // 4, width // 2 - width // 4)
     pictures = torch.rand(frames, 3, height, width, generator=generator)
-    return Clip(pictures, shares, tuple(range(frames)))
+    return Clip(pictures, residual, tuple(range(frames)))
 
 
 def start(clip: Clip) -> torch.Tensor:
@@ -104,10 +104,10 @@ def test_gradients_reach_every_parameter() -> None:
     assert [n for n in silent if not n.endswith("key_embedding.bias")] == []
 
 
-JUDGE = replace(CONFIG, judges=True)
+JUDGE = replace(CONFIG, blend_head=True)
 
 
-def test_one_that_judges_is_the_networks_forward_and_mixes_itself(
+def test_one_with_a_blend_head_is_the_networks_forward_and_mixes_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     as_they_learnt(monkeypatch)
@@ -121,7 +121,7 @@ def test_one_that_judges_is_the_networks_forward_and_mixes_itself(
     assert method(tmp_path, network()).spec.mixes
 
 
-def test_one_that_judges_sees_what_was_half_found_but_not_what_was_not(tmp_path: Path) -> None:
+def test_one_with_a_blend_head_sees_what_was_half_found_but_not_what_was_not(tmp_path: Path) -> None:
     clip = clip_of(3, 50, 70)
     judging = method(tmp_path, network(JUDGE))
     filled = judging.fill(clip)
@@ -138,4 +138,4 @@ def test_one_that_judges_sees_what_was_half_found_but_not_what_was_not(tmp_path:
 
 def test_judging_needs_a_fill_to_start_from() -> None:
     with pytest.raises(ValueError, match="needs prefill"):
-        STTNConfig(judges=True)
+        STTNConfig(blend_head=True)

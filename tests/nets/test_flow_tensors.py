@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vinpaint_cli.nets.flow import chain, estimate_flow, grow, lands_inside, luma, warp
+from vinpaint_cli.nets.flow import chain, dilate, estimate_flow, lands_inside, luma, warp
 from vinpaint_cli.ops.image import coordinate_grid, sample
 
 
@@ -70,7 +70,7 @@ def test_tells_what_leaves_the_picture() -> None:
 def test_a_hole_grows_by_its_radius() -> None:
     hole = torch.zeros(1, 1, 9, 9)
     hole[..., 4, 4] = 1
-    assert int(grow(hole, 2).sum()) == 25
+    assert int(dilate(hole, 2).sum()) == 25
 
 
 def test_grey_is_that_of_the_arrays() -> None:

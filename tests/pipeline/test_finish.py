@@ -73,13 +73,13 @@ def test_the_baselines_are_left_as_they_are(name: str) -> None:
 @pytest.mark.parametrize("model", ["base", "refine"])
 def test_a_fitted_network_invents_unless_it_was_silenced(model: str) -> None:
     network = InternalNet(InternalConfig(model, 8, prefill=True))
-    assert network.hushed  # it begins as one that adds nothing
+    assert network.adds_nothing  # it begins as one that adds nothing
     for values in network.parameters():
         values.data += 0.01
-    assert not network.hushed
-    network.hush()
-    assert network.hushed
-    assert not InternalNet(InternalConfig(model, 8)).hushed
+    assert not network.adds_nothing
+    network.zero_output()
+    assert network.adds_nothing
+    assert not InternalNet(InternalConfig(model, 8)).adds_nothing
 
 
 def test_no_texture_leaves_the_stage_out(clip: Callable[..., Path], tmp_path: Path) -> None:

@@ -14,12 +14,12 @@ from helpers_work import WORK, bytes_of
 
 from vinpaint_cli.errors import InputError, Interrupted, OutputError, UsageError, WeightsError
 from vinpaint_cli.masks.sources.options import MaskOptions
+from vinpaint_cli.methods.internal.fit import scales
 from vinpaint_cli.methods.internal.method import InternalMethod, load_network
-from vinpaint_cli.methods.internal.pyramid import Pyramid
+from vinpaint_cli.methods.internal.net import Pyramid
 from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions
 from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.removal.fit_file import read_mark, state_path
-from vinpaint_cli.removal.fitting import scales
 from vinpaint_cli.removal.run import remove
 from vinpaint_cli.removal.train_internal import (
     LEAST,

@@ -10,7 +10,7 @@ import torch
 
 from vinpaint_cli.errors import InputError
 from vinpaint_cli.train import draw
-from vinpaint_cli.train.cut import crop, shrink_shares
+from vinpaint_cli.train.cut import crop, shrink_residual
 from vinpaint_cli.train.draw import Draws, Mix, held_out, moved_photo, validation
 from vinpaint_cli.train.holes import KINDS, cover_more, draw_holes
 from vinpaint_cli.train.pack import Pack
@@ -24,7 +24,7 @@ def test_a_batch_is_a_function_of_seed_and_step(pack: Pack) -> None:
     other = pickle.loads(pickle.dumps(draws))
     for step in (0, 7):
         assert torch.equal(draws[step].found, other[step].found)
-        assert torch.equal(draws[step].shares, other[step].shares)
+        assert torch.equal(draws[step].residual, other[step].residual)
     assert not torch.equal(draws[0].truth[0, 0], Draws([pack], MIX, seed=4)[0].truth[0, 0])
     assert not torch.equal(draws[0].truth[0, 0], draws[1].truth[0, 0])
 
@@ -38,10 +38,10 @@ def test_batches_of_every_kind(pack: Pack, kind: str) -> None:
         batch = draws[step]
         lengths.add(batch.truth.shape[1])
         assert batch.truth.shape == batch.found.shape == (3, batch.truth.shape[1], 3, 32, 48)
-        assert batch.shares.shape == (3, batch.truth.shape[1], 1, 32, 48)
-        outside = (batch.shares == 0).expand_as(batch.truth)
+        assert batch.residual.shape == (3, batch.truth.shape[1], 1, 32, 48)
+        outside = (batch.residual == 0).expand_as(batch.truth)
         assert torch.equal(batch.truth[outside], batch.found[outside])
-        assert batch.shares.flatten(1).any(1).all()
+        assert batch.residual.flatten(1).any(1).all()
         assert batch.truth.float().std() > 5
     assert lengths == {1, 4}
 
@@ -87,20 +87,20 @@ def test_holes_of_every_kind(kind: str) -> None:
         seen.append(holes)
     moved = [bool((h != h[0]).any()) for h in seen]
     assert all(moved) if kind in ("moving", "object") else not any(moved)
-    shares = [float(h.mean()) for h in seen]
-    assert min(shares) > 0.004
-    assert max(shares) < 0.6
+    residual = [float(h.mean()) for h in seen]
+    assert min(residual) > 0.004
+    assert max(residual) < 0.6
 
 
 def test_more_holes_are_drawn_until_enough_is_covered() -> None:
     steps = np.arange(4)
-    shares = []
+    residual = []
     for seed in range(12):
         one = cover_more(np.random.default_rng(seed), None, steps, (60, 108), 0.0)
         more = cover_more(np.random.default_rng(seed), one, steps, (60, 108), 0.3)
         assert (more | one == more).all()
-        shares.append((one.mean(), more.mean()))
-    before, after = np.mean(shares, axis=0)
+        residual.append((one.mean(), more.mean()))
+    before, after = np.mean(residual, axis=0)
     assert before < 0.2
     assert after > before + 0.08
     full = np.ones((4, 60, 108), np.bool_)
@@ -139,28 +139,28 @@ def test_an_attached_hole_moves_with_the_photo() -> None:
 def test_crops_keep_part_of_the_hole() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 255, (2, 60, 90, 3), dtype=np.uint8)
-    shares = np.zeros((2, 60, 90), np.uint8)
-    shares[:, 20:45, 30:60] = 255
+    residual = np.zeros((2, 60, 90), np.uint8)
+    residual[:, 20:45, 30:60] = 255
     for _ in range(10):
-        a, b, s = crop(rng, truth, truth, shares, (48, 32))
+        a, b, s = crop(rng, truth, truth, residual, (48, 32))
         assert a.shape == b.shape == (2, 32, 48, 3)
         assert (s > 127).any()
 
 
 def test_shrunk_shares_hide_what_hidden_pixels_touch() -> None:
-    shares = np.zeros((1, 8, 8), np.uint8)
-    shares[0, 2, 3] = 255
-    shares[0, 6, 6] = 100
-    small = shrink_shares(shares, (4, 4))
+    residual = np.zeros((1, 8, 8), np.uint8)
+    residual[0, 2, 3] = 255
+    residual[0, 6, 6] = 100
+    small = shrink_residual(residual, (4, 4))
     assert small[0, 1, 1] >= 128
     assert 0 < small[0, 3, 3] < 128
     assert small[0, 3, 0] == 0
 
 
 def test_for_networks_that_judge_only_what_was_not_found_stays_hidden() -> None:
-    shares = np.zeros((1, 8, 8), np.uint8)
-    shares[0, 2, 3] = 255
-    shares[0, 6, 6] = 200
-    small = shrink_shares(shares, (4, 4), 0.97)
+    residual = np.zeros((1, 8, 8), np.uint8)
+    residual[0, 2, 3] = 255
+    residual[0, 6, 6] = 200
+    small = shrink_residual(residual, (4, 4), 0.97)
     assert small[0, 1, 1] >= 248
     assert 0 < small[0, 3, 3] < 128

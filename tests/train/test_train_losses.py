@@ -16,37 +16,37 @@ def clips(value: float) -> torch.Tensor:
 
 
 def test_hole_and_valid_are_means_over_their_regions() -> None:
-    shares = torch.zeros(2, 1, 1, 2, 2)
-    shares[0, ..., 0, 0] = 1
+    residual = torch.zeros(2, 1, 1, 2, 2)
+    residual[0, ..., 0, 0] = 1
     predicted, truth = clips(0.0), clips(0.0)
     predicted[0, ..., 0, 0] = 0.5  # in the hole
     predicted[1, ..., 1, 1] = 0.7  # outside
-    shown = losses.composite(truth, predicted, shares)
-    assert float(losses.hole_l1(shown, truth, shares)) == pytest.approx(0.5)
-    assert float(losses.valid_l1(predicted, truth, shares)) == pytest.approx(0.7 / 7)
+    shown = losses.composite(truth, predicted, residual)
+    assert float(losses.hole_l1(shown, truth, residual)) == pytest.approx(0.5)
+    assert float(losses.valid_l1(predicted, truth, residual)) == pytest.approx(0.7 / 7)
 
 
 def test_a_share_mixes_and_weighs_the_gradient() -> None:
-    shares = torch.full((2, 1, 1, 2, 2), 0.25)
+    residual = torch.full((2, 1, 1, 2, 2), 0.25)
     predicted = clips(1.0).requires_grad_(True)
-    shown = losses.composite(clips(0.0), predicted, shares)
+    shown = losses.composite(clips(0.0), predicted, residual)
     assert torch.allclose(shown, clips(0.25))
-    losses.hole_l1(shown, clips(0.0), shares).backward()
+    losses.hole_l1(shown, clips(0.0), residual).backward()
     assert predicted.grad is not None
     assert float(predicted.grad.sum()) == pytest.approx(1.0)
 
 
 def test_psnr_is_that_of_the_hole() -> None:
-    shares = torch.zeros(2, 1, 1, 2, 2)
-    shares[:, ..., 0, 0] = 1
+    residual = torch.zeros(2, 1, 1, 2, 2)
+    residual[:, ..., 0, 0] = 1
     shown = clips(0.0)
     shown[0, ..., 0, 0] = 0.2  # a tenth of the range
     shown[:, ..., 1, 1] = 9.0  # not in the hole
-    values = losses.psnr(shown, clips(0.0), shares)
+    values = losses.psnr(shown, clips(0.0), residual)
     assert float(values[0]) == pytest.approx(20.0, abs=1e-3)
     assert float(values[1]) == pytest.approx(50.0, abs=1e-3)
     expected = (math.log(0.01 + 1e-5) + math.log(1e-5)) / 4
-    assert float(losses.log_error(shown, clips(0.0), shares)) == pytest.approx(expected, abs=1e-4)
+    assert float(losses.log_error(shown, clips(0.0), residual)) == pytest.approx(expected, abs=1e-4)
 
 
 def test_hinge_losses_stop_at_the_margin() -> None:

@@ -42,20 +42,20 @@ def test_shots_end_at_a_cut(pack: Pack) -> None:
 def test_samples_are_true_outside_and_have_something_left_to_fill(pack: Pack) -> None:
     assert len(pack.index.samples) == 4
     for sample in pack.index.samples:
-        truth, found, shares = pack.sample(sample, range(5))
+        truth, found, residual = pack.sample(sample, range(5))
         assert truth.shape == found.shape == (5, 32, 48, 3)
-        assert shares.shape == (5, 32, 48)
-        assert np.array_equal(truth[shares == 0], found[shares == 0])
-        assert (shares > 8).sum() >= 250
-        assert (shares == 0).any()
+        assert residual.shape == (5, 32, 48)
+        assert np.array_equal(truth[residual == 0], found[residual == 0])
+        assert (residual > 8).sum() >= 250
+        assert (residual == 0).any()
         assert list(sample.steps) == sorted(set(sample.steps))
 
 
 def test_what_propagation_found_is_near_the_truth(pack: Pack) -> None:
     errors = []
     for sample in pack.index.samples:
-        truth, found, shares = pack.sample(sample, range(5))
-        sure = (shares > 0) & (shares < 60)
+        truth, found, residual = pack.sample(sample, range(5))
+        sure = (residual > 0) & (residual < 60)
         errors.append(np.abs(truth[sure].astype(int) - found[sure]).ravel())
     assert sum(map(len, errors)) > 100
     assert np.concatenate(errors).mean() < 25

@@ -30,7 +30,7 @@ from vinpaint_cli.types import Clip
 from vinpaint_cli.weights.state import load_checkpoint
 
 NEW = ("combcn", "flow-recurrent")
-BOTH_WAYS = [*NEW, "combcn judges", "flow-recurrent judges"]
+BOTH_WAYS = [*NEW, "combcn blend_head", "flow-recurrent blend_head"]
 CPU = torch.device("cpu")
 NETWORKS: dict[str, dict[str, Any]] = {
     "combcn": {"width": 4, "volume_width": 2, "prefill": True},
@@ -54,9 +54,9 @@ def empty_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def config_of(method: str, steps: int = 10, **network: Any) -> TrainConfig:
-    """``method`` may have `` judges`` after it."""
-    method, _, judges = method.partition(" ")
-    if judges:
+    """``method`` may have `` blend_head`` after it."""
+    method, _, blend_head = method.partition(" ")
+    if blend_head:
         network |= {"judges": True} | ({"residual": "inpainted"} if method == "flow-recurrent" else {})
     return TrainConfig.from_dict(
         {
@@ -66,7 +66,7 @@ def config_of(method: str, steps: int = 10, **network: Any) -> TrainConfig:
                 "batch": 2,
                 "frames": [3],
                 "consecutive": True,
-                "hidden": 0.97 if judges else 0.5,
+                "hidden": 0.97 if blend_head else 0.5,
             },
             "train": {"steps": steps, "warmup": 2, "rate": 2e-3, "betas": [0.9, 0.99], "stages": [0.3]},
             "seed": 5,

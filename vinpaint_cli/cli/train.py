@@ -136,18 +136,18 @@ def agreement(
 
     The file belongs at vinpaint_cli/ops/propagate/scorer.npz. A clip takes about three seconds of one core.
     """
-    from vinpaint_cli.train.agreement import fit, gather, write_weights
+    from vinpaint_cli.train.candidate_scorer import collect_examples, fit_scorer, write_weights
 
     if not Path(out).parent.is_dir():
         raise OutputError(f"the folder of {out} does not exist; make it first")
-    examples = gather(sources, clips, seed or 0, console.detail)
+    examples = collect_examples(sources, clips, seed or 0, console.detail)
     console.say(f"{len(examples)} frames of {clips} clips")
 
     def tell(step: int, loss: float) -> None:
         if step % 100 == 0:
             console.say(f"step {step}: {loss:.2f} dB")
 
-    write_weights(fit(examples, steps, seed or 0, tell), Path(out))
+    write_weights(fit_scorer(examples, steps, seed or 0, tell), Path(out))
     console.say(out, "bold")
 
 

@@ -12,6 +12,7 @@ from vinpaint_cli.types import Method
 
 
 def fitted_method(
+    name: str,
     hidden: HiddenClip,
     shots: Sequence[range],
     options: FitOptions,
@@ -20,18 +21,20 @@ def fitted_method(
     propagates: bool,
     listener: Listener,
 ) -> tuple[Method, Cost]:
-    """The method with a network fitted to the clip, and what fitting it cost.
+    """The method ``name`` with a network fitted to the clip, and what fitting it cost.
 
-    Raises what `ClipFit.go` raises.
+    Raises what `fit_clip` raises.
     """
-    from vinpaint_cli.methods.internal.method import InternalMethod
-    from vinpaint_cli.removal.fitting import ClipFit
-    from vinpaint_cli.removal.pseudo_holes import Run
+    from vinpaint_cli.methods import start_fit
+    from vinpaint_cli.removal.fitting import FitSettings, fit_clip
+    from vinpaint_cli.removal.pseudo_holes import FrameRun
 
     height, width = hidden.pictures.shape[1:3]
-    runs = [Run(pictures, holes, height) for pictures, holes in hidden.segments(shots)]
+    runs = [FrameRun(pictures, holes, height) for pictures, holes in hidden.segments(shots)]
     cost = Cost()
     with cost.measured():
-        fit = ClipFit(runs, (width, height), options, listener, placement.device, propagates)
-        found = fit.go()
-    return InternalMethod(found.pyramid, placement.device, placement.precision), cost
+        fit = start_fit(
+            name, (width, height), config=options.config, seed=options.seed, device=placement.device
+        )
+        fit_clip(fit, runs, FitSettings(options, listener, propagates))
+    return fit.method(placement.precision), cost

@@ -153,7 +153,13 @@ class _Bench:
         options = self.options
         placement = place(options.device, options.precision, loaded.spec.dtypes)
         return fitted_method(
-            hidden, shots, options.fit, placement, propagates=options.propagate, listener=self.listener
+            loaded.spec.name,
+            hidden,
+            shots,
+            options.fit,
+            placement,
+            propagates=options.propagate,
+            listener=self.listener,
         )
 
 

@@ -1,11 +1,13 @@
 """Methods that fill holes, by name, imported on demand.
 
-A method is one folder and one line of :data:`METHODS`. The folder holds ``method.py`` with the adapter
-class and ``spec.py`` with its ``SPEC``, so that listing methods imports neither torch nor a network.
+A method is one folder and one line of :data:`METHODS`. The folder holds ``spec.py`` with its ``SPEC``, so
+that listing methods imports neither torch nor a network, ``net.py`` with the network and ``method.py`` with
+the adapter class. A method whose network is fitted to each clip (``SPEC.fitted``) also has ``fit.py``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +17,7 @@ from vinpaint_cli.util.registry import Registry
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from vinpaint_cli.methods.fitting import ClipFit
     from vinpaint_cli.types import Method, MethodSpec
 
 METHODS = Registry(
@@ -39,8 +42,12 @@ def method_names() -> tuple[str, ...]:
 
 def method_spec(name: str) -> MethodSpec:
     """What the method can do. Imports no torch; raises UsageError for a name that is not in the table."""
-    package = METHODS.module(name).rpartition(".")[0]
-    return cast("MethodSpec", import_module(f"{package}.spec").SPEC)
+    return cast("MethodSpec", import_module(f"{_package(name)}.spec").SPEC)
+
+
+def fitted_methods() -> tuple[str, ...]:
+    """Names of the methods whose network is fitted to each clip, in the order of the table."""
+    return tuple(name for name in METHODS.names if method_spec(name).fitted)
 
 
 def load_method(name: str, **options: Any) -> Method:
@@ -55,6 +62,27 @@ def load_method(name: str, **options: Any) -> Method:
     return cast("Method", METHODS.load(name)(**options))
 
 
+def start_fit(
+    name: str,
+    size: tuple[int, int],
+    *,
+    config: str,
+    seed: int = 0,
+    device: str = "cpu",
+    state: Mapping[str, Any] | None = None,
+) -> ClipFit:
+    """A fit of the method's network to a clip of ``size`` ``(width, height)``; `ClipFit.run` begins it.
+
+    config: a preset of the method, or a TOML file. state: of a fit that was stopped, to go on from. Raises
+    UsageError for a method that is not fitted to clips, or for a configuration that cannot be read.
+    """
+    if not method_spec(name).fitted:
+        known = ", ".join(fitted_methods())
+        raise UsageError(f"method {name!r} is not fitted to a clip; choose {known}")
+    start = import_module(f"{_package(name)}.fit").start_fit
+    return cast("ClipFit", start(size, config=config, seed=seed, device=device, state=state))
+
+
 def weights_of(spec: MethodSpec, given: str | Path | None) -> str | Path | None:
     """What a method's network is read from: what was ``given``, else the default; None without a network.
 
@@ -66,3 +94,7 @@ def weights_of(spec: MethodSpec, given: str | Path | None) -> str | Path | None:
         f"no weights of {spec.name} come with vinpaint yet; give a file with --weights FILE.safetensors, "
         f"as `vinpaint train {spec.name}` and `vinpaint train export` make it"
     )
+
+
+def _package(name: str) -> str:
+    return METHODS.module(name).rpartition(".")[0]

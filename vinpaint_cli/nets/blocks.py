@@ -1,4 +1,4 @@
-"""Convolution blocks that more than one network is made of. Pure: no I/O, no state but parameters."""
+"""Blocks that networks are made of: gated and partial convolutions, ConvLSTM, partial U-Net, T-PatchGAN."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def leaky() -> nn.LeakyReLU:
     return nn.LeakyReLU(LEAK, inplace=True)
 
 
-def silence(layer: nn.Module) -> None:
-    """Let a layer give zero until it is trained; nothing on the ``meta`` device."""
+def zero_init(layer: nn.Module) -> None:
+    """Set a layer's parameters to zero, so that it gives zero until trained (not on the ``meta`` device)."""
     for parameter in layer.parameters():
         if not parameter.is_meta:
             nn.init.zeros_(parameter)
@@ -109,7 +109,7 @@ class GatedConv(nn.Module):
         self.conv = plain_conv(channels_in, channels, kernel, stride=stride, dilation=dilation)
         self.relu = relu
 
-    def keep_signal(self) -> None:
+    def init_keeping_variance(self) -> None:
         """Draw the weights anew, so that what comes out varies about as much as what comes in.
 
         With Glorot's weights each gate takes two thirds of it, and sixteen layers leave a hundred-millionth.
@@ -123,12 +123,12 @@ class GatedConv(nn.Module):
         """``(N, C_in, h, w)`` → ``(N, channels/2, ⌈h/stride⌉, ⌈w/stride⌉)``."""
         # Halves of channels-last pictures lie apart in memory, where CPUs compute eight times more slowly.
         both = self.conv(x)
-        value, gate = (half.contiguous(memory_format=layout(both)) for half in both.chunk(2, 1))
+        value, gate = (half.contiguous(memory_format=memory_format_of(both)) for half in both.chunk(2, 1))
         value = functional.relu(value) if self.relu else functional.elu(value)
         return value * gate.sigmoid()  # type: ignore[no-any-return]  # nn.Module.__call__ is typed Any
 
 
-def layout(x: Tensor) -> torch.memory_format:
+def memory_format_of(x: Tensor) -> torch.memory_format:
     """How a picture lies in memory."""
     last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     return torch.channels_last if last else torch.contiguous_format
@@ -159,10 +159,10 @@ def plain_conv(
     return conv
 
 
-def silent_conv(channels_in: int, channels: int) -> nn.Conv2d:
+def zero_conv(channels_in: int, channels: int) -> nn.Conv2d:
     """A 3×3 convolution that gives zero until it is trained."""
     conv = plain_conv(channels_in, channels)
-    silence(conv)
+    zero_init(conv)
     return conv
 
 
@@ -240,7 +240,7 @@ def _joined(below: Tensor, there: Tensor, skip: Tensor, known: Tensor) -> tuple[
 
 
 class TemporalPatchGAN(nn.Module):
-    """Six 3-D convolutions that look at clips; spectral norm on all but the last.
+    """Discriminator of clips: six 3-D convolutions, spectral norm on all but the last (STTN, ECCV 2020).
 
     ``channels``: width of the first layer, 64 in the paper; the widest have four times as many.
     """

@@ -50,7 +50,7 @@ def chain(first: Tensor, second: Tensor) -> Tensor:
     return first + warp(second, first)
 
 
-def grow(mask: Tensor, radius: int) -> Tensor:
+def dilate(mask: Tensor, radius: int) -> Tensor:
     """``(N, 1, h, w)`` grown by a square of ``radius`` pixels."""
     return functional.max_pool2d(mask, 2 * radius + 1, 1, radius)
 
@@ -77,7 +77,7 @@ def estimate_flow(first: Tensor, second: Tensor) -> Tensor:
     for here, there in reversed(levels):
         flow = _enlarged(flow, here.shape[-2:])
         for _ in range(SWEEPS):
-            flow = _even(_corrected(flow, here, there), here, there)
+            flow = _smoothed(_corrected(flow, here, there), here, there)
     return flow
 
 
@@ -93,7 +93,7 @@ def _corrected(flow: Tensor, here: Tensor, there: Tensor) -> Tensor:
     return flow + step.clamp(-1.0, 1.0)
 
 
-def _even(flow: Tensor, here: Tensor, there: Tensor) -> Tensor:
+def _smoothed(flow: Tensor, here: Tensor, there: Tensor) -> Tensor:
     """Mean over each window, weighted by its neighbours' structure and by how well they fit."""
     dx, dy = _slopes(here)
     miss = _mean((here - warp(there, flow)).abs()) + LEAST_MISS

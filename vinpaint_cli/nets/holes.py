@@ -1,4 +1,4 @@
-"""What every network of the project agrees on about holes: which pixels it sees, and what is shown."""
+"""Holes as networks treat them: which pixels are hidden, the composite, and smooth fills of hidden pixels."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from torch import Tensor
 from torch.nn import functional
 
 HIDDEN = 0.5
-"""Share still to be filled from which on a network does not see a pixel."""
+"""Residual from which on a pixel is hidden: a network does not see it."""
 
 
-def seen(frames: Tensor, shares: Tensor, instead: float = 0.0) -> Tensor:
-    """Frames ``(…, C, h, w)`` with ``instead`` where shares ``(…, 1, h, w)`` hide them."""
-    return torch.where(shares >= HIDDEN, instead, frames)
+def mask_hidden(frames: Tensor, residual: Tensor, instead: float = 0.0) -> Tensor:
+    """Frames ``(…, C, h, w)`` with ``instead`` where the residual ``(…, 1, h, w)`` hides them."""
+    return torch.where(residual >= HIDDEN, instead, frames)
 
 
-def composite(frames: Tensor, filled: Tensor, shares: Tensor) -> Tensor:
-    """``frames·(1 − shares) + filled·shares``, but nothing of a hidden pixel; shapes as in :func:`seen`."""
+def composite(frames: Tensor, filled: Tensor, residual: Tensor) -> Tensor:
+    """``frames·(1 − residual) + filled·residual``, nothing of hidden pixels; shapes as `mask_hidden`."""
     filled = filled.to(frames.dtype)  # mixed precision may have made halves of it
-    mixed = torch.lerp(seen(frames, shares), filled, shares.expand_as(filled))
-    return torch.where(shares >= HIDDEN, filled, mixed)
+    mixed = torch.lerp(mask_hidden(frames, residual), filled, residual.expand_as(filled))
+    return torch.where(residual >= HIDDEN, filled, mixed)
 
 
-def smooth_start(frames: Tensor, shares: Tensor) -> Tensor:
-    """A smooth fill ``(N, C, h, w)`` of what is hidden; shares ``(N, 1, h, w)`` in [0, 1], 1 = fill.
+def smooth_start(frames: Tensor, residual: Tensor) -> Tensor:
+    """A smooth fill ``(N, C, h, w)`` of what is hidden; residual ``(N, 1, h, w)`` in [0, 1], 1 = fill.
 
     A pixel counts as known as far as it is known better than by half.
     """
-    return smooth_fill(seen(frames, shares), (1 - 2 * shares).clamp_min(0))
+    return smooth_fill(mask_hidden(frames, residual), (1 - 2 * residual).clamp_min(0))
 
 
 SWEEPS = 6

@@ -1,4 +1,4 @@
-"""A clip of any size laid out on the picture that a network sees, and back."""
+"""A clip of any size letterboxed into the picture that a network sees, and network pictures brought back."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vinpaint_cli.nets.conditioning import gather, judge
-from vinpaint_cli.nets.holes import HIDDEN, seen, smooth_start
+from vinpaint_cli.nets.conditioning import blend, make_conditioning
+from vinpaint_cli.nets.holes import HIDDEN, mask_hidden, smooth_start
 from vinpaint_cli.types import Clip
 
 FRAMES_AT_ONCE = 4
-"""Frames encoded, decoded or resized together; more gain no speed and cost memory."""
+"""Frames that are encoded, decoded or resized together; more gain no speed and cost memory."""
 
 GREY = 0.5
-"""What a hole holds before a network sees it: 0 in the range of [-1, 1]."""
+"""Value of hidden pixels in what a network is given, in [0, 1]."""
 
-
-AROUND = 2
-"""How far around a hole a fill of it is made from, in units of the hole's longer side."""
+SURROUNDINGS = 2
+"""Margin around a hole from which its fill is made, in units of the hole's longer side."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
-    """A clip laid out on the network's picture: scaled to fit, centred, the margins mirrored.
+class Letterbox:
+    """Where a clip lies on the network's picture: scaled to fit, centred, the margins mirrored.
 
     ``inner`` is the ``(height, width)`` of the scaled clip, ``origin`` its ``(row, column)``; ``rows``
     and ``columns`` say for each line of the network's picture which line of the scaled clip it shows.
@@ -40,15 +39,15 @@ class Sheet:
     columns: Tensor = field(repr=False)
 
     @classmethod
-    def fitted(cls, clip: Clip, size: tuple[int, int]) -> Sheet:
+    def fitted(cls, clip: Clip, size: tuple[int, int]) -> Letterbox:
         """Lay a clip on a picture of ``size`` ``(width, height)``, scaled up or down to fill it."""
         height, width = clip.frames.shape[-2:]
         scale = min(size[0] / width, size[1] / height)
         inner = (min(size[1], max(1, round(height * scale))), min(size[0], max(1, round(width * scale))))
-        return cls._laid(clip, inner, size)
+        return cls._centred(clip, inner, size)
 
     @classmethod
-    def within(cls, clip: Clip, pixels: int, multiple: int) -> Sheet:
+    def within(cls, clip: Clip, pixels: int, multiple: int) -> Letterbox:
         """Lay a clip on a picture of its own shape, scaled down to at most about so many ``pixels``.
 
         Both sides of the picture are multiples of ``multiple``; what is too much is mirrored.
@@ -57,7 +56,7 @@ class Sheet:
         return cls.scaled(clip, min(1.0, math.sqrt(pixels / (width * height))), multiple)
 
     @classmethod
-    def scaled(cls, clip: Clip, factor: float, multiple: int) -> Sheet:
+    def scaled(cls, clip: Clip, factor: float, multiple: int) -> Letterbox:
         """Lay a clip on a picture of its own shape and ``factor`` times its size.
 
         Both sides of the picture are multiples of ``multiple``; what is too much is mirrored.
@@ -65,71 +64,70 @@ class Sheet:
         height, width = clip.frames.shape[-2:]
         inner = max(1, round(height * factor)), max(1, round(width * factor))
         rows, columns = (-(-side // multiple) * multiple for side in inner)
-        return cls._laid(clip, inner, (columns, rows))
+        return cls._centred(clip, inner, (columns, rows))
 
     @classmethod
-    def _laid(cls, clip: Clip, inner: tuple[int, int], size: tuple[int, int]) -> Sheet:
+    def _centred(cls, clip: Clip, inner: tuple[int, int], size: tuple[int, int]) -> Letterbox:
         origin = ((size[1] - inner[0]) // 2, (size[0] - inner[1]) // 2)
         device = clip.frames.device
         rows = mirror(inner[0], origin[0], size[1]).to(device)
         columns = mirror(inner[1], origin[1], size[0]).to(device)
         return cls(clip, inner, origin, rows, columns)
 
-    def shrink(self, indices: Sequence[int], hidden: float = HIDDEN) -> tuple[Tensor, Tensor]:
-        """Frames ``(N, 3, H, W)`` in [0, 1], grey where hidden, and shares ``(N, 1, H, W)`` in [0, 1].
+    def network_input(self, indices: Sequence[int], hidden: float = HIDDEN) -> tuple[Tensor, Tensor]:
+        """Frames ``(N, 3, H, W)`` in [0, 1], grey where hidden, and residual ``(N, 1, H, W)`` in [0, 1].
 
         A pixel that any hidden pixel contributes to is hidden, so nothing of the hole leaks out. Hidden are
-        pixels of a share of ``hidden`` or more.
+        pixels whose residual is ``hidden`` or more.
         """
-        shares = self.clip.holes[list(indices)].float()
-        hole = shares.ge(hidden)
+        residual = self.clip.holes[list(indices)].float()
+        hole = residual.ge(hidden)
         frames = torch.where(hole, GREY, self.clip.frames[list(indices)].float())
         small_hole = resize(hole.float(), self.inner, "bilinear").gt(0)
         small = torch.where(small_hole, GREY, resize(frames, self.inner, "bilinear"))
-        small_shares = resize(shares, self.inner, "bilinear").clamp(0.0, 1.0)
-        return self._spread(small), self._spread(
-            torch.where(small_hole, small_shares.clamp_min(hidden), small_shares)
+        small_residual = resize(residual, self.inner, "bilinear").clamp(0.0, 1.0)
+        return self._with_margins(small), self._with_margins(
+            torch.where(small_hole, small_residual.clamp_min(hidden), small_residual)
         )
 
-    def holes(self, indices: Sequence[int]) -> Tensor:
-        """What is hidden ``(N, 1, H, W)`` in {0, 1}, at network size, a few frames at a time."""
-        return torch.cat([self.shrink(some)[1].ge(HIDDEN).float() for some in chunks(indices)])
+    def hidden(self, indices: Sequence[int]) -> Tensor:
+        """Hidden pixels ``(N, 1, H, W)`` in {0, 1}, at network size; made a few frames at a time."""
+        return torch.cat([self.network_input(some)[1].ge(HIDDEN).float() for some in chunks(indices)])
 
     def enlarge(self, index: int, picture: Tensor) -> Tensor:
         """Network picture ``(3, H, W)`` of frame ``index`` → ``(3, h, w)`` in [0, 1], the clip's size.
 
         Known pixels take the hole's place around it first, so that enlarging leaves no seam.
         """
-        frames, shares = self.shrink([index])
-        return self._back(torch.where(shares >= HIDDEN, picture, frames)).clamp(0.0, 1.0)
+        frames, residual = self.network_input([index])
+        return self._to_clip_size(torch.where(residual >= HIDDEN, picture, frames)).clamp(0.0, 1.0)
 
     def correct(self, index: int, correction: Tensor) -> Tensor:
         """A smooth fill of frame ``index`` at the clip's size, with the network's correction ``(3, H, W)``.
 
         Returns ``(3, h, w)`` in [0, 1].
         """
-        share = self.clip.holes[index][None].float()
-        frame = seen(self.clip.frames[index][None].float(), share, GREY)
-        fill = smooth_start(frame * 2 - 1, share)[0]
-        return ((fill + 1) / 2 + self._back(correction[None])).clamp(0.0, 1.0)
+        residual = self.clip.holes[index][None].float()
+        frame = mask_hidden(self.clip.frames[index][None].float(), residual, GREY)
+        fill = smooth_start(frame * 2 - 1, residual)[0]
+        return ((fill + 1) / 2 + self._to_clip_size(correction[None])).clamp(0.0, 1.0)
 
-    def judge(self, index: int, maps: Tensor, fill: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        """A network's maps ``(4, H, W)`` applied to what was found in frame ``index``.
+    def blend(self, index: int, head: Tensor, fill: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """Frame ``index`` ``(3, h, w)`` in [0, 1], blended as the output ``head`` ``(4, H, W)`` says.
 
-        Returns ``(3, h, w)`` in [0, 1]. The colour to be added is in units of [0, 1]. ``fill`` gives one more
-        smooth fill ``(1, 3, a, b)`` of the part around the hole, of frames and shares; see
-        :mod:`vinpaint_cli.nets.conditioning`.
+        The head's correction is in units of [0, 1]. ``fill`` makes a fill ``(1, 3, a, b)`` of the part around
+        the hole, of its frame and residual; see :mod:`vinpaint_cli.nets.conditioning`.
         """
         result = self.clip.frames[index].float()
-        part = around(self.clip.holes[index, 0] > 0)
+        part = hole_surroundings(self.clip.holes[index, 0] > 0)
         if part is None:
             return result
-        frames, shares = result[:, *part][None], self.clip.holes[index][:, *part][None].float()
-        evidence = gather(frames, shares, fill(frames, shares), GREY)
+        frames, residual = result[:, *part][None], self.clip.holes[index][:, *part][None].float()
+        conditioning = make_conditioning(frames, residual, fill(frames, residual), GREY)
         reach = max(1, round(result.shape[-1] / self.inner[1]))
-        judged = judge(evidence, self._back(maps[None])[:, *part][None], reach).clamp(0.0, 1.0)
+        blended = blend(conditioning, self._to_clip_size(head[None])[:, *part][None], reach).clamp(0.0, 1.0)
         result = result.clone()
-        result[:, *part] = judged[0]
+        result[:, *part] = blended[0]
         return result
 
     def restore(self, index: int, picture: Tensor) -> Tensor:
@@ -139,38 +137,38 @@ class Sheet:
         a smooth fill of the clip's size, so that the hole's border stays sharp.
         """
         if self.inner == tuple(self.clip.frames.shape[-2:]):
-            return self._back(picture[None]).clamp(0.0, 1.0)
-        frames, shares = self.shrink([index])
-        return self.correct(index, picture - (smooth_start(frames * 2 - 1, shares)[0] + 1) / 2)
+            return self._to_clip_size(picture[None]).clamp(0.0, 1.0)
+        frames, residual = self.network_input([index])
+        return self.correct(index, picture - (smooth_start(frames * 2 - 1, residual)[0] + 1) / 2)
 
-    def carry(self, picture: Tensor, other: Sheet) -> Tensor:
-        """A picture ``(N, C, H, W)`` laid out as this, laid out as another sheet of the same clip."""
+    def transfer(self, picture: Tensor, other: Letterbox) -> Tensor:
+        """A picture ``(N, C, H, W)`` of this letterbox in ``other``, a letterbox of the same clip."""
         top, left = self.origin
         part = picture[..., top : top + self.inner[0], left : left + self.inner[1]]
-        return other._spread(resize(part, other.inner, "bicubic"))
+        return other._with_margins(resize(part, other.inner, "bicubic"))
 
-    def lay(self, pictures: Tensor) -> Tensor:
-        """Pictures ``(N, C, h, w)`` of the clip's size as this sheet has them, ``(N, C, H, W)``."""
-        return self._spread(resize(pictures, self.inner, "bilinear"))
+    def resized(self, pictures: Tensor) -> Tensor:
+        """Pictures ``(N, C, h, w)`` of the clip's size in this letterbox, ``(N, C, H, W)``."""
+        return self._with_margins(resize(pictures, self.inner, "bilinear"))
 
-    def _back(self, picture: Tensor) -> Tensor:
+    def _to_clip_size(self, picture: Tensor) -> Tensor:
         """Network picture ``(1, C, H, W)`` → ``(C, h, w)`` without its margins, the clip's size."""
         top, left = self.origin
         part = picture[..., top : top + self.inner[0], left : left + self.inner[1]]
         height, width = self.clip.frames.shape[-2:]
         return resize(part, (height, width), "bicubic")[0]
 
-    def _spread(self, pictures: Tensor) -> Tensor:
+    def _with_margins(self, pictures: Tensor) -> Tensor:
         return pictures[..., self.rows, :][..., self.columns]
 
 
-def around(hole: Tensor) -> tuple[slice, slice] | None:
-    """Rows and columns of the box around a hole ``(h, w)`` and `AROUND` it; None without a hole."""
+def hole_surroundings(hole: Tensor) -> tuple[slice, slice] | None:
+    """Rows and columns of a hole ``(h, w)`` and its `SURROUNDINGS`; None without a hole."""
     places = hole.nonzero()
     if not len(places):
         return None
     first, last = places.amin(0), places.amax(0) + 1
-    margin = AROUND * int((last - first).max())
+    margin = SURROUNDINGS * int((last - first).max())
     starts, stops = (first - margin).clamp_min(0).tolist(), (last + margin).tolist()
     rows, columns = (slice(a, min(b, side)) for a, b, side in zip(starts, stops, hole.shape, strict=True))
     return rows, columns

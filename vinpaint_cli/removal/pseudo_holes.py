@@ -1,4 +1,4 @@
-"""Material for a fit: what is known of a clip, and shadows of its hole, filled as the hole is."""
+"""What a fit learns from: known pixels of a clip, and pseudo-holes that propagation fills as the true one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.masks.sources.random import moving_holes, shifted
-from vinpaint_cli.methods.internal.samples import Footage
+from vinpaint_cli.methods.fitting import FitFrames, FitMaterial
 from vinpaint_cli.ops.image import to_levels
 from vinpaint_cli.pipeline.device import frame_threads
 from vinpaint_cli.pipeline.reader import Pictures
@@ -23,11 +23,11 @@ RELIABLE = 0.7
 """Confidence from which on a pixel that propagation brought in counts as known, by as much."""
 
 TRIES = 64
-"""Places that are looked at for a shadow."""
+"""Places that are tried for a pseudo-hole."""
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class FrameRun:
     """Consecutive frames of a region: ``pictures (T, h, w, 3)``, ``holes`` bool ``(T, h, w)``, True = fill.
 
     height: of the whole frame in pixels.
@@ -38,72 +38,62 @@ class Run:
     height: int
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """Of one run: what holes are rolled over, the shadows, the one kept aside, and share maps to roll."""
-
-    known: Footage
-    shadows: tuple[Footage, ...]
-    kept: Footage
-    bank: Bytes
-
-
-def find_shadows(
-    run: Run,
-    passes: int,
+def hide_pseudo_holes(
+    run: FrameRun,
+    rounds: int,
     rng: np.random.Generator,
     *,
-    propagates: bool = True,
+    propagate: bool = True,
     tick: Callable[[], None] = lambda: None,
-) -> Findings:
-    """Hide something that is known at two places at a time, and let propagation work in them.
+) -> FitMaterial:
+    """Hide known pixels at two places at a time, and let propagation fill them as it fills the true hole.
 
-    Each of the ``passes`` takes about as long as propagation for a removal, and gives two shadows; one of the
-    first pass is kept aside. A run without a hole gets object-shaped holes that wander. ``tick`` is called
-    about twice per frame and pass. Deterministic for a state of ``rng``.
+    Each of the ``rounds`` takes about as long as propagation for a removal and gives two pseudo-holes; one of
+    the first round is held out. A run without a hole gets object-shaped holes that wander. ``tick`` is called
+    about twice per frame and round. Deterministic for a state of ``rng``.
     """
-    places = _places(run, 2 * passes, rng)
+    places = _places(run, 2 * rounds, rng)
     hidden = [
-        _hide(run, places[first] | places[first + 1], propagates, tick) for first in range(0, len(places), 2)
+        _hide(run, places[first] | places[first + 1], propagate, tick) for first in range(0, len(places), 2)
     ]
-    truth, shares = _known(run, places[0] | places[1], *hidden[0])
-    trust = np.where(run.holes, _trusted(shares), np.uint8(255)).astype(np.uint8)
-    rest = np.where(places[0], np.uint8(0), trust).astype(np.uint8)  # what is kept aside is not learned
-    kept = Footage(truth, *hidden[0], trust, places[0])
-    shadows = [
-        Footage(truth, *hidden[number // 2], rest, place & ~places[0])
+    truth, residual = _known(run, places[0] | places[1], *hidden[0])
+    trust = np.where(run.holes, _trusted(residual), np.uint8(255)).astype(np.uint8)
+    rest = np.where(places[0], np.uint8(0), trust).astype(np.uint8)  # what is held out is not learned
+    held_out = FitFrames(truth, *hidden[0], trust, places[0])
+    pseudo_holes = [
+        FitFrames(truth, *hidden[number // 2], rest, place & ~places[0])
         for number, place in enumerate(places)
         if number
     ]
-    known = Footage(truth, truth, shares, rest)
-    return Findings(known, tuple(shadows), kept, _bank(run, shares, places))
+    known = FitFrames(truth, truth, residual, rest)
+    return FitMaterial(known, tuple(pseudo_holes), held_out, _hole_bank(run, residual, places))
 
 
-def _known(run: Run, places: Bool, found: Bytes, shares: Bytes) -> tuple[Bytes, Bytes]:
-    """Pictures and shares with nothing hidden but the true hole."""
+def _known(run: FrameRun, places: Bool, found: Bytes, residual: Bytes) -> tuple[Bytes, Bytes]:
+    """Pictures and residual with nothing hidden but the true hole."""
     bare = places & ~run.holes
     truth = np.where(bare[..., None], np.rint(to_levels(run.pictures)), found)
-    return np.asarray(truth, np.uint8), np.where(bare, np.uint8(0), shares).astype(np.uint8)
+    return np.asarray(truth, np.uint8), np.where(bare, np.uint8(0), residual).astype(np.uint8)
 
 
-def _bank(run: Run, shares: Bytes, places: Sequence[Bool]) -> Bytes:
-    """Share maps to roll: the true hole's, or without one the middle frame of each place."""
+def _hole_bank(run: FrameRun, residual: Bytes, places: Sequence[Bool]) -> Bytes:
+    """Residual maps to roll: the true hole's, or without one the middle frame of each place."""
     if run.holes.any():
-        return shares
+        return residual
     return np.stack([place[len(place) // 2] for place in places]).astype(np.uint8) * np.uint8(255)
 
 
-def _hide(run: Run, place: Bool, propagates: bool, tick: Callable[[], None]) -> tuple[Bytes, Bytes]:
-    """What propagation finds in the true hole and in another ``place``: pictures and shares still to fill."""
+def _hide(run: FrameRun, place: Bool, propagate: bool, tick: Callable[[], None]) -> tuple[Bytes, Bytes]:
+    """What propagation makes of the true hole and of another ``place``: pictures and residual, uint8."""
     targets = list(run.holes | place)
     height, width = run.holes.shape[1:]
     threads = frame_threads(Box(0, 0, width, height))
-    found = Stages(propagates, threads=threads).find(run.pictures, targets, run.height, tick=tick)
+    found = Stages(propagate, threads=threads).find(run.pictures, targets, run.height, tick=tick)
     return _levels(found.frames), _levels(found.residual)
 
 
-def _trusted(shares: Bytes) -> Bytes:
-    confidence = 1 - shares.astype(np.float32) / 255
+def _trusted(residual: Bytes) -> Bytes:
+    confidence = 1 - residual.astype(np.float32) / 255
     return np.asarray(np.where(confidence >= RELIABLE, confidence * 255, 0), np.uint8)
 
 
@@ -115,7 +105,7 @@ def _levels(unit: npt.NDArray[np.float32]) -> Bytes:
     return levels
 
 
-def _places(run: Run, count: int, rng: np.random.Generator) -> list[Bool]:
+def _places(run: FrameRun, count: int, rng: np.random.Generator) -> list[Bool]:
     """Where something is hidden ``(T, h, w)``, apart from the true hole and each other as far as can be."""
     if not run.holes.any():
         length, height, width = run.holes.shape
@@ -144,7 +134,7 @@ def _merit(union: Bool, shift: tuple[int, int], taken: Sequence[Bool]) -> float:
     return (int(moved.sum()) - meets) / area
 
 
-def usable(run: Run) -> bool:
+def usable(run: FrameRun) -> bool:
     """Whether anything is known in a run that something could be hidden in."""
     return not bool(_union(run.holes).all())
 

@@ -32,8 +32,8 @@ from vinpaint_cli.types import Box, FrameSource, Segment
 from vinpaint_cli.video.source.read import open_source
 
 if TYPE_CHECKING:
-    from vinpaint_cli.removal.fitting import Fitted
-    from vinpaint_cli.removal.pseudo_holes import Run
+    from vinpaint_cli.methods.fitting import ClipFit, FitStatus
+    from vinpaint_cli.removal.pseudo_holes import FrameRun
 
 MOST_PIXELS = 48_000_000
 """Pixels of all frames together that a network is fitted to: about 60 bytes of memory are held for each."""
@@ -176,15 +176,15 @@ class _Clip:
         scanned = None if self.job is None else self.scan
         return key_of(self.mark, scanned, options.fit, options.propagate)
 
-    def runs(self) -> Iterator[Run]:
+    def runs(self) -> Iterator[FrameRun]:
         """What is fitted to, read one run after the other."""
-        from vinpaint_cli.removal.pseudo_holes import Run
+        from vinpaint_cli.removal.pseudo_holes import FrameRun
 
         whole = SegmentReader(self.source, NoHole(self.source.info), 0)
         reader = whole if self.job is None else self.job.reader()
         for segment in choose_runs(self.segments):
             pictures, alphas = reader.read(segment)
-            yield Run(pictures, np.stack([alpha > 0 for alpha in alphas]), reader.height)
+            yield FrameRun(pictures, np.stack([alpha > 0 for alpha in alphas]), reader.height)
 
 
 def _open(path: Path, options: TrainInternalOptions, listener: Listener) -> _Clip:
@@ -260,41 +260,40 @@ class _Fitting:
 
     def report(self) -> TrainInternalReport:
         """Fit, write the file, and say how it went."""
+        from vinpaint_cli.methods import fitted_methods, start_fit
         from vinpaint_cli.pipeline.device import place
-        from vinpaint_cli.removal.fitting import ClipFit
+        from vinpaint_cli.removal.fitting import FitSettings, fit_clip
 
         if self._state is not None:
             self._listener.note(f"going on with the fit in {state_path(self._target)}")
-        runs = list(self._clip.runs())
-        info = self._clip.source.info
-        fit = ClipFit(
-            runs,
+        options, info = self._options, self._clip.source.info
+        job = self._clip.job
+        fit = start_fit(
+            fitted_methods()[0] if job is None else job.spec.name,
             (info.width, info.height),
-            self._options.fit,
-            self._listener,
-            place(self._options.device).device,
-            self._options.propagate,
-            self._state,
-            lambda state: write_state(self._target, self._key, state),
+            config=options.fit.config,
+            seed=options.fit.seed,
+            device=place(options.device).device,
+            state=self._state,
         )
+        runs = list(self._clip.runs())
         seen = sum(len(run.holes) for run in runs)
+        settings = FitSettings(options.fit, self._listener, options.propagate, self._state is not None)
         try:
-            found = fit.go()
+            fit_clip(fit, runs, settings, lambda state: write_state(self._target, self._key, state))
         except Interrupted as exc:
-            if fit.fitter is None:
+            if fit.status is None:
                 raise Interrupted("stopped before there was anything to keep") from exc
-            self._write(fit.fitted(), seen, finished=False)
+            self._write(fit, fit.status, seen, finished=False)
             raise Interrupted(
                 f"stopped; the best weights so far are in {self._target}, and the same command goes on"
             ) from exc
-        report = self._write(found, seen, finished=True)
+        assert fit.status is not None
+        report = self._write(fit, fit.status, seen, finished=True)
         drop_state(self._target)
         return report
 
-    def _write(self, found: Fitted, seen: int, *, finished: bool) -> TrainInternalReport:
-        from vinpaint_cli.weights.state import save_checkpoint
-
-        status = found.status
+    def _write(self, fit: ClipFit, status: FitStatus, seen: int, *, finished: bool) -> TrainInternalReport:
         report = TrainInternalReport(
             input=str(self._clip.path),
             output=str(self._target),
@@ -304,19 +303,16 @@ class _Fitting:
             seconds=round(status.seconds, 2),
             psnr=round(status.best, 3),
             smooth=round(status.smooth, 3),
-            scales=found.pyramid.factors,
+            scales=fit.scales,
             used=tuple(status.used),
             finished=finished,
-            warnings=found.notes,
+            warnings=tuple(fit.notes),
         )
         metadata: dict[str, Any] = {
-            "config": found.pyramid.to_dict(),
             "clip": asdict(self._clip.mark),
-            "fit": found.config.to_dict(),
-            "history": status.history,
             "report": {name: value for name, value in asdict(report).items() if name not in PATHS},
         }
         if finished:
             metadata["key"] = self._key
-        save_checkpoint(self._target, found.pyramid, metadata)
+        fit.write(self._target, metadata)
         return report

@@ -25,7 +25,7 @@ from vinpaint_cli.train.material import (
     read_shots,
     resized,
 )
-from vinpaint_cli.train.pack import UNSTATED, PackWriter, Photo, Sample, Shot, Source, Span
+from vinpaint_cli.train.pack import UNSTATED, DataSource, PackWriter, Photo, Sample, Shot, Span
 
 if TYPE_CHECKING:
     from vinpaint_cli.train.pack import Bytes
@@ -36,7 +36,7 @@ STILL = 1.2
 VIDEO_SHARE = 0.67
 """How often a sample is drawn out of a video, not moved over a photo."""
 
-NOTHING = 0.02
+NOT_FOUND = 0.02
 """Confidence below which propagation is taken to have found nothing."""
 
 
@@ -81,7 +81,7 @@ def build(
     material = find_material(paths)
     groups = {group_of(p) for p in (*material.photos, *material.videos, *material.folders)}
     with PackWriter(out) as writer:
-        writer.index.sources = [Source(g, (licences or {}).get(g, UNSTATED)) for g in sorted(groups)]
+        writer.index.sources = [DataSource(g, (licences or {}).get(g, UNSTATED)) for g in sorted(groups)]
         if options.photos:
             for path in _thinned(material.photos, options.photos_per_source):
                 _add_photo(writer, path, options)
@@ -161,7 +161,7 @@ def _add_shots(writer: PackWriter, path: Path, options: PackOptions) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Propagated:
-    """A sample before it is written: ``truth`` and ``found`` ``(T, h, w, 3)``, ``shares`` ``(T, h, w)``."""
+    """A sample before it is written: ``truth`` and ``found`` ``(T, h, w, 3)``, ``residual`` ``(T, h, w)``."""
 
     name: str
     group: str
@@ -169,7 +169,7 @@ class Propagated:
     steps: tuple[int, ...]
     truth: Bytes
     found: Bytes
-    shares: Bytes
+    residual: Bytes
 
 
 def _propagated(material: Material, options: PackOptions) -> Iterator[Propagated]:
@@ -195,34 +195,34 @@ def _two_samples(
     from vinpaint_cli.ops.propagate.propagation import PropagateOptions, propagate
 
     result = propagate(clip, list(holes), PropagateOptions(unit=clip.shape[1] / 240))
-    shares = np.rint((1 - result.confidence) * 255).astype(np.uint8)
+    residual = np.rint((1 - result.confidence) * 255).astype(np.uint8)
     # A smooth fill where nothing was found: black would ring into the found pixels of a jpeg.
     smooth = np.stack(
         [membrane(f, c.clip(0, 1)) for f, c in zip(result.frames, result.confidence, strict=True)]
     )
-    pixels = np.where(result.confidence[..., None] < NOTHING, smooth, result.frames)
+    pixels = np.where(result.confidence[..., None] < NOT_FOUND, smooth, result.frames)
     found = np.rint(pixels * 255).clip(0, 255).astype(np.uint8)
     count = min(count, len(clip))
     start = int(rng.integers(0, len(clip) - count + 1))
     spread = np.sort(rng.choice(len(clip), count, replace=False))
     for steps in (np.arange(start, start + count), spread):
-        if int((shares[steps] > 8).sum()) >= 50 * count:
-            yield tuple(int(s) for s in steps), clip[steps], found[steps], shares[steps]
+        if int((residual[steps] > 8).sum()) >= 50 * count:
+            yield tuple(int(s) for s in steps), clip[steps], found[steps], residual[steps]
 
 
 def _add_sample(writer: PackWriter, sample: Propagated, quality: int) -> None:
-    boxes = [_box_of(share) for share in sample.shares]
+    boxes = [_box_of(share) for share in sample.residual]
     truth = tuple(writer.add(_jpeg(frame, quality)) for frame in sample.truth)
     found: list[Span | None] = []
-    shares: list[Span | None] = []
-    for picture, share, box in zip(sample.found, sample.shares, boxes, strict=True):
+    residual: list[Span | None] = []
+    for picture, share, box in zip(sample.found, sample.residual, boxes, strict=True):
         if box is None:
             found.append(None)
-            shares.append(None)
+            residual.append(None)
             continue
         part = slice(box[1], box[3]), slice(box[0], box[2])
         found.append(writer.add(_jpeg(np.ascontiguousarray(picture[part]), min(95, quality + 4))))
-        shares.append(writer.add(zlib.compress(np.ascontiguousarray(share[part]).tobytes(), 9)))
+        residual.append(writer.add(zlib.compress(np.ascontiguousarray(share[part]).tobytes(), 9)))
     size = sample.truth.shape[2], sample.truth.shape[1]
     writer.index.samples.append(
         Sample(
@@ -233,7 +233,7 @@ def _add_sample(writer: PackWriter, sample: Propagated, quality: int) -> None:
             sample.steps,
             truth,
             tuple(found),
-            tuple(shares),
+            tuple(residual),
             tuple(boxes),
         )
     )

@@ -15,7 +15,7 @@ from vinpaint_cli.train.pack import Bytes
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """uint8 tensors: ``truth`` and ``found`` ``(B, T, 3, h, w)``, ``shares`` ``(B, T, 1, h, w)``.
+    """uint8 tensors: ``truth`` and ``found`` ``(B, T, 3, h, w)``, ``residual`` ``(B, T, 1, h, w)``.
 
     ``found`` is the truth outside holes, arbitrary where the share is 255 and what propagation found in
     between.
@@ -23,21 +23,21 @@ class Batch:
 
     truth: Tensor
     found: Tensor
-    shares: Tensor
+    residual: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
-        parts = (part.to(device, non_blocking=True) for part in (self.truth, self.found, self.shares))
+        parts = (part.to(device, non_blocking=True) for part in (self.truth, self.found, self.residual))
         return Batch(*parts)
 
 
 def collate(clips: Sequence[tuple[Bytes, Bytes, Bytes]]) -> Batch:
     """Clips of one shape, channels last, as one batch, channels first."""
-    truth, found, shares = (torch.from_numpy(np.stack(parts)) for parts in zip(*clips, strict=True))
+    truth, found, residual = (torch.from_numpy(np.stack(parts)) for parts in zip(*clips, strict=True))
     return Batch(
         truth.permute(0, 1, 4, 2, 3).contiguous(),
         found.permute(0, 1, 4, 2, 3).contiguous(),
-        shares[:, :, None],
+        residual[:, :, None],
     )
 
 
@@ -45,13 +45,13 @@ def crop(
     rng: np.random.Generator,
     truth: Bytes,
     found: Bytes,
-    shares: Bytes,
+    residual: Bytes,
     size: tuple[int, int],
     hidden: float = 0.5,
 ) -> tuple[Bytes, Bytes, Bytes]:
     """Scale down at random and cut to ``size``, so that something is left to fill.
 
-    ``hidden``: see :func:`shrink_shares`.
+    ``hidden``: see :func:`shrink_residual`.
     """
     width, height = size
     h, w = truth.shape[1:3]
@@ -59,32 +59,36 @@ def crop(
     scale = float(np.exp(rng.uniform(np.log(least), 0.0))) if least < 1 else least
     new = max(height, round(h * scale)), max(width, round(w * scale))
     if new != (h, w):
-        truth, found, shares = _scaled(truth, new), _scaled(found, new), shrink_shares(shares, new, hidden)
+        truth, found, residual = (
+            _scaled(truth, new),
+            _scaled(found, new),
+            shrink_residual(residual, new, hidden),
+        )
     spots = [
         (int(rng.integers(new[0] - height + 1)), int(rng.integers(new[1] - width + 1))) for _ in range(4)
     ]
-    fullest = max(int((shares[:, y : y + height, x : x + width] > 8).sum()) for y, x in spots)
-    y, x = next(s for s in spots if _open(shares, s, size) * 3 >= fullest)
+    fullest = max(int((residual[:, y : y + height, x : x + width] > 8).sum()) for y, x in spots)
+    y, x = next(s for s in spots if _open(residual, s, size) * 3 >= fullest)
     part = slice(None), slice(y, y + height), slice(x, x + width)
-    return truth[part], found[part], shares[part]
+    return truth[part], found[part], residual[part]
 
 
-def shrink_shares(shares: Bytes, size: tuple[int, int], hidden: float = 0.5) -> Bytes:
+def shrink_residual(residual: Bytes, size: tuple[int, int], hidden: float = 0.5) -> Bytes:
     """``(T, h, w)`` → another ``(height, width)``; what a hidden pixel contributes to stays hidden.
 
     A pixel is hidden from a share of ``hidden`` (in [0, 1]) on. As the adapters of networks do it, so that
     training sees the borders that they make.
     """
-    mean = _scaled(shares[..., None], size)[..., 0]
+    mean = _scaled(residual[..., None], size)[..., 0]
     least = round(hidden * 255 + 0.5)
-    there = torch.from_numpy((shares >= least).astype(np.float32))[:, None]
+    there = torch.from_numpy((residual >= least).astype(np.float32))[:, None]
     touched = functional.interpolate(there, size=size, mode="bilinear", antialias=True)[:, 0] > 0
     return np.where(touched.numpy(), np.maximum(mean, least), mean).astype(np.uint8)
 
 
-def _open(shares: Bytes, spot: tuple[int, int], size: tuple[int, int]) -> int:
+def _open(residual: Bytes, spot: tuple[int, int], size: tuple[int, int]) -> int:
     y, x = spot
-    return int((shares[:, y : y + size[1], x : x + size[0]] > 8).sum())
+    return int((residual[:, y : y + size[1], x : x + size[0]] > 8).sum())
 
 
 def _scaled(pictures: Bytes, size: tuple[int, int]) -> Bytes:

@@ -129,7 +129,7 @@ class _Session:
     def _give_up(self, batch: Batch, numbers: Mapping[str, float]) -> None:
         path = self.run.out / BAD_BATCH
         with suppress(OutputError):
-            parts = {"truth": batch.truth, "found": batch.found, "shares": batch.shares}
+            parts = {"truth": batch.truth, "found": batch.found, "shares": batch.residual}
             checkpoint.write(path, {"step": self.progress.step, **parts})
         told = ", ".join(f"{name} {value}" for name, value in numbers.items() if not math.isfinite(value))
         raise Diverged(

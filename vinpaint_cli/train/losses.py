@@ -15,39 +15,39 @@ SMALLEST_ERROR = 1e-5
 """Added to squared errors before a logarithm: 50 dB, better than which need not be told apart."""
 
 
-def composite(found: Tensor, predicted: Tensor, shares: Tensor) -> Tensor:
+def composite(found: Tensor, predicted: Tensor, residual: Tensor) -> Tensor:
     """What is shown in the end: ``found·(1 − share) + predicted·share``."""
-    return torch.lerp(found, predicted, shares.expand_as(found))
+    return torch.lerp(found, predicted, residual.expand_as(found))
 
 
-def hole_l1(shown: Tensor, truth: Tensor, shares: Tensor) -> Tensor:
+def hole_l1(shown: Tensor, truth: Tensor, residual: Tensor) -> Tensor:
     """Mean absolute error of the composite where there is a hole, per unit of share (STTN Eq. 6)."""
     error = (shown - truth).abs().mean(2, keepdim=True)
-    return (error * (shares > 0)).sum() / shares.sum().clamp_min(1.0)
+    return (error * (residual > 0)).sum() / residual.sum().clamp_min(1.0)
 
 
-def valid_l1(predicted: Tensor, truth: Tensor, shares: Tensor) -> Tensor:
+def valid_l1(predicted: Tensor, truth: Tensor, residual: Tensor) -> Tensor:
     """Mean absolute error of the network's own output where there is no hole (STTN Eq. 7)."""
-    outside = (shares == 0).to(predicted.dtype)
+    outside = (residual == 0).to(predicted.dtype)
     error = (predicted - truth).abs().mean(2, keepdim=True)
     return (error * outside).sum() / outside.sum().clamp_min(1.0)
 
 
-def clip_error(shown: Tensor, truth: Tensor, shares: Tensor) -> Tensor:
+def clip_error(shown: Tensor, truth: Tensor, residual: Tensor) -> Tensor:
     """Mean squared error of each clip's hole ``(B,)``, in units of the range [0, 1]."""
-    inside = (shares > 0).to(shown.dtype)
+    inside = (residual > 0).to(shown.dtype)
     error = ((shown - truth) / 2).square().mean(2, keepdim=True) * inside
     return error.flatten(1).sum(1) / inside.flatten(1).sum(1).clamp_min(1.0)
 
 
-def log_error(shown: Tensor, truth: Tensor, shares: Tensor) -> Tensor:
+def log_error(shown: Tensor, truth: Tensor, residual: Tensor) -> Tensor:
     """Mean over clips of half the natural logarithm of their error: PSNR but for sign and unit."""
-    return (clip_error(shown, truth, shares) + SMALLEST_ERROR).log().mean() / 2
+    return (clip_error(shown, truth, residual) + SMALLEST_ERROR).log().mean() / 2
 
 
-def psnr(shown: Tensor, truth: Tensor, shares: Tensor) -> Tensor:
+def psnr(shown: Tensor, truth: Tensor, residual: Tensor) -> Tensor:
     """PSNR of the hole of each clip ``(B,)`` in dB, 50 at most, so that one clip does not outweigh all."""
-    return -10 / math.log(10) * clip_error(shown, truth, shares).clamp_min(1e-5).log()
+    return -10 / math.log(10) * clip_error(shown, truth, residual).clamp_min(1e-5).log()
 
 
 def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
@@ -60,30 +60,30 @@ def hinge_generator(fake: Tensor) -> Tensor:
     return -fake.mean()
 
 
-def short_term(outputs: Tensor, shares: Tensor, back: Tensor) -> Tensor:
+def short_term(outputs: Tensor, residual: Tensor, back: Tensor) -> Tensor:
     """L_s: each frame's hole against the frame before, brought here; that one gets no gradient."""
     before = outputs[:, :-1].detach()
-    hole = (shares[:, 1:] >= HIDDEN).to(outputs.dtype)
+    hole = (residual[:, 1:] >= HIDDEN).to(outputs.dtype)
     there = warp(before.flatten(0, 1), back.flatten(0, 1)).view_as(before)
     inside = lands_inside(back.flatten(0, 1)).view_as(hole)
     return masked_l1(outputs[:, 1:], there, hole * inside)
 
 
-def reverse_term(outputs: Tensor, shares: Tensor, ahead: Tensor) -> Tensor:
+def reverse_term(outputs: Tensor, residual: Tensor, ahead: Tensor) -> Tensor:
     """L_r: each frame, brought to the one before, against that one (which gets no gradient)."""
     here = outputs[:, 1:].flatten(0, 1)
     flow = ahead.flatten(0, 1)
-    hole = (shares[:, 1:] >= HIDDEN).to(outputs.dtype).flatten(0, 1)
+    hole = (residual[:, 1:] >= HIDDEN).to(outputs.dtype).flatten(0, 1)
     return masked_l1(outputs[:, :-1].detach().flatten(0, 1), warp(here, flow), _brought(hole, flow))
 
 
-def long_term(outputs: Tensor, shares: Tensor, back: Tensor, ahead: Tensor) -> Tensor:
+def long_term(outputs: Tensor, residual: Tensor, back: Tensor, ahead: Tensor) -> Tensor:
     """L_l: every frame, brought to the first and to the last, against those (which get no gradient).
 
     Flow over many frames is chained from that of neighbours, without gradient.
     """
     frames = outputs.shape[1]
-    hole = (shares >= HIDDEN).to(outputs.dtype)
+    hole = (residual >= HIDDEN).to(outputs.dtype)
     terms = []
     for anchor, flows in ((0, _chained(ahead)), (frames - 1, _chained(back.flip(1)))):
         order = range(1, frames) if anchor == 0 else range(frames - 2, -1, -1)
@@ -99,9 +99,9 @@ def masked_l1(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
     return (error * mask).sum() / mask.sum().clamp_min(1.0)
 
 
-def roughness(picture: Tensor, shares: Tensor) -> Tensor:
+def roughness(picture: Tensor, residual: Tensor) -> Tensor:
     """Mean absolute difference of neighbours where at least one of the two is hidden (TV of PConv)."""
-    hole = (shares >= HIDDEN).to(picture.dtype)
+    hole = (residual >= HIDDEN).to(picture.dtype)
     across = hole[..., 1:].maximum(hole[..., :-1])
     down = hole[..., 1:, :].maximum(hole[..., :-1, :])
     return masked_l1(picture[..., 1:], picture[..., :-1], across) + masked_l1(

@@ -28,12 +28,15 @@ Span = tuple[int, int]
 MAGIC = b"VINPACK1"
 SUFFIX = ".vpack"
 
+STORED_NAMES = {"shares": "residual"}
+"""Keys of the index that have another name here."""
+
 UNSTATED = "not stated"
 """Licence of a source for which none was given."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DataSource:
     """Where data comes from; travels into the weights trained on it."""
 
     name: str
@@ -66,7 +69,7 @@ class Sample:
     """Frames whose holes propagation has been through.
 
     ``truth``: a jpeg per frame. ``found``: a jpeg per frame of the part inside ``boxes`` (x0, y0, x1, y1;
-    None for a frame without a hole) after propagation. ``shares``: that part's share still to be filled,
+    None for a frame without a hole) after propagation. ``residual``: that part's residual,
     uint8 compressed with zlib, 255 = all of it. ``steps``: frame numbers in the clip they come from.
     """
 
@@ -77,28 +80,34 @@ class Sample:
     steps: tuple[int, ...]
     truth: tuple[Span, ...]
     found: tuple[Span | None, ...]
-    shares: tuple[Span | None, ...]
+    residual: tuple[Span | None, ...]
     boxes: tuple[tuple[int, int, int, int] | None, ...]
 
 
 @dataclass(slots=True)
 class Index:
-    """What a pack holds."""
+    """What a pack holds: its index, stored as JSON under `STORED_NAMES`."""
 
-    sources: list[Source] = field(default_factory=list)
+    sources: list[DataSource] = field(default_factory=list)
     photos: list[Photo] = field(default_factory=list)
     shots: list[Shot] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
 
+    def to_json(self) -> bytes:
+        """The index as UTF-8 JSON."""
+        stored = {name: key for key, name in STORED_NAMES.items()}
+        samples = [_renamed(asdict(sample), stored) for sample in self.samples]
+        return json.dumps(asdict(self) | {"samples": samples}).encode()
+
     @classmethod
     def from_json(cls, text: bytes) -> Index:
-        """Inverse of the JSON of ``asdict``; ValueError, TypeError or KeyError when it is something else."""
+        """Inverse of :meth:`to_json`; ValueError, TypeError or KeyError when it is something else."""
         raw = json.loads(text)
         return cls(
-            [Source(**item) for item in raw["sources"]],
+            [DataSource(**item) for item in raw["sources"]],
             [Photo(**_tuples(item)) for item in raw["photos"]],
             [Shot(**_tuples(item)) for item in raw["shots"]],
-            [Sample(**_tuples(item)) for item in raw["samples"]],
+            [Sample(**_tuples(_renamed(item, STORED_NAMES))) for item in raw["samples"]],
         )
 
 
@@ -128,7 +137,7 @@ class PackWriter:
             return
         try:
             with self._open:
-                text = json.dumps(asdict(self.index)).encode()
+                text = self.index.to_json()
                 self._file.write(text + len(text).to_bytes(8, "little") + MAGIC)
         except OSError as exc:
             raise self._failed(exc) from exc
@@ -194,17 +203,17 @@ class Pack:
     def sample(self, sample: Sample, frames: Sequence[int]) -> tuple[Bytes, Bytes, Bytes]:
         """Some frames of a sample: truth and found ``(T, h, w, 3)``, shares ``(T, h, w)``, all uint8."""
         truth = np.stack([self.picture(sample.truth[i]) for i in frames])
-        found, shares = truth.copy(), np.zeros(truth.shape[:3], np.uint8)
+        found, residual = truth.copy(), np.zeros(truth.shape[:3], np.uint8)
         for place, i in enumerate(frames):
-            box, part, share = sample.boxes[i], sample.found[i], sample.shares[i]
-            if box is None or part is None or share is None:
+            box, part, residual_part = sample.boxes[i], sample.found[i], sample.residual[i]
+            if box is None or part is None or residual_part is None:
                 continue
             x0, y0, x1, y1 = box
-            raw = np.frombuffer(zlib.decompress(self.blob(share)), np.uint8).reshape(y1 - y0, x1 - x0)
-            shares[place, y0:y1, x0:x1] = raw
+            raw = np.frombuffer(zlib.decompress(self.blob(residual_part)), np.uint8).reshape(y1 - y0, x1 - x0)
+            residual[place, y0:y1, x0:x1] = raw
             inside = found[place, y0:y1, x0:x1]
             inside[raw > 0] = self.picture(part)[raw > 0]
-        return truth, found, shares
+        return truth, found, residual
 
 
 def decode(jpeg: bytes) -> Bytes:
@@ -237,6 +246,10 @@ def open_packs(paths: Sequence[str | Path]) -> list[Pack]:
             f"no pack in {', '.join(map(str, paths)) or 'nothing'}; make one with `vinpaint train pack`"
         )
     return [Pack(file) for file in files]
+
+
+def _renamed(item: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    return {names.get(key, key): value for key, value in item.items()}
 
 
 def _tuples(item: dict[str, Any]) -> dict[str, Any]:

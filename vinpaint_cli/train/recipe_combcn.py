@@ -50,7 +50,7 @@ class CombCNRecipe:
             self.generator = self.build(config.network).to(device)
         except ValueError as exc:
             raise UsageError(f"the network of this configuration cannot be built: {exc}") from exc
-        check_hidden(config, self.generator.config.judges)
+        check_hidden(config, self.generator.config.blend_head)
         self._networks = {
             name: part
             for name, part in ((VOLUME, self.generator.volume), ("frames", self.generator.frames))
@@ -86,9 +86,11 @@ class CombCNRecipe:
 
     def step(self, batch: Batch, number: int, stage: str = JOINT) -> Numbers:
         """Move the weights once; returns what the log shows."""
-        truth, found, shares = unpack(batch)
+        truth, found, residual = unpack(batch)
         self.generator.train()
-        parts = self._volume(truth, found, shares) if stage == VOLUME else self._joint(truth, found, shares)
+        parts = (
+            self._volume(truth, found, residual) if stage == VOLUME else self._joint(truth, found, residual)
+        )
         total = torch.stack([parts[name] * getattr(self.weights, name) for name in parts]).sum()
         names = [VOLUME] if stage == VOLUME else list(self._networks)
         parameters = [p for name in names for p in self._networks[name].parameters()]
@@ -96,33 +98,33 @@ class CombCNRecipe:
         told = {name: float(loss.detach()) for name, loss in parts.items()}
         return {"loss": float(total.detach()), **told, "norm": norm}
 
-    def _volume(self, truth: Tensor, found: Tensor, shares: Tensor) -> dict[str, Tensor]:
+    def _volume(self, truth: Tensor, found: Tensor, residual: Tensor) -> dict[str, Tensor]:
         with autocast(self.config, self.device):
-            prepared = self.generator.prepare(found.flatten(0, 1), shares.flatten(0, 1))
+            prepared = self.generator.prepare(found.flatten(0, 1), residual.flatten(0, 1))
             structure = self.generator.structure(prepared.view(*truth.shape[:2], *prepared.shape[1:]))
-        return {"volume": losses.hole_l1(structure.float(), *half_size(truth, shares))}
+        return {"volume": losses.hole_l1(structure.float(), *half_size(truth, residual))}
 
-    def _joint(self, truth: Tensor, found: Tensor, shares: Tensor) -> dict[str, Tensor]:
+    def _joint(self, truth: Tensor, found: Tensor, residual: Tensor) -> dict[str, Tensor]:
         with autocast(self.config, self.device):
-            filled, structure = self._fill(found, shares)
-        shown = shown_of(found, filled.float(), shares, self.generator.config.judges)
-        parts = {"frames": losses.hole_l1(shown, truth, shares)}
+            filled, structure = self._fill(found, residual)
+        shown = shown_of(found, filled.float(), residual, self.generator.config.blend_head)
+        parts = {"frames": losses.hole_l1(shown, truth, residual)}
         if structure is not None:
-            parts["volume"] = losses.hole_l1(structure.float(), *half_size(truth, shares))
+            parts["volume"] = losses.hole_l1(structure.float(), *half_size(truth, residual))
         if self.weights.error > 0:
-            parts["error"] = losses.log_error(shown, truth, shares)
+            parts["error"] = losses.log_error(shown, truth, residual)
         return parts
 
     @torch.no_grad()
     def show(self, network: nn.Module, batch: Batch) -> tuple[Numbers, Tensor]:
         """Judge a network on a batch; besides, ``volume`` is the PSNR of the 3DCN at half size."""
-        truth, found, shares = unpack(batch)
+        truth, found, residual = unpack(batch)
         with autocast(self.config, self.device):
-            filled, structure = network(found, shares)
-        judges = self.generator.config.judges
-        numbers, picture = judged(truth, found, shares, filled.float(), judges)
+            filled, structure = network(found, residual)
+        blend_head = self.generator.config.blend_head
+        numbers, picture = judged(truth, found, residual, filled.float(), blend_head)
         if structure is not None:
-            numbers["volume"] = float(losses.psnr(structure.float(), *half_size(truth, shares)).mean())
+            numbers["volume"] = float(losses.psnr(structure.float(), *half_size(truth, residual)).mean())
         return numbers, picture
 
 

@@ -19,9 +19,15 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from vinpaint_cli.errors import UsageError
-from vinpaint_cli.methods.flow_recurrent.config import FlowRecurrentConfig
-from vinpaint_cli.methods.flow_recurrent.net import FlowRecurrent, moved
-from vinpaint_cli.methods.flow_recurrent.stream import Estimator, View, lost_flow, robust_flow
+from vinpaint_cli.methods.flow_recurrent.net import (
+    Estimator,
+    FlowRecurrent,
+    FlowRecurrentConfig,
+    InpaintedFrames,
+    lost_flow,
+    moved,
+    robust_flow,
+)
 from vinpaint_cli.nets.blocks import State
 from vinpaint_cli.nets.flow import estimate_flow, luma
 from vinpaint_cli.train import losses
@@ -79,7 +85,7 @@ class FlowRecurrentRecipe:
             self.generator = self.build(config.network).to(device)
         except ValueError as exc:
             raise UsageError(f"the network of this configuration cannot be built: {exc}") from exc
-        check_hidden(config, self.generator.config.judges)
+        check_hidden(config, self.generator.config.blend_head)
         self._optimisers = {name: self._adam(part) for name, part in self.generator.named_children()}
         both = Stage(FRAMES, 0.5, rate=2.0), Stage(SEQUENCES)
         self.stages = split(
@@ -125,15 +131,15 @@ class FlowRecurrentRecipe:
 
     def step(self, batch: Batch, number: int, stage: str = SEQUENCES) -> Numbers:
         """Move the weights once; returns what the log shows."""
-        truth, found, shares = unit_range(batch)
+        truth, found, residual = unit_range(batch)
         if stage == FRAMES:
             self._train("inpainter", "completer")
-            parts = self._frame_losses(truth, found, shares)
+            parts = self._frame_losses(truth, found, residual)
             names = ["inpainter"]
-            numbers = self._complete(truth, found, shares) if self.generator.config.recurrent else {}
+            numbers = self._complete(truth, found, residual) if self.generator.config.recurrent else {}
         else:
             self._train("temporal", "blender")
-            parts = self._sequence_losses(truth, found, shares)
+            parts = self._sequence_losses(truth, found, residual)
             names, numbers = ["temporal", "blender"], {}
         return self._move(parts, names) | numbers
 
@@ -149,24 +155,24 @@ class FlowRecurrentRecipe:
         told = {name: float(loss.detach()) for name, loss in parts.items()}
         return {"loss": float(total.detach()), **told, "norm": norm}
 
-    def _error(self, shown: Tensor, truth: Tensor, shares: Tensor) -> dict[str, Tensor]:
+    def _error(self, shown: Tensor, truth: Tensor, residual: Tensor) -> dict[str, Tensor]:
         if self.weights.error <= 0:
             return {}
-        return {"error": losses.log_error(shown * 2 - 1, truth * 2 - 1, shares)}
+        return {"error": losses.log_error(shown * 2 - 1, truth * 2 - 1, residual)}
 
     # ------------------------------------------------------------ first stage: each frame alone
 
-    def _frame_losses(self, truth: Tensor, found: Tensor, shares: Tensor) -> dict[str, Tensor]:
+    def _frame_losses(self, truth: Tensor, found: Tensor, residual: Tensor) -> dict[str, Tensor]:
         with autocast(self.config, self.device):
-            pictures = self.generator.propose(found.flatten(0, 1), shares.flatten(0, 1))
+            pictures = self.generator.propose(found.flatten(0, 1), residual.flatten(0, 1))
         inpainted, raw = (picture.view_as(truth) for picture in pictures)
-        judges = self.generator.config.judges
-        shown = shown_of(found, inpainted if judges else raw, shares, judges)
+        blend_head = self.generator.config.blend_head
+        shown = shown_of(found, inpainted if blend_head else raw, residual, blend_head)
         parts = {
-            "hole": losses.hole_l1(shown, truth, shares),
-            "valid": losses.valid_l1(raw, truth, shares),
-            "rough": temporal.roughness(shown, shares),
-        } | self._error(shown, truth, shares)
+            "hole": losses.hole_l1(shown, truth, residual),
+            "valid": losses.valid_l1(raw, truth, residual),
+            "rough": temporal.roughness(shown, residual),
+        } | self._error(shown, truth, residual)
         if self.features is not None:
             real = self.features(truth.flatten(0, 1))
             fakes = [self.features(picture.flatten(0, 1)) for picture in (raw, shown)]
@@ -174,9 +180,9 @@ class FlowRecurrentRecipe:
             parts["style"] = torch.stack([style(fake, real) for fake in fakes]).sum()
         return parts
 
-    def _complete(self, truth: Tensor, found: Tensor, shares: Tensor) -> Numbers:
+    def _complete(self, truth: Tensor, found: Tensor, residual: Tensor) -> Numbers:
         """Move H_c towards the flow of the true frames, where that of the frames as they are is lost."""
-        here, there = _pairs(View(found, shares, truth))
+        here, there = _pairs(InpaintedFrames(found, residual, truth))
         with torch.no_grad():
             corrupted = self.estimate(here.grey(), there.grey())
             wanted = self.estimate(luma(here.inpainted), luma(there.inpainted))
@@ -190,10 +196,10 @@ class FlowRecurrentRecipe:
 
     # ------------------------------------------------------------ second stage: sequences
 
-    def _sequence_losses(self, truth: Tensor, found: Tensor, shares: Tensor) -> dict[str, Tensor]:
-        view = self._look(self.generator, found, shares)
+    def _sequence_losses(self, truth: Tensor, found: Tensor, residual: Tensor) -> dict[str, Tensor]:
+        view = self._look(self.generator, found, residual)
         here, there = _pairs(view)
-        true_here, true_there = _pairs(View(truth, shares, truth))
+        true_here, true_there = _pairs(InpaintedFrames(truth, residual, truth))
         flows, wanted = [], []
         for a, b, c, d in ((here, there, true_here, true_there), (there, here, true_there, true_here)):
             with autocast(self.config, self.device):
@@ -201,28 +207,28 @@ class FlowRecurrentRecipe:
             wanted.append(self.estimate(luma(c.frames), luma(d.frames)))
         back, ahead = (flow.view(len(truth), -1, *flow.shape[1:]) for flow in flows)
         outputs = self._unroll(self.generator, view, back)
-        shown = shown_of(found, outputs, shares, self.generator.config.judges)
+        shown = shown_of(found, outputs, residual, self.generator.config.blend_head)
         parts = {
-            "data": losses.hole_l1(shown, truth, shares),
-            "short": temporal.short_term(shown, shares, back),
-            "reverse": temporal.reverse_term(shown, shares, ahead),
-            "long": temporal.long_term(shown, shares, back, ahead),
+            "data": losses.hole_l1(shown, truth, residual),
+            "short": temporal.short_term(shown, residual, back),
+            "reverse": temporal.reverse_term(shown, residual, ahead),
+            "long": temporal.long_term(shown, residual, back, ahead),
             "flow": torch.stack([(f - w).abs().mean() for f, w in zip(flows, wanted, strict=True)]).mean(),
         }
-        parts |= self._error(shown, truth, shares)
+        parts |= self._error(shown, truth, residual)
         if self.features is not None:
             fake, real = (self.features(picture.flatten(0, 1)) for picture in (shown, truth))
             parts["perceptual"] = perceptual(fake, real)
         return parts
 
     @torch.no_grad()
-    def _look(self, network: FlowRecurrent, found: Tensor, shares: Tensor) -> View:
+    def _look(self, network: FlowRecurrent, found: Tensor, residual: Tensor) -> InpaintedFrames:
         """The frames, each inpainted alone, all ``(B, T, …)``."""
         with autocast(self.config, self.device):
-            inpainted = network.inpaint(found.flatten(0, 1), shares.flatten(0, 1))
-        return View(found, shares, inpainted.view_as(found))
+            inpainted = network.inpaint(found.flatten(0, 1), residual.flatten(0, 1))
+        return InpaintedFrames(found, residual, inpainted.view_as(found))
 
-    def _unroll(self, network: FlowRecurrent, view: View, back: Tensor) -> Tensor:
+    def _unroll(self, network: FlowRecurrent, view: InpaintedFrames, back: Tensor) -> Tensor:
         """O ``(B, T, 3, h, w)``: the recurrence over whole clips, with flow ``(B, T − 1, 2, h, w)``."""
         outputs: list[Tensor] = [view.inpainted[:, 0]]
         state: State | None = None
@@ -232,7 +238,7 @@ class FlowRecurrentRecipe:
             if network.config.align:
                 before = moved(before, now, back[:, t - 1])
             with autocast(self.config, self.device):
-                output, state = network.advance(before, view.frames[:, t], view.shares[:, t], now, state)
+                output, state = network.advance(before, view.frames[:, t], view.residual[:, t], now, state)
             state = state[0].detach(), state[1].detach()
             outputs.append(output)
         return torch.stack(outputs, 1)
@@ -241,8 +247,8 @@ class FlowRecurrentRecipe:
     def show(self, network: nn.Module, batch: Batch) -> tuple[Numbers, Tensor]:
         """Judge a network on a batch; besides, ``alone`` is the PSNR of H_s without the recurrence."""
         assert isinstance(network, FlowRecurrent)
-        truth, found, shares = unit_range(batch)
-        view = self._look(network, found, shares)
+        truth, found, residual = unit_range(batch)
+        view = self._look(network, found, residual)
         outputs = view.inpainted
         if network.config.recurrent:
             here, there = _pairs(view)
@@ -252,9 +258,9 @@ class FlowRecurrentRecipe:
                     back = robust_flow(network, here, there, self.estimate)
             outputs = self._unroll(network, view, back.view(len(truth), -1, *back.shape[1:]))
         truth, found = truth * 2 - 1, found * 2 - 1
-        judges = network.config.judges
-        alone, _ = judged(truth, found, shares, view.inpainted * 2 - 1, judges)
-        numbers, picture = judged(truth, found, shares, outputs * 2 - 1, judges)
+        blend_head = network.config.blend_head
+        alone, _ = judged(truth, found, residual, view.inpainted * 2 - 1, blend_head)
+        numbers, picture = judged(truth, found, residual, outputs * 2 - 1, blend_head)
         return {**numbers, "alone": alone["psnr"]}, picture
 
 
@@ -273,12 +279,12 @@ def flow_estimator(device: torch.device) -> Estimator:
 
 def unit_range(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """uint8 batch → truth, found and shares in [0, 1], float32."""
-    truth, found, shares = unpack(batch)
-    return (truth + 1) / 2, (found + 1) / 2, shares
+    truth, found, residual = unpack(batch)
+    return (truth + 1) / 2, (found + 1) / 2, residual
 
 
-def _pairs(view: View) -> tuple[View, View]:
+def _pairs(view: InpaintedFrames) -> tuple[InpaintedFrames, InpaintedFrames]:
     """All frames of clips ``(B, T, …)`` but the first, and those before them, ``(B·(T − 1), …)``."""
-    parts = (view.frames, view.shares, view.inpainted)
-    here = View(*(part[:, 1:].flatten(0, 1) for part in parts))
-    return here, View(*(part[:, :-1].flatten(0, 1) for part in parts))
+    parts = (view.frames, view.residual, view.inpainted)
+    here = InpaintedFrames(*(part[:, 1:].flatten(0, 1) for part in parts))
+    return here, InpaintedFrames(*(part[:, :-1].flatten(0, 1) for part in parts))

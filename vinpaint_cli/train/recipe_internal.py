@@ -76,24 +76,24 @@ class InternalRecipe:
 
     def step(self, batch: Batch, number: int, stage: str = "all") -> Numbers:
         """Move the weights once; returns what the log shows."""
-        truth, found, shares = unpack(batch)
+        truth, found, residual = unpack(batch)
         pictures = [
-            losses.composite(found, picture, shares)
-            for picture in self._pictures(self._fill, self.generator, found, shares)
+            losses.composite(found, picture, residual)
+            for picture in self._pictures(self._fill, self.generator, found, residual)
         ]
         named = zip(("coarse", "fine"), pictures, strict=False)
-        parts = {name: losses.hole_l1(picture, truth, shares) for name, picture in named}
+        parts = {name: losses.hole_l1(picture, truth, residual) for name, picture in named}
         if self.weights.error > 0:
-            parts["error"] = losses.log_error(pictures[-1], truth, shares)
+            parts["error"] = losses.log_error(pictures[-1], truth, residual)
         total = torch.stack([parts[name] * getattr(self.weights, name) for name in parts]).sum()
         norm = move(total, self.generator.parameters(), [self._optimiser], self.config.train.clip)
         told = {name: float(loss.detach()) for name, loss in parts.items()}
-        gain = losses.psnr(pictures[-1].detach(), truth, shares).mean()
+        gain = losses.psnr(pictures[-1].detach(), truth, residual).mean()
         return {"loss": float(total.detach()), **told, "psnr": float(gain), "norm": norm}
 
-    def _pictures(self, fill: Any, network: InternalNet, found: Tensor, shares: Tensor) -> list[Tensor]:
+    def _pictures(self, fill: Any, network: InternalNet, found: Tensor, residual: Tensor) -> list[Tensor]:
         """Pictures ``(B, T, 3, h, w)`` of the stages."""
-        frames, flat = found.flatten(0, 1), shares.flatten(0, 1)
+        frames, flat = found.flatten(0, 1), residual.flatten(0, 1)
         with autocast(self.config, self.device):
             stages = fill(frames, flat, network.start(frames, flat))
         return [picture.float().view_as(found) for picture in stages]
@@ -102,5 +102,5 @@ class InternalRecipe:
     def show(self, network: nn.Module, batch: Batch) -> tuple[Numbers, Tensor]:
         """Judge a network on a batch; see :func:`vinpaint_cli.train.steps.judged`."""
         assert isinstance(network, InternalNet)
-        truth, found, shares = unpack(batch)
-        return judged(truth, found, shares, self._pictures(network, network, found, shares)[-1])
+        truth, found, residual = unpack(batch)
+        return judged(truth, found, residual, self._pictures(network, network, found, residual)[-1])

@@ -40,7 +40,7 @@ class STTNRecipe:
                 f"clips of {config.data.size[0]}x{config.data.size[1]} do not split into the patches "
                 f"{shape.patches} on 1/{shape.reduction} of the frame; change --size"
             )
-        check_hidden(config, shape.judges)
+        check_hidden(config, shape.blend_head)
         self.generator = STTN(shape).to(device).to(memory_format=torch.channels_last)
         settings = config.train
         self._optimisers = {"generator": self._adam(self.generator)}
@@ -77,31 +77,31 @@ class STTNRecipe:
 
     def step(self, batch: Batch, number: int, stage: str = "all") -> Numbers:
         """Move the weights once; returns what the log shows. ``number`` counts steps from 0."""
-        truth, found, shares = unpack(batch)
+        truth, found, residual = unpack(batch)
         with self._precision():
-            predicted = self._fill(self.generator, found, shares)
+            predicted = self._fill(self.generator, found, residual)
         predicted = predicted.float()
-        shown = shown_of(found, predicted, shares, self.generator.config.judges)
+        shown = shown_of(found, predicted, residual, self.generator.config.blend_head)
         adversarial = self.discriminator is not None and number >= self.config.train.adversarial_from
         numbers: Numbers = {}
         if adversarial:
             numbers["discriminator"] = self._judge(truth, shown.detach())
-        total, parts = self._total(truth, shown, predicted, shares, adversarial)
+        total, parts = self._total(truth, shown, predicted, residual, adversarial)
         numbers |= self._move("generator", total)
-        gain = losses.psnr(shown.detach(), truth, shares).mean()
+        gain = losses.psnr(shown.detach(), truth, residual).mean()
         return {"loss": float(total.detach()), **parts, "psnr": float(gain), **numbers}
 
     def _total(
-        self, truth: Tensor, shown: Tensor, predicted: Tensor, shares: Tensor, adversarial: bool
+        self, truth: Tensor, shown: Tensor, predicted: Tensor, residual: Tensor, adversarial: bool
     ) -> tuple[Tensor, Numbers]:
         settings = self.config.train
-        hole = losses.hole_l1(shown, truth, shares)
+        hole = losses.hole_l1(shown, truth, residual)
         total, parts = settings.hole * hole, {"hole": float(hole.detach())}
-        if not self.generator.config.judges:  # what judges gives back what is known
-            valid = losses.valid_l1(predicted, truth, shares)
+        if not self.generator.config.blend_head:  # what judges gives back what is known
+            valid = losses.valid_l1(predicted, truth, residual)
             total, parts["valid"] = total + settings.valid * valid, float(valid.detach())
         if settings.error > 0:
-            total = total + settings.error * losses.log_error(shown, truth, shares)
+            total = total + settings.error * losses.log_error(shown, truth, residual)
         if adversarial and self.discriminator is not None:
             with self._precision():
                 score = self.discriminator(shown).float()
@@ -126,19 +126,19 @@ class STTNRecipe:
     def _precision(self) -> torch.autocast:
         return autocast(self.config, self.device)
 
-    def _forward(self, network: STTN, found: Tensor, shares: Tensor) -> Tensor:
+    def _forward(self, network: STTN, found: Tensor, residual: Tensor) -> Tensor:
         """The network's own picture ``(B, T, 3, h, w)`` in [-1, 1]; hidden pixels are taken away first."""
-        if network.config.judges:
-            return network(found, shares)  # type: ignore[no-any-return]  # as below
-        masked = torch.where(shares >= HIDDEN, 0.0, found)
-        hidden = shares if network.config.prefill else (shares >= HIDDEN).float()
+        if network.config.blend_head:
+            return network(found, residual)  # type: ignore[no-any-return]  # as below
+        masked = torch.where(residual >= HIDDEN, 0.0, found)
+        hidden = residual if network.config.prefill else (residual >= HIDDEN).float()
         return network(masked, hidden)  # type: ignore[no-any-return]  # nn.Module.__call__ is typed Any
 
     @torch.no_grad()
     def show(self, network: nn.Module, batch: Batch) -> tuple[Numbers, Tensor]:
         """Judge a network on a batch; see :func:`vinpaint_cli.train.steps.judged`."""
         assert isinstance(network, STTN)
-        truth, found, shares = unpack(batch)
+        truth, found, residual = unpack(batch)
         with self._precision():
-            predicted = self._forward(network, found, shares).float()
-        return judged(truth, found, shares, predicted, network.config.judges)
+            predicted = self._forward(network, found, residual).float()
+        return judged(truth, found, residual, predicted, network.config.blend_head)

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from vinpaint_cli.errors import UsageError
-from vinpaint_cli.nets.conditioning import NOTHING
-from vinpaint_cli.nets.holes import HIDDEN, seen, smooth_start
+from vinpaint_cli.nets.conditioning import NOT_FOUND
+from vinpaint_cli.nets.holes import HIDDEN, mask_hidden, smooth_start
 from vinpaint_cli.train import losses
 from vinpaint_cli.train.config import TrainConfig
 from vinpaint_cli.train.cut import Batch
@@ -21,7 +21,7 @@ Numbers = dict[str, float]
 def unpack(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """uint8 batch → truth and found in [-1, 1], shares in [0, 1], float32."""
     truth, found = (part.float() / 127.5 - 1 for part in (batch.truth, batch.found))
-    return truth, found, batch.shares.float() / 255
+    return truth, found, batch.residual.float() / 255
 
 
 def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
@@ -43,9 +43,9 @@ def move(
     return float(norm)
 
 
-def check_hidden(config: TrainConfig, judges: bool) -> None:
+def check_hidden(config: TrainConfig, blend_head: bool) -> None:
     """Raises UsageError when samples would hide other pixels than the network's adapter does."""
-    wanted = NOTHING if judges else HIDDEN
+    wanted = NOT_FOUND if blend_head else HIDDEN
     if config.data.hidden != wanted:
         raise UsageError(
             f"this network takes pixels as hidden from a share of {wanted} on, and the samples from "
@@ -53,33 +53,34 @@ def check_hidden(config: TrainConfig, judges: bool) -> None:
         )
 
 
-def shown_of(found: Tensor, predicted: Tensor, shares: Tensor, judges: bool) -> Tensor:
+def shown_of(found: Tensor, predicted: Tensor, residual: Tensor, blend_head: bool) -> Tensor:
     """What is shown in the end: the prediction mixed in by its share, or all of it where it judges."""
-    if judges:
-        return torch.where(shares > 0, predicted, found)
-    return losses.composite(found, predicted, shares)
+    if blend_head:
+        return torch.where(residual > 0, predicted, found)
+    return losses.composite(found, predicted, residual)
 
 
-def start_of(found: Tensor, shares: Tensor) -> Tensor:
+def start_of(found: Tensor, residual: Tensor) -> Tensor:
     """The smooth fill a network has to beat, ``(B, T, 3, h, w)``."""
-    return smooth_start(found.flatten(0, 1), shares.flatten(0, 1)).view_as(found)
+    return smooth_start(found.flatten(0, 1), residual.flatten(0, 1)).view_as(found)
 
 
 def judged(
-    truth: Tensor, found: Tensor, shares: Tensor, predicted: Tensor, judges: bool = False
+    truth: Tensor, found: Tensor, residual: Tensor, predicted: Tensor, blend_head: bool = False
 ) -> tuple[Numbers, Tensor]:
     """PSNR of the hole in dB (``psnr``), that of the start (``start``: a smooth fill), and a picture.
 
-    Tensors ``(B, T, C, h, w)`` in [-1, 1]. ``judges``: the prediction is not mixed in by shares. The picture
-    ``(3, B·h, 4·w)`` in [0, 1] shows the middle frame of each clip: what was known, start, result, truth.
+    Tensors ``(B, T, C, h, w)`` in [-1, 1]. ``blend_head``: the prediction is not mixed in by the residual.
+    The picture ``(3, B·h, 4·w)`` in [0, 1] shows the middle frame of each clip: what was known, start,
+    result, truth.
     """
-    shown = shown_of(found, predicted, shares, judges)
-    start = losses.composite(found, start_of(found, shares), shares)
+    shown = shown_of(found, predicted, residual, blend_head)
+    start = losses.composite(found, start_of(found, residual), residual)
     middle = truth.shape[1] // 2
-    known = seen(found, shares, -1.0)
+    known = mask_hidden(found, residual, -1.0)
     rows = torch.cat([p[:, middle].clamp(-1, 1) for p in (known, start, shown, truth)], dim=3)
     numbers = {
-        "psnr": float(losses.psnr(shown, truth, shares).mean()),
-        "start": float(losses.psnr(start, truth, shares).mean()),
+        "psnr": float(losses.psnr(shown, truth, residual).mean()),
+        "start": float(losses.psnr(start, truth, residual).mean()),
     }
     return numbers, torch.cat(list(rows), dim=1).add(1).div(2).cpu()

@@ -14,26 +14,27 @@ once at the end and once at the beginning).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vinpaint_cli.nets.blocks import Normalised, silence
+from vinpaint_cli.nets.blocks import Normalised, zero_init
 from vinpaint_cli.nets.conditioning import (
-    EVIDENCE,
-    MAPS,
-    SEEN,
+    CONDITIONING_CHANNELS,
+    HEAD_CHANNELS,
+    VIEW_CHANNELS,
+    blend,
     contrast,
-    gather,
-    judge,
-    maps_of,
+    make_conditioning,
     relative,
-    with_view,
+    scale_head,
+    with_network_view,
 )
+from vinpaint_cli.nets.config import BlendingConfig
 from vinpaint_cli.nets.holes import HIDDEN, composite, smooth_start
 
 PARTS = ("both", "volume", "frames")
@@ -97,18 +98,20 @@ GUIDED = (2, 14)
 
 
 @dataclass(frozen=True, slots=True)
-class CombCNConfig:
+class CombCNConfig(BlendingConfig):
     """The shape of both networks; the defaults are the paper's.
 
-    ``width`` and ``volume_width``: channels of the first layer of the CombCN and of the 3DCN, the others
-    in proportion. ``parts``: ``both``, or ``volume`` (the 3DCN alone, enlarged) or ``frames`` (the 2-D
-    network alone), as the paper compares them. ``prefill``: correct a smooth fill, and see shares instead
-    of a mask; else holes hold the colour ``mean`` (RGB in [0, 1], the training data's). ``size``:
-    ``(width, height)``, of so many pixels at most is the picture the networks are given. ``judges`` (with
-    ``prefill``): see what propagation found too, and decide how far to believe it
-    (:mod:`vinpaint_cli.nets.conditioning`); without ``colours`` they add none. Raises ValueError
-    for anything else.
+    ``width`` and ``volume_width``: channels of the first layer of the CombCN and of the 3DCN, the others in
+    proportion. ``parts``: ``both``, or ``volume`` (the 3DCN alone, enlarged) or ``frames`` (the 2-D network
+    alone), as the paper compares them. ``prefill``: correct a smooth fill, and see the residual instead of a
+    mask; else holes hold the colour ``mean`` (RGB in [0, 1], the training data's). ``size``: ``(width,
+    height)``, of so many pixels at most is the picture the networks are given. ``blend_head`` (``judges`` in
+    files; with ``prefill``): see what propagation found too, and decide how much of it is taken
+    (:mod:`vinpaint_cli.nets.conditioning`); without ``colours`` they add none. Raises ValueError for anything
+    else.
     """
+
+    title: ClassVar[str] = "a CombCN"
 
     width: int = 64
     volume_width: int = 16
@@ -116,7 +119,7 @@ class CombCNConfig:
     prefill: bool = False
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     size: tuple[int, int] = (432, 240)
-    judges: bool = False
+    blend_head: bool = False
     colours: bool = True
 
     def __post_init__(self) -> None:
@@ -124,29 +127,12 @@ class CombCNConfig:
             raise ValueError(f"widths {self.width} (even) and {self.volume_width} must be positive")
         if self.parts not in PARTS:
             raise ValueError(f"parts {self.parts!r} are not known; take {', '.join(PARTS)}")
-        if self.judges and not self.prefill:
-            raise ValueError(f"parts that judge need prefill too: {self}")
+        if self.blend_head and not self.prefill:
+            raise ValueError(f"a blend head needs prefill: {self}")
         if len(self.mean) != 3 or not all(0 <= value <= 1 for value in self.mean):
             raise ValueError(f"mean {self.mean} is not a colour in [0, 1]")
         if len(self.size) != 2 or min(self.size) < 8:
             raise ValueError(f"size {self.size} is not a width and a height of 8 pixels or more")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for the metadata of a checkpoint."""
-        return asdict(self) | {"mean": list(self.mean), "size": list(self.size)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> CombCNConfig:
-        """Inverse of :meth:`to_dict`; absent keys take the paper's value. ValueError when unreadable."""
-        unknown = set(values) - {field.name for field in fields(cls)}
-        if unknown:
-            raise ValueError(f"not a CombCN configuration: {sorted(unknown)} are unknown")
-        try:
-            mean = tuple(float(value) for value in values.get("mean", cls().mean))
-            size = tuple(int(value) for value in values.get("size", cls().size))
-            return cls(**{**values, "mean": mean, "size": size})
-        except (TypeError, ValueError) as exc:
-            raise ValueError(f"not a CombCN configuration: {dict(values)}") from exc
 
 
 class VolumeNet(nn.Module):
@@ -210,25 +196,25 @@ class CombCN(nn.Module):
         super().__init__()
         self.config = config or CombCNConfig()
         parts = self.config.parts
-        ends = (SEEN, MAPS) if self.config.judges else (4, 3)
+        ends = (VIEW_CHANNELS, HEAD_CHANNELS) if self.config.blend_head else (4, 3)
         self.volume = VolumeNet(self.config.volume_width, ends) if parts != "frames" else None
         self.frames = FrameNet(self.config.width, parts == "both", ends) if parts != "volume" else None
         if self.config.prefill:
             for network in (self.volume, self.frames):
                 if network is not None:
-                    silence(network.last)
+                    zero_init(network.last)
 
-    def prepare(self, frames: Tensor, shares: Tensor) -> Tensor:
+    def prepare(self, frames: Tensor, residual: Tensor) -> Tensor:
         """What the networks see ``(N, 4, H, W)``: RGB in [-1, 1] without holes, and where they were.
 
-        frames: ``(N, 3, H, W)`` in [-1, 1], hidden pixels are not read; shares: ``(N, 1, H, W)`` in [0, 1].
-        With ``judges`` it is the evidence, and how a network sees it, ``(N, 16, H, W)``.
+        frames: ``(N, 3, H, W)`` in [-1, 1], hidden pixels are not read; residual: ``(N, 1, H, W)`` in [0, 1].
+        With ``blend_head`` it is the conditioning and its network view, ``(N, 16, H, W)``.
         """
-        if self.config.judges:
-            return with_view(gather(frames, shares))
+        if self.config.blend_head:
+            return with_network_view(make_conditioning(frames, residual))
         if self.config.prefill:
-            return torch.cat([smooth_start(frames, shares), shares], 1)
-        hidden = shares >= HIDDEN
+            return torch.cat([smooth_start(frames, residual), residual], 1)
+        hidden = residual >= HIDDEN
         mean = frames.new_tensor(self.config.mean).mul(2).sub(1).view(1, 3, 1, 1)
         return torch.cat([torch.where(hidden, mean, frames), hidden.to(frames.dtype)], 1)
 
@@ -240,31 +226,33 @@ class CombCN(nn.Module):
         if self.volume is None:
             raise ValueError("this CombCN was built without its 3-D network")
         half = _halved(prepared)
-        if self.config.judges:
-            half = with_view(half.flatten(0, 1).float()).view(*half.shape[:2], -1, *half.shape[3:])
-            seen = half[:, :, EVIDENCE:].to(prepared.dtype)
+        if self.config.blend_head:
+            half = with_network_view(half.flatten(0, 1).float()).view(*half.shape[:2], -1, *half.shape[3:])
+            seen = half[:, :, CONDITIONING_CHANNELS:].to(prepared.dtype)
             given = self.volume(seen.transpose(1, 2)).transpose(1, 2)
-            maps = maps_of(seen.flatten(0, 1), given.flatten(0, 1), self.config.colours)
-            return judge(half[:, :, :EVIDENCE].flatten(0, 1), maps).view(*half.shape[:2], 3, *half.shape[3:])
+            head = scale_head(seen.flatten(0, 1), given.flatten(0, 1), self.config.colours)
+            return blend(half[:, :, :CONDITIONING_CHANNELS].flatten(0, 1), head).view(
+                *half.shape[:2], 3, *half.shape[3:]
+            )
         filled = self.volume(half.transpose(1, 2)).transpose(1, 2)
-        frames, shares = half[:, :, :3], half[:, :, 3:]
+        frames, residual = half[:, :, :3], half[:, :, 3:]
         if self.config.prefill:
             filled = frames + filled
-        return composite(frames, filled, shares)
+        return composite(frames, filled, residual)
 
     def detail(self, prepared: Tensor, structure: Tensor | None) -> Tensor:
         """The 2-D network's pictures: prepared ``(N, 4 or 16, H, W)``, structure ``(N, 3, H/2, W/2)``.
 
-        Result ``(N, 3, H, W)`` in [-1, 1], not clipped; with ``prefill`` it is a correction, to be added
-        to the smooth fill, with ``judges`` maps ``(N, 4, H, W)``. Without its 2-D network the structure is
-        enlarged.
+        Result ``(N, 3, H, W)`` in [-1, 1], not clipped; with ``prefill`` it is a correction, to be added to
+        the smooth fill, with ``blend_head`` its output ``(N, 4, H, W)``. Without its 2-D network the
+        structure is enlarged.
         """
         if self.frames is not None:
-            if not self.config.judges:
+            if not self.config.blend_head:
                 return self.frames(prepared, structure)  # type: ignore[no-any-return]  # as above
-            seen = prepared[:, EVIDENCE:]
+            seen = prepared[:, CONDITIONING_CHANNELS:]
             given = self.frames(seen, self._guidance(prepared, structure))
-            return maps_of(seen, given, self.config.colours)
+            return scale_head(seen, given, self.config.colours)
         if structure is None:
             raise ValueError("the 3-D network alone needs its own result to enlarge")
         size = prepared.shape[-2:]
@@ -272,7 +260,7 @@ class CombCN(nn.Module):
         if not self.config.prefill:
             return large
         correction = large - prepared[:, :3]
-        if not self.config.judges:
+        if not self.config.blend_head:
             return correction
         return torch.cat([correction, torch.zeros_like(correction[:, :1])], 1)
 
@@ -283,34 +271,34 @@ class CombCN(nn.Module):
         half = _halved(prepared[None])[0].float()
         return relative(structure.float(), half[:, :3], contrast(half)).to(prepared.dtype)
 
-    def forward(self, frames: Tensor, shares: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Frames ``(B, T, 3, H, W)`` in [-1, 1] and shares ``(B, T, 1, H, W)``, both multiples of 8.
+    def forward(self, frames: Tensor, residual: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Frames ``(B, T, 3, H, W)`` in [-1, 1] and residual ``(B, T, 1, H, W)``, both multiples of 8.
 
         Returns filled frames ``(B, T, 3, H, W)`` and the 3DCN's ``(B, T, 3, H/2, W/2)`` (None without it).
         """
-        prepared = self.prepare(frames.flatten(0, 1), shares.flatten(0, 1))
+        prepared = self.prepare(frames.flatten(0, 1), residual.flatten(0, 1))
         structure = None
         if self.volume is not None:
             structure = self.structure(prepared.view(*frames.shape[:2], *prepared.shape[1:]))
         filled = self.detail(prepared, None if structure is None else structure.flatten(0, 1))
-        if self.config.judges:
-            filled = judge(prepared[:, :EVIDENCE].float(), filled)
+        if self.config.blend_head:
+            filled = blend(prepared[:, :CONDITIONING_CHANNELS].float(), filled)
         elif self.config.prefill:
             filled = prepared[:, :3] + filled
         return filled.view_as(frames), structure
 
 
-def half_size(frames: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
-    """``(…, C, H, W)`` and ``(…, 1, H, W)`` at half the size; what a hole touches keeps the larger share."""
-    return _pooled(frames, functional.avg_pool2d), _pooled(shares, functional.max_pool2d)
+def half_size(frames: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
+    """``(…, C, H, W)`` and ``(…, 1, H, W)`` at half the size; the larger residual counts."""
+    return _pooled(frames, functional.avg_pool2d), _pooled(residual, functional.max_pool2d)
 
 
 def _halved(prepared: Tensor) -> Tensor:
     """What was prepared of frames at half the size; how a network sees it is left out."""
-    frames, shares = half_size(prepared[:, :, :3], prepared[:, :, 3:4])
-    found = prepared[:, :, 4:EVIDENCE]
+    frames, residual = half_size(prepared[:, :, :3], prepared[:, :, 3:4])
+    found = prepared[:, :, 4:CONDITIONING_CHANNELS]
     parts = [_pooled(found, functional.avg_pool2d)] if found.shape[2] else []
-    return torch.cat([frames, shares, *parts], 2)
+    return torch.cat([frames, residual, *parts], 2)
 
 
 def _pooled(x: Tensor, pool: Any) -> Tensor:

@@ -12,27 +12,29 @@ with every clip and wherever frame numbers jump, so nothing crosses a cut.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from vinpaint_cli.errors import UsageError
-from vinpaint_cli.methods.common import dtype_of, rebuild
-from vinpaint_cli.methods.flow_recurrent.config import FlowRecurrentConfig
-from vinpaint_cli.methods.flow_recurrent.net import FlowRecurrent
+from vinpaint_cli.methods.common import NetworkMethod, check_finite, dtype_of, rebuild
+from vinpaint_cli.methods.flow_recurrent.net import (
+    Estimator,
+    FlowRecurrent,
+    FlowRecurrentConfig,
+    InpaintedFrames,
+    moved,
+    robust_flow,
+)
 from vinpaint_cli.methods.flow_recurrent.spec import SPEC
-from vinpaint_cli.methods.flow_recurrent.stream import Estimator, Stream
-from vinpaint_cli.methods.gate import lay
-from vinpaint_cli.nets.conditioning import NOTHING
-from vinpaint_cli.nets.holes import HIDDEN
-from vinpaint_cli.nets.letterbox import Sheet
+from vinpaint_cli.nets.blocks import State
+from vinpaint_cli.nets.conditioning import HEAD_CHANNELS, OPEN, make_conditioning
+from vinpaint_cli.nets.letterbox import GREY, Letterbox
 from vinpaint_cli.ops.flow.motion import DisFlow, FlowEstimator
-from vinpaint_cli.types import Clip, MethodSpec
+from vinpaint_cli.types import Clip
 
 
-class FlowRecurrentMethod:
+class FlowRecurrentMethod(NetworkMethod[FlowRecurrent]):
     """Fills holes frame by frame; implements the ``Method`` protocol.
 
     weights: a .safetensors file that carries its configuration, or a name of weights.toml.
@@ -54,51 +56,79 @@ class FlowRecurrentMethod:
         size: tuple[int, int] | None = None,
         estimator: FlowEstimator | None = None,
     ) -> None:
-        self.device = torch.device(device)
-        self.dtype = dtype_of(dtype, "flow-recurrent")
-        network = load_network(weights).eval().requires_grad_(False)
-        self.size = size or network.config.size
-        self.pixels = self.size[0] * self.size[1]
-        self.network = network.to(self.device, self.dtype).to(memory_format=torch.channels_last)
+        number = dtype_of(dtype, "flow-recurrent")
+        network = load_network(weights)
+        super().__init__(network, SPEC, device, number, size or network.config.size)
+        self.network = self.network.to(memory_format=torch.channels_last)
         self.stream = Stream(self.network, on_tensors(estimator or DisFlow()))
 
     @property
-    def spec(self) -> MethodSpec:
-        """What the method can do; size, who mixes and whether it invents are the loaded network's."""
-        config = self.network.config
-        invents = config.colours or not config.judges
-        return replace(SPEC, size=self.size, mixes=not config.judges, invents=invents)
+    def config(self) -> FlowRecurrentConfig:
+        """The network's configuration."""
+        return self.network.config
 
-    def fill(self, clip: Clip) -> Tensor:
-        """Float32 ``(T, 3, h, w)`` in [0, 1]: the network's values where ``holes`` > 0, else the clip's.
+    def _letterbox(self, clip: Clip) -> Letterbox:
+        return Letterbox.within(clip, self.size[0] * self.size[1], SPEC.multiple)
 
-        Values of hidden pixels (share 0.5 or more; 0.97 for networks that judge) are not read. Frames before
-        the first and after the last that has a hole cost nothing. Raises UsageError when float16 overflows.
-        """
-        result = clip.frames.to(torch.float32, copy=True)
-        holes = (clip.holes.flatten(1) > 0).any(dim=1).tolist()
-        with torch.no_grad():
-            sheet = Sheet.within(clip, self.pixels, SPEC.multiple)
-            for index, small in self._filled(sheet, holes):
-                judges = self.network.config.judges
-                picture = lay(sheet, index, small) if judges else sheet.restore(index, small)
-                result[index] = torch.where(clip.holes[index] > 0, picture, result[index])
-        self.stream.reset()
-        return result
-
-    def _filled(self, sheet: Sheet, holes: Sequence[bool]) -> Iterator[tuple[int, Tensor]]:
-        """Each frame with a hole: ``(index, (3, H, W))`` in [0, 1] but for overshoots, or maps."""
-        hidden = NOTHING if self.network.config.judges else HIDDEN
-        for run in runs(sheet.clip.indices, holes):
+    def _filled(self, letterbox: Letterbox, marked: Sequence[bool]) -> Iterator[tuple[int, Tensor]]:
+        # Frames before the first and after the last that has a hole cost nothing.
+        for run in runs(letterbox.clip.indices, marked):
             self.stream.reset()
             for index in run:
-                frames, shares = (part.to(self.device) for part in sheet.shrink([index], hidden))
-                picture = self.stream.push(frames, shares)[0]
-                if not picture.isfinite().all():
-                    raise UsageError(f"these weights overflow in {self.dtype}; use --precision bf16 or fp32")
-                if holes[index]:
-                    picture = picture if self.stream.maps is None else self.stream.maps[0]
-                    yield index, picture.to(sheet.clip.frames.device)
+                output = self.stream.push(*self._input(letterbox, [index]))[0]
+                check_finite(output, self.dtype)
+                if marked[index]:
+                    output = output if self.stream.head is None else self.stream.head[0]
+                    yield index, output.to(letterbox.clip.frames.device)
+        self.stream.reset()
+
+
+class Stream:
+    """Fills a clip without a cut frame by frame; its memory is one frame and the state of the ConvLSTM.
+
+    ``head``: with a blend head, its output ``(1, 4, h, w)`` for the last frame, that of H_s included
+    (:func:`vinpaint_cli.nets.conditioning.blend`).
+    """
+
+    def __init__(self, network: FlowRecurrent, estimate: Estimator) -> None:
+        self.network, self.estimate = network, estimate
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what came before, as at a cut."""
+        self.head: Tensor | None = None
+        self._last: tuple[InpaintedFrames, Tensor] | None = None
+        self._state: State | None = None
+
+    def push(self, frames: Tensor, residual: Tensor) -> Tensor:
+        """The next frame ``(1, 3, h, w)`` in [0, 1] and its residual ``(1, 1, h, w)`` → the frame filled.
+
+        Not clipped; height and width are multiples of 8. The first frame is H_s's own.
+        """
+        inpainted, own = self.network.propose(frames, residual)
+        now = InpaintedFrames(frames, residual, inpainted)
+        output = now.inpainted
+        self.head = _head_of_proposal(now, own) if self.network.config.blend_head else None
+        if self._last is not None and self.network.config.recurrent:
+            there, before = self._last
+            if self.network.config.align:
+                flow = robust_flow(self.network, now, there, self.estimate)
+                before = moved(before, now.inpainted, flow)
+            known = before, frames, residual, now.inpainted, self._state
+            if self.head is not None:
+                output, head, self._state = self.network.blend(*known)
+                self.head = self.head + head
+            else:
+                output, self._state = self.network.advance(*known)
+        self._last = now, output
+        return output
+
+
+def _head_of_proposal(now: InpaintedFrames, own: Tensor) -> Tensor:
+    """Head output ``(N, 4, h, w)`` that blends the conditioning into what H_s made; own: its own picture."""
+    mixture = make_conditioning(now.frames, now.residual, grey=GREY)[:, :3]
+    added = (own - mixture) * now.residual.clamp_min(OPEN)
+    return torch.cat([added, added.new_zeros(len(added), HEAD_CHANNELS - 3, *added.shape[-2:])], 1)
 
 
 def runs(indices: Sequence[int], holes: Sequence[bool]) -> Iterator[range]:

@@ -6,33 +6,101 @@
 * :class:`TemporalRecurrent` (H_t) refines: O_t = O_{t−1} + H_t(O_{t−1}, P_t), with a ConvLSTM inside.
 
 The paper's recurrence uses flow in its losses only. :class:`FlowRecurrent` can also move O_{t−1} along the
-flow before it enters H_t (``align``), and add the residual to P_t instead. Pictures are RGB in [0, 1],
+flow before it enters H_t (``align``), and add H_t's answer to P_t instead. Pictures are RGB in [0, 1],
 flow is in pixels and goes backwards in time, from frame t to frame t − 1, as sampling needs it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vinpaint_cli.methods.flow_recurrent.config import FlowRecurrentConfig
-from vinpaint_cli.nets.blocks import ConvLSTM, PartialUNet, State, leaky, silence
-from vinpaint_cli.nets.conditioning import MAPS, OPEN, SEEN, contrast, gather, judge, look, maps_of, relative
-from vinpaint_cli.nets.flow import lands_inside, warp
+from vinpaint_cli.nets.blocks import ConvLSTM, PartialUNet, State, leaky, zero_init
+from vinpaint_cli.nets.conditioning import (
+    HEAD_CHANNELS,
+    OPEN,
+    VIEW_CHANNELS,
+    blend,
+    contrast,
+    make_conditioning,
+    network_view,
+    relative,
+    scale_head,
+)
+from vinpaint_cli.nets.config import BlendingConfig
+from vinpaint_cli.nets.flow import dilate, lands_inside, luma, warp
 from vinpaint_cli.nets.holes import HIDDEN, composite, smooth_fill, smooth_start
 from vinpaint_cli.nets.letterbox import GREY
 
+FLOWS = ("blended", "inpainted", "corrupted")
+BASES = ("previous", "inpainted")
+UNET = (64, 128, 256, 512, 512, 512, 512)
+
 LEAST_SPAN = 1.0
 """Pixels between the least and the greatest flow of a picture that still count as a motion."""
+
+Estimator = Callable[[Tensor, Tensor], Tensor]
+"""Flow ``(N, 2, h, w)`` in pixels between grey pictures ``(N, 1, h, w)`` in [0, 1]."""
+
+MARGIN = 8
+"""Pixels around a hole in which the flow of the frames as they are is not trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRecurrentConfig(BlendingConfig):
+    """The defaults are the paper's, as far as it says.
+
+    ``width`` and ``blocks``: base channels and residual blocks of H_t. ``inpainter``, ``completer``: channels
+    of each level of H_s and H_c; ``blender``: of H_f's three levels. ``prefill``: H_s and H_c correct a
+    smooth fill. ``flow``: the robust flow, ``blended`` of both branches, or that of the ``inpainted`` frames
+    (branch P) or of the ``corrupted`` ones (branch I) alone. ``align``: the previous output is moved along it
+    before it enters H_t. ``base``: what H_t's answer is added to, the ``previous`` output or the
+    ``inpainted`` frame (``residual`` in files). ``recurrent`` False is H_s alone. ``size``: ``(width,
+    height)``, of so many pixels at most is the picture the networks are given. ``blend_head`` (with
+    ``prefill`` and the ``inpainted`` base; ``judges`` in files): H_t sees what propagation found too, and
+    decides how much of it is taken (:mod:`vinpaint_cli.nets.conditioning`); without ``colours`` neither it
+    nor H_s adds any. Raises ValueError for anything else.
+    """
+
+    title: ClassVar[str] = "flow-recurrent networks"
+
+    width: int = 32
+    blocks: int = 5
+    inpainter: tuple[int, ...] = UNET
+    completer: tuple[int, ...] = UNET
+    blender: tuple[int, ...] = (32, 64, 128)
+    prefill: bool = False
+    flow: str = "blended"
+    align: bool = False
+    base: str = "previous"
+    recurrent: bool = True
+    size: tuple[int, int] = (432, 240)
+    blend_head: bool = False
+    colours: bool = True
+
+    def __post_init__(self) -> None:
+        counts = (self.width, self.blocks, *self.inpainter, *self.completer, *self.blender)
+        if min(counts) < 1 or len(self.blender) != 3 or not (self.inpainter and self.completer):
+            raise ValueError(f"widths and blocks must be positive, and the blender has three levels: {self}")
+        if self.flow not in FLOWS:
+            raise ValueError(f"flow {self.flow!r} is not known; take {', '.join(FLOWS)}")
+        if self.base not in BASES:
+            raise ValueError(f"base {self.base!r} is not known; take {', '.join(BASES)}")
+        if self.blend_head and not (self.prefill and self.base == "inpainted"):
+            raise ValueError("a blend head needs prefill, and the inpainted frame as base")
+        if len(self.size) != 2 or min(self.size) < 8:
+            raise ValueError(f"size {self.size} is not a width and a height of 8 pixels or more")
 
 
 class FrameInpainter(nn.Module):
     """H_s: a U-Net of partial convolutions. ``prefill``: its result is added to a smooth fill.
 
-    Networks that judge use ``net`` alone, on the mixture relative to what is around, and add its result to
+    With a blend head use ``net`` alone, on the mixture relative to what is around, and add its result to
     the mixture in units of contrast (:meth:`FlowRecurrent.propose`).
     """
 
@@ -41,13 +109,13 @@ class FrameInpainter(nn.Module):
         self.net = _unet(widths, prefill)
         self.prefill = prefill
 
-    def forward(self, frames: Tensor, shares: Tensor) -> Tensor:
-        """Frames ``(N, 3, h, w)`` in [0, 1], shares ``(N, 1, h, w)`` → the picture ``(N, 3, h, w)``.
+    def forward(self, frames: Tensor, residual: Tensor) -> Tensor:
+        """Frames ``(N, 3, h, w)`` in [0, 1], residual ``(N, 1, h, w)`` → the picture ``(N, 3, h, w)``.
 
         It is the network's own everywhere; hidden pixels are not read; nothing is clipped.
         """
-        filled: Tensor = self.net(frames, (shares < HIDDEN).to(frames.dtype))
-        return filled + smooth_start(frames, shares) if self.prefill else filled
+        filled: Tensor = self.net(frames, (residual < HIDDEN).to(frames.dtype))
+        return filled + smooth_start(frames, residual) if self.prefill else filled
 
 
 class FlowCompleter(nn.Module):
@@ -79,7 +147,7 @@ class FlowBlender(nn.Module):
         self.down = nn.ModuleList(nn.Conv2d(i, o, 3, 2, 1) for i, o in ((4, a), (a, b), (b, c)))
         self.up = nn.ModuleList(nn.Conv2d(i, o, 3, padding=1) for i, o in ((c, b), (2 * b, a), (2 * a, 2)))
         self.activate = leaky()
-        silence(self.up[-1])
+        zero_init(self.up[-1])
 
     def forward(self, inpainted: Tensor, completed: Tensor) -> Tensor:
         """Two flows ``(N, 2, h, w)`` → what is to be added to their sum ``(N, 2, h, w)``."""
@@ -111,7 +179,7 @@ class TemporalRecurrent(nn.Module):
         self.before = _stream(width)
         self.inpainted = _stream(width, 3 + extra)
         self.merge = nn.Sequential(_conv(wide, wide, 3, 2), leaky())
-        self.blocks = nn.ModuleList(_residual(wide) for _ in range(blocks))
+        self.blocks = nn.ModuleList(_residual_block(wide) for _ in range(blocks))
         self.memory = ConvLSTM(wide, wide)
         self.decoder = nn.Sequential(
             nn.Upsample(scale_factor=2, mode="nearest"),
@@ -124,7 +192,7 @@ class TemporalRecurrent(nn.Module):
         self.last = _conv(width, given, 7)
 
     def forward(self, before: Tensor, inpainted: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """O_{t−1} and P_t ``(N, 3, h, w)``, multiples of 4 from 8 on → residual in [−1, 1] and the state.
+        """O_{t−1} and P_t ``(N, 3, h, w)``, multiples of 4 from 8 on → H_t's answer in [−1, 1] and the state.
 
         P_t has its extra channels with it.
         """
@@ -144,28 +212,28 @@ class FlowRecurrent(nn.Module):
         self.inpainter = FrameInpainter(self.config.inpainter, self.config.prefill)
         self.completer = FlowCompleter(self.config.completer, self.config.prefill)
         self.blender = FlowBlender(self.config.blender)
-        ends = (SEEN - 3, MAPS) if self.config.judges else (0, 3)
+        ends = (VIEW_CHANNELS - 3, HEAD_CHANNELS) if self.config.blend_head else (0, 3)
         self.temporal = TemporalRecurrent(self.config.width, self.config.blocks, *ends)
         if self.config.prefill:
-            silence(self.temporal.last)
+            zero_init(self.temporal.last)
 
-    def inpaint(self, frames: Tensor, shares: Tensor) -> Tensor:
-        """P: frames ``(N, 3, h, w)`` and shares ``(N, 1, h, w)``, each alone; float32."""
-        return self.propose(frames, shares)[0]
+    def inpaint(self, frames: Tensor, residual: Tensor) -> Tensor:
+        """P: frames ``(N, 3, h, w)`` and residual ``(N, 1, h, w)``, each alone; float32."""
+        return self.propose(frames, residual)[0]
 
-    def propose(self, frames: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+    def propose(self, frames: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
         """P, and H_s's own picture, which is not mixed with anything; float32 ``(N, 3, h, w)`` each."""
-        if not self.config.judges:
-            filled = self.inpainter(*self._cast(frames, shares)).float()
-            return composite(frames, filled, shares), filled
-        evidence = gather(frames, shares, grey=GREY)
-        seen = look(evidence)[:, :3]
-        known = (shares < HIDDEN).to(frames.dtype)
-        correction = self.inpainter.net(*self._cast(seen, known)).float() * contrast(evidence)
-        mixture = evidence[:, :3]
+        if not self.config.blend_head:
+            filled = self.inpainter(*self._cast(frames, residual)).float()
+            return composite(frames, filled, residual), filled
+        conditioning = make_conditioning(frames, residual, grey=GREY)
+        seen = network_view(conditioning)[:, :3]
+        known = (residual < HIDDEN).to(frames.dtype)
+        correction = self.inpainter.net(*self._cast(seen, known)).float() * contrast(conditioning)
+        mixture = conditioning[:, :3]
         correction = correction * float(self.config.colours)
-        maps = torch.cat([correction * shares.clamp_min(OPEN), torch.zeros_like(shares)], 1)
-        return judge(evidence, maps), mixture + correction
+        head = torch.cat([correction * residual.clamp_min(OPEN), torch.zeros_like(residual)], 1)
+        return blend(conditioning, head), mixture + correction
 
     def robust(self, inpainted: Tensor, corrupted: Tensor, lost: Tensor) -> Tensor:
         """Robust flow (Eq. 1) from that of the frames as inpainted and as they are, ``(N, 2, h, w)`` each.
@@ -183,33 +251,72 @@ class FlowRecurrent(nn.Module):
         return (inpainted + completed + blend) / 2
 
     def advance(
-        self, before: Tensor, frames: Tensor, shares: Tensor, inpainted: Tensor, state: State | None
+        self, before: Tensor, frames: Tensor, residual: Tensor, inpainted: Tensor, state: State | None
     ) -> tuple[Tensor, State]:
         """O_t ``(N, 3, h, w)`` float32 and the state, from O_{t−1} (moved already, if it is to be).
 
         Known pixels are put back into O_t; it is not clipped.
         """
-        if self.config.judges:
-            output, _, state = self.judge(before, frames, shares, inpainted, state)
+        if self.config.blend_head:
+            output, _, state = self.blend(before, frames, residual, inpainted, state)
             return output, state
-        residual, state = self.temporal(*self._cast(before, inpainted), state)
-        base = before if self.config.residual == "previous" else inpainted
-        return composite(frames, base + residual.float(), shares), state
+        update, state = self.temporal(*self._cast(before, inpainted), state)
+        base = before if self.config.base == "previous" else inpainted
+        return composite(frames, base + update.float(), residual), state
 
-    def judge(
-        self, before: Tensor, frames: Tensor, shares: Tensor, inpainted: Tensor, state: State | None
+    def blend(
+        self, before: Tensor, frames: Tensor, residual: Tensor, inpainted: Tensor, state: State | None
     ) -> tuple[Tensor, Tensor, State]:
-        """The same for networks that judge; between output and state stand H_t's maps ``(N, 4, h, w)``."""
-        evidence = torch.cat([inpainted, gather(frames, shares, grey=GREY)[:, 3:]], 1)
-        seen = look(evidence)
-        moved_before = relative(before, inpainted, contrast(evidence))
-        maps, state = self.temporal(*self._cast(moved_before, seen), state)
-        maps = maps_of(seen, maps, self.config.colours)
-        return judge(evidence, maps), maps, state
+        """The same with a blend head, whose output ``(N, 4, h, w)`` stands between O_t and the state."""
+        conditioning = torch.cat([inpainted, make_conditioning(frames, residual, grey=GREY)[:, 3:]], 1)
+        seen = network_view(conditioning)
+        moved_before = relative(before, inpainted, contrast(conditioning))
+        head, state = self.temporal(*self._cast(moved_before, seen), state)
+        head = scale_head(seen, head, self.config.colours)
+        return blend(conditioning, head), head, state
 
     def _cast(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         dtype = next(self.parameters()).dtype
         return tuple(tensor.to(dtype) for tensor in tensors)
+
+
+@dataclass(frozen=True, slots=True)
+class InpaintedFrames:
+    """Frames ``(N, 3, h, w)`` in [0, 1], residual ``(N, 1, h, w)``, and what H_s made of each frame alone."""
+
+    frames: Tensor
+    residual: Tensor
+    inpainted: Tensor
+
+    @property
+    def hole(self) -> Tensor:
+        """Float ``(N, 1, h, w)`` in {0, 1}."""
+        return (self.residual >= HIDDEN).to(self.frames.dtype)
+
+    def grey(self) -> Tensor:
+        """The frames as they are, ``(N, 1, h, w)``: holes smoothed over, so that they pull no flow."""
+        return luma(smooth_start(self.frames, self.residual))
+
+
+def robust_flow(
+    network: FlowRecurrent, here: InpaintedFrames, there: InpaintedFrames, estimate: Estimator
+) -> Tensor:
+    """Robust flow ``(N, 2, h, w)`` from ``here`` to ``there``, in pixels."""
+    inpainted = corrupted = None
+    if network.config.flow != "corrupted":
+        inpainted = estimate(luma(here.inpainted), luma(there.inpainted))
+    if network.config.flow != "inpainted":
+        corrupted = estimate(here.grey(), there.grey())
+    raw = corrupted if inpainted is None else inpainted
+    assert raw is not None
+    corrupted = raw if corrupted is None else corrupted
+    return network.robust(raw, corrupted, lost_flow(here.hole, there.hole, corrupted))
+
+
+def lost_flow(here: Tensor, there: Tensor, flow: Tensor) -> Tensor:
+    """Where flow between holes ``(N, 1, h, w)`` cannot be trusted: it starts or ends at one; {0, 1}."""
+    ends = warp(dilate(there, MARGIN), flow, "nearest")
+    return dilate(here, MARGIN).maximum(ends)
 
 
 def moved(before: Tensor, inpainted: Tensor, flow: Tensor) -> Tensor:
@@ -220,7 +327,7 @@ def moved(before: Tensor, inpainted: Tensor, flow: Tensor) -> Tensor:
 def _unet(widths: Sequence[int], prefill: bool) -> PartialUNet:
     net = PartialUNet(widths)
     if prefill:
-        silence(net.last)
+        zero_init(net.last)
     return net
 
 
@@ -241,5 +348,5 @@ def _stream(width: int, seen: int = 3) -> nn.Sequential:
     return nn.Sequential(_conv(seen, width, 7), leaky(), _conv(width, 2 * width, 3, 2), leaky())
 
 
-def _residual(channels: int) -> nn.Sequential:
+def _residual_block(channels: int) -> nn.Sequential:
     return nn.Sequential(_conv(channels, channels, 3), leaky(), _conv(channels, channels, 3))

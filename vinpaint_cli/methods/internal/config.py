@@ -1,4 +1,4 @@
-"""How a network is fitted to a clip: presets, and TOML files that change them."""
+"""Settings of a fit: presets, and TOML files that change them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from typing import Any
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.methods.internal.net import InternalConfig
 
+RENAMED = {"shadowed": "pseudo_hole_share"}
+"""Settings that once had another name, by which files may still call them."""
+
 START = "internal-small"
 """Entry of weights.toml: the bundled network, trained on many clips, that a fit starts from."""
 
@@ -20,20 +23,21 @@ class FitConfig:
     """How a network is fitted.
 
     network: its shape. start: weights it starts from (a name of weights.toml or a file), empty for none.
-    batch and side: pieces per step and their sides in pixels. shadowed: share of the batches cut out of
-    shadows, the others have rolled holes. rate: of Adam; it warms up, and falls along a cosine to ``floor``
-    times itself. betas, clip, ema: as in training. Weights of the losses: ``hidden``, L1 of what is shown
-    where something is hidden; ``known``, L1 of the network's own pictures wherever the truth is known (the
-    paper's only one); ``error``, logarithm of the squared error where something is hidden, which is what
-    PSNR measures. regularise: share of the coarsest scale's time, at its end, in which the paper's two
-    regularisers act. patience: judgements without a gain after which a scale is done.
+    batch and side: crops per step and their sides in pixels. pseudo_hole_share: share of the batches cut out
+    of pseudo-holes, the others have rolled holes (``shadowed`` in files written before). rate: of Adam; it
+    warms up, and falls along a cosine to ``floor`` times itself. betas, clip, ema: as in training. Weights of
+    the losses: ``hidden``, L1 of what is shown where something is hidden; ``known``, L1 of the network's own
+    pictures wherever the truth is known (the paper's only one); ``error``, logarithm of the squared error
+    where something is hidden, which is what PSNR measures. regularise: share of the coarsest scale's time, at
+    its end, in which the paper's two regularisers act. patience: scores without a gain after which a scale is
+    done.
     """
 
     network: Mapping[str, Any] = field(default_factory=InternalConfig().to_dict)
     start: str = ""
     batch: int = 5
     side: int = 256
-    shadowed: float = 0.0
+    pseudo_hole_share: float = 0.0
     rate: float = 2e-4
     floor: float = 1.0
     betas: tuple[float, float] = (0.9, 0.999)
@@ -48,9 +52,9 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.batch < 1 or self.side < 16 or self.side % 4 or self.patience < 1:
             raise UsageError("a fit needs a batch and a patience of 1 or more and a side of 16, 20, 24 …")
-        shares = (self.shadowed, self.floor, self.regularise)
-        if not all(0 <= share <= 1 for share in shares):
-            raise UsageError(f"shadowed, floor and regularise {shares} must be between 0 and 1")
+        ratios = (self.pseudo_hole_share, self.floor, self.regularise)
+        if not all(0 <= share <= 1 for share in ratios):
+            raise UsageError(f"pseudo_hole_share, floor and regularise {ratios} must be between 0 and 1")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -59,6 +63,7 @@ class FitConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FitConfig:
         """Inverse of :meth:`to_dict`; absent keys take the paper's value. UsageError for unknown ones."""
+        values = {RENAMED.get(key, key): value for key, value in values.items()}
         unknown = sorted(set(values) - {f.name for f in fields(cls)})
         if unknown:
             known = ", ".join(f.name for f in fields(cls))
@@ -75,7 +80,7 @@ QUICK: Mapping[str, Any] = {
     "start": START,
     "batch": 8,
     "side": 128,
-    "shadowed": 0.6,
+    "pseudo_hole_share": 0.6,
     "rate": 5e-4,
     "floor": 0.02,
     "betas": [0.9, 0.99],

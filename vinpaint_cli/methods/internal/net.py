@@ -13,16 +13,18 @@ both sides, where TensorFlow pads more at the end when the stride is 2.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vinpaint_cli.nets.blocks import GatedConv, GatedUp, plain_conv, silence, silent_conv
-from vinpaint_cli.nets.holes import HIDDEN, composite, seen, smooth_start
+from vinpaint_cli.nets.blocks import GatedConv, GatedUp, plain_conv, zero_conv, zero_init
+from vinpaint_cli.nets.config import NetworkConfig
+from vinpaint_cli.nets.holes import HIDDEN, composite, mask_hidden, smooth_start
 
 MODELS = ("base", "stack", "refine")
 MULTIPLE = 4
@@ -60,13 +62,15 @@ NEAR = (
 
 
 @dataclass(frozen=True, slots=True)
-class InternalConfig:
+class InternalConfig(NetworkConfig):
     """The shape of the network; the defaults are the authors'.
 
     model: ``base`` (the coarse network alone), ``stack`` or ``refine``. width: of the first layer before
     halving, 48 in the paper, a multiple of 4; the others in proportion. prefill: correct a smooth fill, and
-    see shares instead of a mask. Raises ValueError for anything else.
+    see the residual instead of a mask. Raises ValueError for anything else.
     """
+
+    title: ClassVar[str] = "an internal network"
 
     model: str = "refine"
     width: int = PAPERS_WIDTH
@@ -77,21 +81,6 @@ class InternalConfig:
             raise ValueError(f"model {self.model!r} is not known; take {', '.join(MODELS)}")
         if self.width < 4 or self.width % 4:
             raise ValueError(f"width {self.width} must be a positive multiple of 4")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for the metadata of a checkpoint."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> InternalConfig:
-        """Inverse of :meth:`to_dict`; absent keys take the authors' value. ValueError when unreadable."""
-        unknown = set(values) - {field.name for field in fields(cls)}
-        if unknown:
-            raise ValueError(f"not a configuration of an internal network: {sorted(unknown)} are unknown")
-        try:
-            return cls(**values)
-        except TypeError as exc:
-            raise ValueError(f"not a configuration of an internal network: {dict(values)}") from exc
 
 
 class FineNet(nn.Module):
@@ -106,8 +95,8 @@ class FineNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, 3, h, w)`` → ``(N, 3, h, w)``, before the tanh."""
-        joined = torch.cat([encoder(x) for encoder in self.encoders], 1)
-        return self.decoder(joined)  # type: ignore[no-any-return]  # nn.Module.__call__ is typed Any
+        concatenated = torch.cat([encoder(x) for encoder in self.encoders], 1)
+        return self.decoder(concatenated)  # type: ignore[no-any-return]  # nn.Module.__call__ is typed Any
 
 
 class InternalNet(nn.Module):
@@ -122,48 +111,48 @@ class InternalNet(nn.Module):
         if self.config.prefill:
             for module in self.modules():
                 if isinstance(module, GatedConv):
-                    module.keep_signal()
+                    module.init_keeping_variance()
 
     def _last(self) -> nn.Conv2d:
         channels = _halved(TAIL[-1].channels, self.config.width)
-        return (silent_conv if self.config.prefill else plain_conv)(channels, 3)
+        return (zero_conv if self.config.prefill else plain_conv)(channels, 3)
 
-    def hush(self) -> None:
-        """Let all stages add nothing to what they are given; only with ``prefill``."""
+    def zero_output(self) -> None:
+        """Zero the output layers, so that no stage adds anything to its input; only with ``prefill``."""
         for network in (self.coarse, self.fine.decoder if self.fine is not None else None):
             if isinstance(network, nn.Sequential):
-                silence(network[-1])
+                zero_init(network[-1])
 
     @property
-    def hushed(self) -> bool:
-        """Whether it adds nothing to what it is given."""
+    def adds_nothing(self) -> bool:
+        """Whether it gives back the picture it starts from, since all its output layers are zero."""
         last = [*self.coarse[-1].parameters()]
         if self.fine is not None:
             last += self.fine.decoder[-1].parameters()
         return self.config.prefill and not any(bool(values.any()) for values in last)
 
-    def start(self, frames: Tensor, shares: Tensor) -> Tensor:
+    def start(self, frames: Tensor, residual: Tensor) -> Tensor:
         """What stands in the holes before the network: nothing (0), with ``prefill`` a smooth fill.
 
-        frames ``(N, 3, h, w)`` in [-1, 1], hidden pixels are not read; shares ``(N, 1, h, w)`` in [0, 1].
+        frames ``(N, 3, h, w)`` in [-1, 1], hidden pixels are not read; residual ``(N, 1, h, w)`` in [0, 1].
         """
-        return smooth_start(frames, shares) if self.config.prefill else seen(frames, shares)
+        return smooth_start(frames, residual) if self.config.prefill else mask_hidden(frames, residual)
 
-    def forward(self, frames: Tensor, shares: Tensor, start: Tensor | None = None) -> tuple[Tensor, ...]:
+    def forward(self, frames: Tensor, residual: Tensor, start: Tensor | None = None) -> tuple[Tensor, ...]:
         """Pictures ``(N, 3, h, w)`` in [-1, 1] of one or two stages; h and w are multiples of 4.
 
-        frames in [-1, 1], hidden pixels are not read; shares ``(N, 1, h, w)`` in [0, 1], 1 = fill. start:
+        frames in [-1, 1], hidden pixels are not read; residual ``(N, 1, h, w)`` in [0, 1], 1 = fill. start:
         see :meth:`start`; a picture that was made at a smaller scale may take its place.
         """
         if start is None:
-            start = self.start(frames, shares)
-        inside = depth(shares) if self.config.prefill else shares
-        mask = shares if self.config.prefill else (shares >= HIDDEN).to(frames.dtype)
+            start = self.start(frames, residual)
+        inside = depth(residual) if self.config.prefill else residual
+        mask = residual if self.config.prefill else (residual >= HIDDEN).to(frames.dtype)
         coarse = self._shown(start, self.coarse(torch.cat([start, mask], 1)), inside)
         if self.fine is None:
             return (coarse,)
-        joined = composite(frames, coarse, mask)
-        return coarse, self._shown(joined, self.fine(joined), inside)
+        concatenated = composite(frames, coarse, mask)
+        return coarse, self._shown(concatenated, self.fine(concatenated), inside)
 
     def _shown(self, given: Tensor, answer: Tensor, inside: Tensor) -> Tensor:
         """The picture of a stage: its tanh, or what that adds to the picture it was ``given``."""
@@ -171,15 +160,47 @@ class InternalNet(nn.Module):
         return (given.float() + inside * picture).clamp(-1, 1) if self.config.prefill else picture
 
 
-def depth(shares: Tensor) -> Tensor:
+class Pyramid(nn.Module):
+    """Networks of one shape, one per scale.
+
+    factors: rising, in (0, 1]: size of the picture each network sees in units of the clip's. Raises
+    ValueError for anything else, and for finer scales without ``prefill``.
+    """
+
+    def __init__(self, config: InternalConfig, factors: Sequence[float]) -> None:
+        super().__init__()
+        rising = all(a < b for a, b in pairwise(factors))
+        if not factors or not rising or factors[0] <= 0 or factors[-1] > 1:
+            raise ValueError(f"scales {list(factors)} must rise within (0, 1]")
+        if len(factors) > 1 and not config.prefill:
+            raise ValueError("only networks with prefill can start from the picture of a coarser one")
+        self.config, self.factors = config, tuple(factors)
+        self.nets = nn.ModuleList(InternalNet(config) for _ in factors)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for the metadata of a file."""
+        return self.config.to_dict() | {"factors": list(self.factors)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Pyramid:
+        """Inverse of :meth:`to_dict`; ValueError when unreadable."""
+        network = {key: value for key, value in values.items() if key != "factors"}
+        try:
+            factors = [float(factor) for factor in values["factors"]]
+        except (KeyError, TypeError) as exc:
+            raise ValueError(f"not a fitted network: {dict(values)}") from exc
+        return cls(InternalConfig.from_dict(network), factors)
+
+
+def depth(residual: Tensor) -> Tensor:
     """How deep in the hole a pixel lies, ``(N, 1, h, w)``: 0 at a straight border, 1 from `REACH` pixels on.
 
     A correction is weighted by it, so that whatever a network says, no seam can come of it: at the border
     a smooth fill is right.
     """
     side = 2 * REACH + 1
-    around = functional.avg_pool2d(shares.float(), side, 1, REACH, count_include_pad=False)
-    return (2 * around - 1).clamp(0, 1)
+    hole_surroundings = functional.avg_pool2d(residual.float(), side, 1, REACH, count_include_pad=False)
+    return (2 * hole_surroundings - 1).clamp(0, 1)
 
 
 def _layers(layers: tuple[Layer, ...], channels: int, width: int) -> nn.Sequential:

@@ -29,7 +29,7 @@ class NearestMethod:
         return SPEC
 
     def fill(self, clip: Clip) -> Tensor:
-        """Float32 ``(T, 3, h, w)`` in [0, 1]; pixels with a share below 0.5 keep the clip's value."""
+        """Float32 ``(T, 3, h, w)`` in [0, 1]; pixels with a residual below 0.5 keep the clip's value."""
         frames = clip.frames.detach().cpu().permute(0, 2, 3, 1).numpy()
         holes = clip.holes.detach().cpu().numpy()[:, 0] >= HIDDEN
         source = nearest_known(~holes)

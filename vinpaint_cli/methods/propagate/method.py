@@ -1,4 +1,4 @@
-"""The classical method: propagation by the engine, then a smooth fill of what is left."""
+"""The classical method: a smooth fill of what propagation, a stage before every method, has left."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from vinpaint_cli.types import Clip, MethodSpec
 class PropagateMethod:
     """Fills smoothly, frame by frame, what propagation has left.
 
-    Real pixels come from `ops.propagate`, which the engine runs before every method; alone, this class
-    interpolates from the known and the well-propagated pixels (`ops.inpaint.fill_left`).
+    Real pixels come from `ops.propagate`, which the pipeline runs before every method; alone, this class
+    interpolates from the known and the well-propagated pixels (`ops.complete.smooth_fill.fill_left`).
     """
 
     def __init__(self, device: str | torch.device = "cpu", dtype: str | torch.dtype = "fp32") -> None:

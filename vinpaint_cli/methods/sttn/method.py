@@ -6,34 +6,31 @@ procedure; their overlaps are blended by the planner's weights. Only what a late
 
 A network built with ``prefill`` gives corrections of a smooth fill: they are enlarged, and added to a
 smooth fill of the clip at its own size, so that the hole's border stays as sharp as the clip. One that
-``judges`` gives maps, which are applied to what propagation found at the clip's own size.
+has a blend head gives a correction and a gate, applied to what propagation found at the clip's own size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from vinpaint_cli.errors import UsageError, WeightsError
-from vinpaint_cli.methods.common import dtype_of
-from vinpaint_cli.methods.gate import lay
+from vinpaint_cli.errors import WeightsError
+from vinpaint_cli.methods.common import NetworkMethod, blend_frame, check_finite, dtype_of
 from vinpaint_cli.methods.sttn.net import STTN, STTNConfig
 from vinpaint_cli.methods.sttn.spec import SPEC
-from vinpaint_cli.nets.conditioning import NOTHING
 from vinpaint_cli.nets.holes import HIDDEN
-from vinpaint_cli.nets.letterbox import Sheet, chunks
+from vinpaint_cli.nets.letterbox import Letterbox, chunks
 from vinpaint_cli.plan.windows import plan_windows
-from vinpaint_cli.types import Clip, MethodSpec, Window
+from vinpaint_cli.types import Clip, Window
 from vinpaint_cli.weights.state import load_checkpoint, load_into
 from vinpaint_cli.weights.store import resolve
 
 
-class STTNMethod:
+class STTNMethod(NetworkMethod[STTN]):
     """Fills holes with an STTN; implements the ``Method`` protocol.
 
     weights: a file (.pth or .safetensors) or a name of weights.toml; None is the method's default.
@@ -55,46 +52,30 @@ class STTNMethod:
         config: STTNConfig | None = None,
         max_references: int = 12,
     ) -> None:
-        self.device = torch.device(device)
-        self.dtype = dtype_of(dtype, "STTN")
-        self.max_references = max_references
+        number = dtype_of(dtype, "STTN")
         network = load_network(weights or str(SPEC.weights), config)
-        network.eval().requires_grad_(False)
+        super().__init__(network, SPEC, device, number, network.config.size)
+        self.max_references = max_references
         # A third faster than the default layout on a CPU; convolutions hand it on to their results.
-        self.network = network.to(self.device, self.dtype).to(memory_format=torch.channels_last)
+        self.network = self.network.to(memory_format=torch.channels_last)
 
     @property
-    def spec(self) -> MethodSpec:
-        """What the method can do; size, who mixes and whether it invents are the loaded network's."""
-        config = self.network.config
-        invents = config.colours or not config.judges
-        return replace(SPEC, size=config.size, mixes=not config.judges, invents=invents)
+    def config(self) -> STTNConfig:
+        """The network's configuration."""
+        return self.network.config
 
-    def fill(self, clip: Clip) -> Tensor:
-        """Float32 ``(T, 3, h, w)`` in [0, 1]: the network's values where ``holes`` > 0, else the clip's.
+    def _letterbox(self, clip: Clip) -> Letterbox:
+        return Letterbox.fitted(clip, self.size)
 
-        Values of hidden pixels (share 0.5 or more; 0.97 for a network that judges) are not read. Frames
-        without any (with ``prefill``: without a hole) cost nothing unless a window that fills another frame
-        looks at them. Raises UsageError when float16 overflows.
-        """
-        result = clip.frames.to(torch.float32, copy=True)
-        prefill = self.network.config.prefill
-        least = torch.finfo(torch.float32).tiny if prefill else HIDDEN
-        holes = clip.holes.flatten(1).ge(least).any(dim=1).tolist()
-        windows = [w for w in self._windows(len(holes)) if any(holes[i] for i in w.frames)]
-        with torch.no_grad():
-            sheet = Sheet.fitted(clip, self.network.config.size)
-            finished = self._layer(sheet)
-            for index, small in self._filled(sheet, windows, holes):
-                picture = finished(index, small)
-                result[index] = torch.where(clip.holes[index] > 0, picture, result[index])
-        return result
+    def _marked(self, clip: Clip) -> list[bool]:
+        """Without ``prefill`` only frames with hidden pixels; the others stay as propagation left them."""
+        least = torch.finfo(torch.float32).tiny if self.config.prefill else HIDDEN
+        return clip.holes.flatten(1).ge(least).any(dim=1).tolist()
 
-    def _layer(self, sheet: Sheet) -> Callable[[int, Tensor], Tensor]:
-        """What makes a picture of the clip's size of what the network gives."""
-        if self.network.config.judges:
-            return partial(lay, sheet)
-        return sheet.correct if self.network.config.prefill else sheet.enlarge
+    def _at_clip_size(self, letterbox: Letterbox, index: int, output: Tensor) -> Tensor:
+        if self.config.blend_head:
+            return blend_frame(letterbox, index, output)
+        return letterbox.correct(index, output) if self.config.prefill else letterbox.enlarge(index, output)
 
     def _windows(self, frames: int) -> tuple[Window, ...]:
         return plan_windows(
@@ -105,77 +86,68 @@ class STTNMethod:
             max_references=self.max_references,
         )
 
-    def _filled(
-        self, sheet: Sheet, windows: Sequence[Window], holes: Sequence[bool]
-    ) -> Iterator[tuple[int, Tensor]]:
-        """Each frame with a hole, once complete: ``(index, (3, H, W) at network size)``.
-
-        Pictures in [0, 1], or with ``prefill`` corrections in units of that range, or maps.
-        """
+    def _filled(self, letterbox: Letterbox, marked: Sequence[bool]) -> Iterator[tuple[int, Tensor]]:
+        # Frames without a hole cost nothing, unless a window that fills another frame sees them.
+        windows = [w for w in self._windows(len(marked)) if any(marked[i] for i in w.frames)]
         last = {i: n for n, window in enumerate(windows) for i in (*window.frames, *window.references)}
-        seen: dict[int, _Seen] = {}
+        seen: dict[int, _Encoded] = {}
         sums: dict[int, Tensor] = {}
         for number, window in enumerate(windows):
-            self._encode(sheet, seen, (*window.frames, *window.references))
-            for index, part in self._window(seen, sheet, window, holes):
+            self._encode(letterbox, seen, (*window.frames, *window.references))
+            for index, part in self._window(seen, letterbox, window, marked):
                 sums[index] = sums[index] + part if index in sums else part
             for index in [i for i in seen if last[i] == number]:
                 del seen[index]
                 if index in sums:
                     yield index, sums.pop(index)
 
-    def _encode(self, sheet: Sheet, seen: dict[int, _Seen], wanted: Iterable[int]) -> None:
-        """Look at the frames that are not there yet."""
+    def _encode(self, letterbox: Letterbox, seen: dict[int, _Encoded], wanted: Iterable[int]) -> None:
+        """Encode the frames that are not encoded yet."""
         new = [index for index in wanted if index not in seen]
         for some in chunks(new):
-            prepared = self._prepared(sheet, some)
+            prepared = self._prepared(letterbox, some)
             pairs = zip(self.network.encode(prepared), prepared, strict=True)
             for index, (features, frame) in zip(some, pairs, strict=True):
                 # Cloned, lest one needed frame keep its whole batch alive.
-                kept = frame.clone() if self.network.config.prefill else None
-                seen[index] = _Seen(features.clone(), kept)
+                kept = frame.clone() if self.config.prefill else None
+                seen[index] = _Encoded(features.clone(), kept)
 
-    def _prepared(self, sheet: Sheet, indices: Sequence[int]) -> Tensor:
+    def _prepared(self, letterbox: Letterbox, indices: Sequence[int]) -> Tensor:
         """What the network encodes of some frames, ``(N, 3, 4 or 16, H, W)``."""
-        hidden = NOTHING if self.network.config.judges else HIDDEN
-        frames, shares = (part.to(self.device) for part in sheet.shrink(indices, hidden))
-        prepared = self.network.prepare(frames * 2 - 1, shares)
+        frames, residual = self._input(letterbox, indices)
+        prepared = self.network.prepare(frames * 2 - 1, residual)
         return prepared.to(self.dtype).to(memory_format=torch.channels_last)
 
     def _window(
-        self, seen: Mapping[int, _Seen], sheet: Sheet, window: Window, holes: Sequence[bool]
+        self, seen: Mapping[int, _Encoded], letterbox: Letterbox, window: Window, marked: Sequence[bool]
     ) -> Iterator[tuple[int, Tensor]]:
-        """Weighted share of each frame of the window that has a hole, ``(3, H, W)``."""
-        wanted = [i for i in window.frames if holes[i]]
-        others = [i for i in window.frames if not holes[i]]
+        """Index and weighted output ``(3 or 4, H, W)`` of each frame of the window that has a hole."""
+        wanted = [i for i in window.frames if marked[i]]
+        others = [i for i in window.frames if not marked[i]]
         order = [*wanted, *others, *window.references]
         stack = torch.stack([seen[i].features.movedim(0, -1) for i in order]).movedim(-1, 1)
-        hidden = sheet.holes(order)[None].to(self.device) if self.network.config.mask_attention else None
-        prefill = self.network.config.prefill
+        hidden = letterbox.hidden(order)[None].to(self.device) if self.config.mask_attention else None
+        prefill = self.config.prefill
         filled = self.network.infill(stack[None], hidden, keep=len(wanted))[0]
         for some in chunks(range(len(wanted))):
             frames = [seen[wanted[place]].prepared for place in some]
             prepared = torch.stack([f for f in frames if f is not None]) if prefill else None
             decoded = self.network.decode(filled[some[0] : some[-1] + 1], prepared).float()
-            decoded = decoded.to(sheet.clip.frames.device)
-            self._check_finite(decoded)
+            decoded = decoded.to(letterbox.clip.frames.device)
+            check_finite(decoded, self.dtype)
             for place, picture in zip(some, decoded, strict=True):
                 index = wanted[place]
                 yield index, self._in_unit_range(picture) * window.weights[index - window.frames.start]
 
     def _in_unit_range(self, decoded: Tensor) -> Tensor:
-        """What the network gives, in units of [0, 1]; how much more to believe has no unit."""
-        if not self.network.config.prefill:
+        """The network output in units of [0, 1] instead of [-1, 1]; a gate has no unit."""
+        if not self.config.prefill:
             return (decoded + 1) / 2
         return torch.cat([decoded[:3] / 2, decoded[3:]])
 
-    def _check_finite(self, decoded: Tensor) -> None:
-        if not decoded.isfinite().all():
-            raise UsageError(f"these weights overflow in {self.dtype}; use --precision bf16 or fp32")
-
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Encoded:
     """What is kept of a frame: features ``(C, h, w)``, and with ``prefill`` what they were made from."""
 
     features: Tensor

@@ -1,6 +1,6 @@
 """STTN, the spatial-temporal transformer network (Zeng, Fu, Chao: ECCV 2020, arXiv 2007.10247).
 
-Frames are encoded one by one, eight transformer blocks let every patch of every frame look at every
+Frames are encoded one by one, eight transformer blocks let every patch of every frame attend to every
 other patch of the same size, and each frame is decoded alone. There is neither normalisation nor a
 positional code: the network does not know the order of its frames.
 
@@ -9,9 +9,9 @@ generator. That generator never excludes hole patches from attention, although t
 so; ``mask_attention`` adds the exclusion for networks trained with it.
 
 Two more options serve networks of a small budget, and change names and shapes: ``reduction`` 8 lets the
-transformer work on an eighth of the frame instead of a quarter, and ``prefill`` makes the network correct
-a smooth fill instead of painting on grey (:meth:`STTN.prepare`, :class:`DetailDecoder`). With ``judges`` it
-also sees what propagation half found and decides how far to believe it
+transformer work on an eighth of the frame instead of a quarter, and ``prefill`` makes the network correct a
+smooth fill instead of painting on grey (:meth:`STTN.prepare`, :class:`DetailDecoder`). With ``blend_head`` it
+also sees what propagation half found and decides how much of it is taken
 (:mod:`vinpaint_cli.nets.conditioning`).
 """
 
@@ -21,14 +21,23 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from vinpaint_cli.nets.blocks import UpConv, leaky
-from vinpaint_cli.nets.conditioning import EVIDENCE, MAPS, SEEN, gather, judge, maps_of, with_view
+from vinpaint_cli.nets.conditioning import (
+    CONDITIONING_CHANNELS,
+    HEAD_CHANNELS,
+    VIEW_CHANNELS,
+    blend,
+    make_conditioning,
+    scale_head,
+    with_network_view,
+)
+from vinpaint_cli.nets.config import BlendingConfig
 from vinpaint_cli.nets.holes import HIDDEN, smooth_fill
 
 MASKED_SCORE = -1e9
@@ -39,16 +48,18 @@ SCORES_AT_ONCE = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
-class STTNConfig:
+class STTNConfig(BlendingConfig):
     """The shape of an STTN; the defaults are the paper's.
 
-    ``channels`` is the hidden width, divided evenly among the heads; ``patches`` holds one
-    ``(width, height)`` per head in feature pixels (frame pixels divided by ``reduction``, 4 or 8);
-    ``size`` is the ``(width, height)`` of the frames the network was trained on. ``mask_attention``
-    excludes hole patches as keys; ``prefill`` makes the network see the hole's share and correct a smooth
-    fill, ``judges`` besides what propagation found in it, and without ``colours`` it only decides how far to
-    believe that. Raises ValueError for sizes that do not divide.
+    ``channels`` is the hidden width, divided evenly among the heads; ``patches`` holds one ``(width,
+    height)`` per head in feature pixels (frame pixels divided by ``reduction``, 4 or 8); ``size`` is the
+    ``(width, height)`` of the frames the network was trained on. ``mask_attention`` excludes hole patches as
+    keys; ``prefill`` makes the network see the residual and correct a smooth fill, ``blend_head`` besides
+    what propagation found in it, and without ``colours`` it only decides how much of that is taken. Raises
+    ValueError for sizes that do not divide.
     """
+
+    title: ClassVar[str] = "an STTN"
 
     channels: int = 256
     blocks: int = 8
@@ -57,7 +68,7 @@ class STTNConfig:
     mask_attention: bool = False
     reduction: int = 4
     prefill: bool = False
-    judges: bool = False
+    blend_head: bool = False
     colours: bool = True
 
     def __post_init__(self) -> None:
@@ -65,8 +76,8 @@ class STTNConfig:
             raise ValueError(f"STTN's features are 1/4 or 1/8 of the frame, not 1/{self.reduction}")
         if self.reduction == 8 and not self.prefill:
             raise ValueError("reduction 8 loses detail that only a network with prefill gets back")
-        if self.judges and not self.prefill:
-            raise ValueError("a network that judges needs prefill too")
+        if self.blend_head and not self.prefill:
+            raise ValueError("a blend head needs prefill")
         if self.blocks < 1 or not self.patches or self.channels < 4:
             raise ValueError(f"STTN needs a block, a patch size and 4 channels, not {self}")
         if self.channels % 4 or self.channels % len(self.patches):
@@ -82,39 +93,6 @@ class STTNConfig:
         if width < unit or height < unit or width % unit or height % unit:
             return False
         return all(w > 0 < h and width // unit % w == 0 and height // unit % h == 0 for w, h in self.patches)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for the metadata of a checkpoint."""
-        return {
-            "channels": self.channels,
-            "blocks": self.blocks,
-            "patches": [list(patch) for patch in self.patches],
-            "size": list(self.size),
-            "mask_attention": self.mask_attention,
-            "reduction": self.reduction,
-            "prefill": self.prefill,
-            "judges": self.judges,
-            "colours": self.colours,
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> STTNConfig:
-        """Inverse of :meth:`to_dict`; absent keys take the paper's value. ValueError when unreadable."""
-        default = cls()
-        try:
-            return cls(
-                channels=int(values.get("channels", default.channels)),
-                blocks=int(values.get("blocks", default.blocks)),
-                patches=tuple((int(w), int(h)) for w, h in values.get("patches", default.patches)),
-                size=(int(values.get("size", default.size)[0]), int(values.get("size", default.size)[1])),
-                mask_attention=bool(values.get("mask_attention", False)),
-                reduction=int(values.get("reduction", default.reduction)),
-                prefill=bool(values.get("prefill", False)),
-                judges=bool(values.get("judges", False)),
-                colours=bool(values.get("colours", True)),
-            )
-        except (TypeError, KeyError, IndexError) as exc:
-            raise ValueError(f"not an STTN configuration: {dict(values)}") from exc
 
     @classmethod
     def from_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> STTNConfig:
@@ -221,21 +199,21 @@ class STTN(nn.Module):
         if isinstance(self.decoder, DetailDecoder) and not self.decoder.out.weight.is_meta:
             nn.init.zeros_(self.decoder.out.weight)
 
-    def prepare(self, frames: Tensor, shares: Tensor) -> Tensor:
+    def prepare(self, frames: Tensor, residual: Tensor) -> Tensor:
         """What the encoder takes: hidden pixels become grey, or with ``prefill`` a smooth fill.
 
-        frames: ``(N, 3, H, W)`` in [-1, 1], of no influence where hidden; shares: ``(N, 1, H, W)`` in
-        [0, 1], how much of a pixel is still to be filled (0.5 or more: hidden). Returns ``(N, 3, H, W)``,
-        or with ``prefill`` ``(N, 4, H, W)``, the shares being the fourth channel, or with ``judges`` the
-        evidence and how the network sees it ``(N, 16, H, W)``; pixels are then hidden from a share of 0.97
+        frames: ``(N, 3, H, W)`` in [-1, 1], of no influence where hidden; residual: ``(N, 1, H, W)`` in [0,
+        1], how much of a pixel is still to be filled (0.5 or more: hidden). Returns ``(N, 3, H, W)``, or with
+        ``prefill`` ``(N, 4, H, W)``, the residual being the fourth channel, or with ``blend_head`` the
+        conditioning and its network view ``(N, 16, H, W)``; pixels are then hidden from a residual of 0.97
         on.
         """
-        if self.config.judges:
-            return with_view(gather(frames, shares))
-        frames = torch.where(shares >= HIDDEN, 0.0, frames)
+        if self.config.blend_head:
+            return with_network_view(make_conditioning(frames, residual))
+        frames = torch.where(residual >= HIDDEN, 0.0, frames)
         if not self.config.prefill:
             return frames
-        return torch.cat([smooth_fill(frames, (1 - 2 * shares).clamp_min(0)), shares], 1)
+        return torch.cat([smooth_fill(frames, (1 - 2 * residual).clamp_min(0)), residual], 1)
 
     def encode(self, prepared: Tensor) -> Tensor:
         """Result of :meth:`prepare` → features ``(N, C, H/reduction, W/reduction)``."""
@@ -245,7 +223,7 @@ class STTN(nn.Module):
         """Features ``(B, T, C, h, w)`` → filled features of the first ``keep`` frames (default all).
 
         holes: ``(B, T, 1, H, W)`` at any resolution, 1 = fill; read only by a ``mask_attention`` network.
-        The frames after ``keep`` are references: every frame looks at them, and the last block, of which
+        The frames after ``keep`` are references: every frame attends to them, and the last block, of which
         nothing but the result is used, does not compute them.
         """
         frames = features.shape[1]
@@ -262,8 +240,8 @@ class STTN(nn.Module):
         """Features ``(N, C, h, w)`` → frames ``(N, 3, H, W)`` in [-1, 1].
 
         With ``prefill`` the :meth:`prepare`-d frames are needed too, and the result is the correction to
-        be added to their smooth fill, or with ``judges`` the maps ``(N, 4, H, W)`` of
-        :func:`vinpaint_cli.nets.conditioning.judge`.
+        be added to their smooth fill, or with ``blend_head`` the head output ``(N, 4, H, W)`` of
+        :func:`vinpaint_cli.nets.conditioning.blend`.
         """
         if not self.config.prefill:
             return torch.tanh(self.decoder(features))
@@ -273,19 +251,19 @@ class STTN(nn.Module):
         half = self.encoder[:4](seen)
         quarter = self.encoder[4:6](half) if self.config.reduction == 8 else None
         decoded: Tensor = self.decoder(features, seen, half, quarter)
-        return maps_of(seen, decoded, self.config.colours) if self.config.judges else decoded
+        return scale_head(seen, decoded, self.config.colours) if self.config.blend_head else decoded
 
     def _seen(self, prepared: Tensor) -> Tensor:
         """The part of what was prepared that goes into convolutions."""
-        return prepared[:, EVIDENCE:] if self.config.judges else prepared
+        return prepared[:, CONDITIONING_CHANNELS:] if self.config.blend_head else prepared
 
     def forward(self, masked_frames: Tensor, holes: Tensor | None = None) -> Tensor:
         """Frames ``(B, T, 3, H, W)`` in [-1, 1] with 0 in the hole → filled frames of the same shape.
 
-        With ``judges`` what propagation found stays in the hole.
+        With ``blend_head`` what propagation found stays in the hole.
 
         holes: ``(B, T, 1, H, W)``, 1 = fill; without influence unless built with ``mask_attention`` or
-        ``prefill``, which needs them and takes shares. H and W must split into whole patches
+        ``prefill``, which needs them and takes the residual. H and W must split into whole patches
         (:meth:`STTNConfig.fits`), else ValueError.
         """
         batch, frames, _, height, width = masked_frames.shape
@@ -299,8 +277,8 @@ class STTN(nn.Module):
         features = self.encode(prepared)
         features = self.infill(features.view(batch, frames, *features.shape[1:]), holes)
         decoded = self.decode(features.flatten(0, 1), prepared)
-        if self.config.judges:
-            decoded = judge(prepared[:, :EVIDENCE], decoded)
+        if self.config.blend_head:
+            decoded = blend(prepared[:, :CONDITIONING_CHANNELS], decoded)
         elif self.config.prefill:
             decoded = prepared[:, :3] + decoded
         return decoded.view(batch, frames, 3, height, width)
@@ -324,7 +302,9 @@ class DetailDecoder(nn.Module):
         self.up_half = UpConv(width, c // 4)
         self.mix_half = nn.Conv2d(c // 2, c // 4, 3, padding=1)
         self.up_full = UpConv(c // 4, c // 8)
-        self.out = nn.Conv2d(c // 8 + _inputs(config), MAPS if config.judges else 3, 3, padding=1)
+        self.out = nn.Conv2d(
+            c // 8 + _inputs(config), HEAD_CHANNELS if config.blend_head else 3, 3, padding=1
+        )
         self.activate = leaky()
 
     def forward(self, x: Tensor, prepared: Tensor, half: Tensor, quarter: Tensor | None) -> Tensor:
@@ -340,8 +320,8 @@ class DetailDecoder(nn.Module):
 
 def _inputs(config: STTNConfig) -> int:
     """Channels of what the network sees of a frame."""
-    if config.judges:
-        return SEEN
+    if config.blend_head:
+        return VIEW_CHANNELS
     return 4 if config.prefill else 3
 
 

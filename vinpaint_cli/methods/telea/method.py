@@ -1,4 +1,4 @@
-"""Telea's fast marching, frame by frame: what a person gets without looking at any other frame."""
+"""Telea's fast marching, frame by frame: the result without any other frame's help."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TeleaMethod:
         return SPEC
 
     def fill(self, clip: Clip) -> Tensor:
-        """Float32 ``(T, 3, h, w)`` in [0, 1]; pixels with a share below 0.5 keep the clip's value."""
+        """Float32 ``(T, 3, h, w)`` in [0, 1]; pixels with a residual below 0.5 keep the clip's value."""
         frames = clip.frames.detach().cpu().permute(0, 2, 3, 1).numpy()
         holes = clip.holes.detach().cpu().numpy()[:, 0] >= HIDDEN
         filled = np.stack([telea(frame, hole) for frame, hole in zip(frames, holes, strict=True)])

@@ -1,8 +1,8 @@
-"""How the perceptron of `ops.agreement` is fitted: to candidates for pixels whose truth is known.
+"""Training of the candidate scorer of `ops.propagate.scorer`, on candidates for pixels whose truth is known.
 
 Holes are drawn over clips, propagation looks for candidates as `remove` does, and the weights are moved until
 the fused picture errs least, over a smooth fill, in decibels per frame: half of the loss is the logarithm of
-the mean squared error, which favours mixing what is in doubt, half that of the mean error, which favours
+the mean squared error, which favours mixing uncertain candidates, half that of the mean error, which favours
 choosing.
 """
 
@@ -57,7 +57,7 @@ VIDEO_SHARE = 0.7
 class Example:
     """Pixels of one frame: K candidates for n of them, colours in 0…255.
 
-    figures: float16 ``(K, n, F)``, see `ops.agreement.FEATURES`; valid, scores ``(K, n)``; colours
+    figures: float16 ``(K, n, F)``, see `ops.propagate.scorer.FEATURES`; valid, scores ``(K, n)``; colours
     ``(K, n, 3)``; fill and truth ``(n, 3)``, and ``settled``, a fill that also knows what scores alone are
     sure of.
     """
@@ -71,7 +71,7 @@ class Example:
     truth: Array
 
 
-def gather(
+def collect_examples(
     paths: Sequence[str | Path],
     clips: int,
     seed: int,
@@ -120,12 +120,12 @@ def _of_clip(rng: np.random.Generator, clip: npt.NDArray[np.uint8], holes: list[
             scores[:, kept],
             np.stack([candidate.colour[kept] for candidate in candidates]).clip(0, 255),
             around.fill[kept],
-            _settled(frames[t], holes[t], *fuse(candidates, depth))[kept],
+            _settled_fill(frames[t], holes[t], *fuse(candidates, depth))[kept],
             clip[t][holes[t]][kept].astype(np.float32),
         )
 
 
-def _settled(frame: Array, hole: Bool, colour: Array, confidence: Array) -> Array:
+def _settled_fill(frame: Array, hole: Bool, colour: Array, confidence: Array) -> Array:
     """A smooth fill ``(n, 3)`` in 0…255 that also knows what was found, as far as it was believed."""
     picture, share = frame.copy(), hole.astype(np.float32)
     picture[hole], share[hole] = np.clip(colour / 255, 0, 1), 1 - confidence
@@ -133,7 +133,7 @@ def _settled(frame: Array, hole: Bool, colour: Array, confidence: Array) -> Arra
 
 
 class Perceptron(nn.Module):
-    """What `ops.agreement.corrected` computes, as something that learns; at first it corrects nothing."""
+    """The perceptron of `ops.propagate.scorer.corrected`, to be trained; at first it corrects nothing."""
 
     def __init__(self, mean: Array, deviation: Array, units: int = UNITS) -> None:
         super().__init__()
@@ -156,7 +156,7 @@ class Perceptron(nn.Module):
         return better.where(valid, torch.full_like(better, float(NEVER))), self.none(common)[..., 0]
 
     def weights(self) -> Weights:
-        """For numpy."""
+        """The weights as numpy arrays, as the scorer reads them."""
         layers = {"own": self.own, "pool": self.pool, "out": self.out, "none": self.none}
         found = {"mean": self.mean, "deviation": self.deviation, "share": self.share.weight.T}
         for name, layer in layers.items():
@@ -165,7 +165,7 @@ class Perceptron(nn.Module):
         return Weights(**{name: x[:, 0] if name in ("out", "none") else x for name, x in plain.items()})
 
 
-def fit(
+def fit_scorer(
     examples: Sequence[Example],
     steps: int,
     seed: int,
@@ -182,7 +182,7 @@ def fit(
         for group in adam.param_groups:
             group["lr"] = RATE * (1 + math.cos(math.pi * step / steps)) / 2 + 1e-5
         chosen = rng.choice(len(examples), BATCH)
-        losses = [loss_of(network, _thinned(rng, examples[int(i)])) for i in chosen]
+        losses = [scorer_loss(network, _thinned(rng, examples[int(i)])) for i in chosen]
         total = torch.stack(losses).mean()
         adam.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -197,21 +197,21 @@ def _thinned(rng: np.random.Generator, example: Example) -> Example:
     return replace(example, valid=example.valid & kept[:, None])
 
 
-def loss_of(network: Perceptron, example: Example) -> Tensor:
+def scorer_loss(network: Perceptron, example: Example) -> Tensor:
     """Decibels by which the fused picture errs, in the mean over the two fills."""
-    shares = shares_of(network, example)
-    found = (shares[:-1, :, None] * torch.from_numpy(example.colours)).sum(0)
+    weights = candidate_weights(network, example)
+    found = (weights[:-1, :, None] * torch.from_numpy(example.colours)).sum(0)
     parts = []
     for weight, fill in ((1 - SETTLED, example.fill), (SETTLED, example.settled)):
-        off = found + shares[-1][:, None] * torch.from_numpy(fill) - torch.from_numpy(example.truth)
+        off = found + weights[-1][:, None] * torch.from_numpy(fill) - torch.from_numpy(example.truth)
         square = off.square().mean(-1)
         level = 5 * torch.log10(square.mean() + 6) + 10 * torch.log10((square + 4).sqrt().mean())
         parts.append(weight * level)
     return torch.stack(parts).sum()
 
 
-def shares_of(network: Perceptron, example: Example) -> Tensor:
-    """Shares ``(K + 1, n)`` of the candidates, and last of "none"."""
+def candidate_weights(network: Perceptron, example: Example) -> Tensor:
+    """Weights ``(K + 1, n)`` of the candidates and, last, of "none"; they sum to one."""
     better, none = network(
         torch.from_numpy(example.figures.astype(np.float32)),
         torch.from_numpy(example.valid),
@@ -221,7 +221,7 @@ def shares_of(network: Perceptron, example: Example) -> Tensor:
 
 
 def write_weights(weights: Weights, out: Path) -> None:
-    """Write what `ops.agreement.read_weights` reads, in half floats; raises OutputError."""
+    """Write what `ops.propagate.scorer.read_weights` reads, in half floats; raises OutputError."""
     content = io.BytesIO()
     np.savez_compressed(content, **{name: x.astype(np.float16) for name, x in asdict(weights).items()})
     try:

@@ -5,9 +5,9 @@ import torch
 from helpers_methods import clip_of, outside
 from torch import Tensor
 
-from vinpaint_cli.methods import gate as judging
+from vinpaint_cli.methods import common
 from vinpaint_cli.methods.propagate.method import PropagateMethod
-from vinpaint_cli.nets.letterbox import Sheet
+from vinpaint_cli.nets.letterbox import Letterbox
 from vinpaint_cli.types import Clip
 
 
@@ -17,13 +17,13 @@ def half_found() -> Clip:
     return clip
 
 
-def laid(clip: Clip, belief: float) -> Tensor:
-    maps = torch.zeros(4, 40, 56)
-    maps[3] = belief
-    return judging.lay(Sheet.scaled(clip, 1.0, 1), 0, maps)
+def laid(clip: Clip, gate: float) -> Tensor:
+    head = torch.zeros(4, 40, 56)
+    head[3] = gate
+    return common.blend_frame(Letterbox.scaled(clip, 1.0, 1), 0, head)
 
 
-def test_maps_of_zero_leave_what_propagate_makes() -> None:
+def test_a_head_of_zeros_leaves_what_propagate_makes() -> None:
     clip = half_found()
     fill = PropagateMethod().fill(clip)
     expected = torch.lerp(clip.frames, fill, clip.holes)
@@ -31,10 +31,10 @@ def test_maps_of_zero_leave_what_propagate_makes() -> None:
     torch.testing.assert_close(laid(clip, 0.0)[None][sure], expected[sure], atol=1e-5, rtol=0)
 
 
-def test_networks_are_trusted_with_part_of_what_they_would_change(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_of_a_gate_is_applied(monkeypatch: pytest.MonkeyPatch) -> None:
     clip = half_found()
     nothing, trusted = laid(clip, 0.0), laid(clip, 0.1) - laid(clip, 0.0)
-    monkeypatch.setattr(judging, "BELIEF", 1.0)
+    monkeypatch.setattr(common, "GATE_STRENGTH", 1.0)
     wholly = laid(clip, 0.1) - nothing
     assert wholly.abs().max() > 0.02
     torch.testing.assert_close(trusted, wholly / 2, atol=1e-5, rtol=0)

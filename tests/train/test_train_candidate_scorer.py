@@ -13,14 +13,21 @@ from PIL import Image
 from vinpaint_cli.cli.app import run
 from vinpaint_cli.errors import InputError, OutputError
 from vinpaint_cli.ops.propagate.scorer import FEATURES, bundled_weights, corrected, read_weights
-from vinpaint_cli.train.agreement import Example, Perceptron, fit, gather, loss_of, write_weights
+from vinpaint_cli.train.candidate_scorer import (
+    Example,
+    Perceptron,
+    collect_examples,
+    fit_scorer,
+    scorer_loss,
+    write_weights,
+)
 
 SIZE = (64, 48)
 
 
 @pytest.fixture(scope="module")
 def examples(material: Path) -> list[Example]:
-    return gather([material], 12, 3, size=SIZE)
+    return collect_examples([material], 12, 3, size=SIZE)
 
 
 def invented(seed: int, count: int = 200) -> Example:
@@ -61,7 +68,7 @@ def test_what_learns_computes_what_is_used() -> None:
 def test_a_fit_finds_what_tells_right_from_wrong() -> None:
     known, unseen = [invented(seed) for seed in range(8)], invented(99)
     told: list[float] = []
-    weights = fit(known, 150, 0, lambda step, loss: told.append(loss))
+    weights = fit_scorer(known, 150, 0, lambda step, loss: told.append(loss))
     assert told[-1] < told[0] - 5
     better, _ = corrected(unseen.figures.astype(np.float32), unseen.valid, unseen.scores, weights)
     right = np.abs(unseen.colours - unseen.truth).sum(-1) == 0
@@ -70,7 +77,7 @@ def test_a_fit_finds_what_tells_right_from_wrong() -> None:
 
 def test_a_fit_is_the_same_for_a_seed() -> None:
     known = [invented(seed) for seed in range(4)]
-    one, same, other = (fit(known, 5, seed) for seed in (1, 1, 2))
+    one, same, other = (fit_scorer(known, 5, seed) for seed in (1, 1, 2))
     assert np.array_equal(one.own, same.own)
     assert not np.array_equal(one.own, other.own)
 
@@ -89,18 +96,18 @@ def test_examples_are_drawn_from_clips(examples: list[Example], material: Path) 
         for pairs in ([(e.fill, e) for e in examples], [(e.settled, e) for e in examples])
     )
     assert less < off
-    again = gather([material], 12, 3, size=SIZE)
+    again = collect_examples([material], 12, 3, size=SIZE)
     assert all(np.array_equal(a.figures, b.figures) for a, b in zip(examples, again, strict=True))
 
 
 def test_the_loss_punishes_what_is_wrong() -> None:
     network, example = perceptron(), invented(5)
     exact = replace(example, colours=np.stack([example.truth] * 2), fill=example.truth, settled=example.truth)
-    assert loss_of(network, exact) < loss_of(network, example) - 10
+    assert scorer_loss(network, exact) < scorer_loss(network, example) - 10
     # Three quarters of it look at the fill that also knows what was found.
-    settled = loss_of(network, replace(example, settled=example.truth))
-    around = loss_of(network, replace(example, fill=example.truth))
-    assert settled < around < loss_of(network, example)
+    settled = scorer_loss(network, replace(example, settled=example.truth))
+    around = scorer_loss(network, replace(example, fill=example.truth))
+    assert settled < around < scorer_loss(network, example)
 
 
 def test_weights_are_written_whole_and_read_back(tmp_path: Path) -> None:
@@ -122,22 +129,22 @@ def test_the_bundled_weights_fit_the_features() -> None:
 
 
 def test_clips_without_an_example_are_refused(material: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vinpaint_cli.train.agreement.FEWEST", 10**9)
+    monkeypatch.setattr("vinpaint_cli.train.candidate_scorer.FEWEST", 10**9)
     with pytest.raises(InputError, match="--clips"):
-        gather([material], 1, 0, size=SIZE)
+        collect_examples([material], 1, 0, size=SIZE)
 
 
 def test_a_clip_that_shows_nothing_twice_teaches_nothing(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     Image.fromarray(np.full((48, 64, 3), 90, np.uint8)).save(tmp_path / "one" / "00000.png")
     with pytest.raises(InputError, match="--clips"):
-        gather([tmp_path], 8, 0, size=SIZE)
+        collect_examples([tmp_path], 8, 0, size=SIZE)
 
 
 def test_a_place_that_is_not_there_is_refused_at_once(
     material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vinpaint_cli.train.agreement.gather", lambda *given: pytest.fail("gathered"))
+    monkeypatch.setattr("vinpaint_cli.train.candidate_scorer.gather", lambda *given: pytest.fail("gathered"))
     assert run(["train", "agreement", str(material), "-o", str(tmp_path / "absent" / "a.npz")]) == 6
 
 
