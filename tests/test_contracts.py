@@ -45,6 +45,7 @@ ONLY_IN = {
     "bottle": ("pick.server",),
     "filelock": ("resume.lock",),
     "jinja2": ("util.pages",),
+    "efficientnet_lite_pytorch": ("metrics.perceptual",),
 }
 LIGHT_ROOMS = ("nets", "ops", "plan", "train")
 

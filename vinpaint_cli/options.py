@@ -217,8 +217,9 @@ TABLE: tuple[Option, ...] = (
     # measuring
     _measure("method", "NAME", "See `vinpaint methods`. Repeatable (default: propagate).", tuple,
         "EvaluateOptions.methods"),
-    _measure("masks", "KIND|FOLDER", "stationary, moving, box, moving-ellipse, objects (of another clip), or "
-        "a folder with masks for each clip. Repeatable (default: stationary).", tuple),
+    _measure("masks", "KIND|FOLDER", "stationary, moving, box, moving-ellipse, borrowed (the object of "
+        "another clip), objects (the same, swinging besides), or a folder with masks for each clip. "
+        "Repeatable (default: stationary).", tuple),
     _measure("size", "WxH|native", "Size that clips are scaled to before all else.", default="432x240"),
     _measure("seed", "N", "Other seeds make other holes.", int, default=0),
     _measure_masks("prompt", "mask|box|point", "What is given of the first annotated frame: its mask, the "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,7 @@ def test_seed_clip_and_kind_fix_the_holes(tree: Path, kind: str) -> None:
     assert not one.all()
     assert np.array_equal(make_holes(kind, clips[0], clips, SHAPE, 0), one)
     if kind != "box":
-        assert not np.array_equal(make_holes(kind, clips[0], clips, SHAPE, 1), one)
+        assert np.array_equal(make_holes(kind, clips[0], clips, SHAPE, 1), one) is (kind == "borrowed")
         assert not np.array_equal(make_holes(kind, clips[1], clips, SHAPE, 0), one)
 
 
@@ -120,6 +121,19 @@ def test_the_object_pasted_is_that_of_another_clip(tree: Path) -> None:
         assert len({np.argwhere(hole).mean(0).tobytes() for hole in holes}) > 1
 
 
+def test_the_borrowed_object_is_that_of_the_next_clip_as_it_moves(tree: Path) -> None:
+    clips = find_clips(make_tree(tree.parent / "three", {"ant": (5, 1), "bus": (5, 1), "cat": (5, 1)}))
+    for place, clip in enumerate(clips):
+        holes = make_holes("borrowed", clip, clips, SHAPE, 0)
+        side = 8 + 3 * ((place + 1) % 3)
+        assert np.array_equal(holes, object_masks(5, side) > 0)
+        assert not np.array_equal(holes, read_objects(clip, 5, (WIDTH, HEIGHT)))
+    without = replace(clips[1], annotations=None)
+    assert np.array_equal(
+        make_holes("borrowed", clips[0], (clips[0], without, clips[2]), SHAPE, 0), object_masks(5, 14) > 0
+    )
+
+
 def test_a_folder_of_masks(tree: Path, tmp_path: Path) -> None:
     clips = find_clips(tree)
     masks = object_masks(5, 9)
@@ -145,5 +159,6 @@ def test_kinds_that_cannot_be_had(tree: Path, tmp_path: Path) -> None:
     for kinds in ((), ("box", "box"), ("bx",)):
         with pytest.raises(UsageError, match="--masks"):
             check_kinds(kinds, clips)
-    with pytest.raises(InputError, match="Annotations of two clips"):
-        check_kinds(("objects",), clips[:1])
+    for kind in ("objects", "borrowed"):
+        with pytest.raises(InputError, match=f"--masks {kind} .*Annotations of two clips"):
+            check_kinds((kind,), clips[:1])

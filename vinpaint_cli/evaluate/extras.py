@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from vinpaint_cli.errors import WeightsError
 from vinpaint_cli.evaluate.score import Extra
 from vinpaint_cli.weights.store import resolve
+
+if TYPE_CHECKING:
+    from vinpaint_cli.metrics.perceptual import Features
 
 BACKBONE, LINEAR = "vgg16", "lpips-vgg"
 
@@ -20,6 +25,16 @@ def find_extras() -> tuple[tuple[Extra, ...], tuple[str, ...]]:
         return (_lpips(),), (NO_VFID,)
     except WeightsError as exc:
         return (), (f"LPIPS: not measured; {exc}", NO_VFID)
+
+
+def find_features() -> tuple[Features | None, tuple[str, ...]]:
+    """The features of KID, or the line that says why it is not measured."""
+    from vinpaint_cli.metrics.perceptual import load_lite_features
+
+    try:
+        return load_lite_features(), ()
+    except WeightsError as exc:
+        return None, (f"KID: not measured; {exc}",)
 
 
 def _lpips() -> Extra:

@@ -49,7 +49,8 @@ MAKERS: dict[str, Maker] = {
     "box": fixed_box,
     "moving-ellipse": moving_ellipse,
 }
-KINDS = (*MAKERS, "objects")
+OBJECTS, BORROWED = "objects", "borrowed"
+KINDS = (*MAKERS, OBJECTS, BORROWED)
 """Kinds of holes by name; anything else is a folder of masks."""
 
 
@@ -64,9 +65,11 @@ def check_kinds(kinds: Sequence[str], clips: Sequence[ClipEntry]) -> None:
     for kind in kinds:
         if kind not in KINDS and not Path(kind).is_dir():
             raise UsageError(f"--masks {kind!r} is no folder; use a folder or one of {', '.join(KINDS)}")
-    if "objects" in kinds and sum(clip.annotations is not None for clip in clips) < 2:
+    pasted = {OBJECTS, BORROWED} & set(kinds)
+    if pasted and sum(clip.annotations is not None for clip in clips) < 2:
         raise InputError(
-            "--masks objects pastes the object of one clip over another and needs Annotations of two clips"
+            f"--masks {pasted.pop()} pastes the object of one clip over another and needs Annotations of "
+            "two clips"
         )
 
 
@@ -81,20 +84,28 @@ def make_holes(
     rng = np.random.default_rng([seed, zlib.crc32(clip.name.encode()), zlib.crc32(kind.encode())])
     if kind in MAKERS:
         return MAKERS[kind](rng, *shape)
-    if kind == "objects":
-        return _pasted_object(rng, clip, clips, shape)
+    if kind == BORROWED:
+        return _borrowed_object(clip, clips, shape)
+    if kind == OBJECTS:
+        return _swinging_object(rng, clip, clips, shape)
     return read_masks(_masks_of(Path(kind), clip), shape[0], (shape[2], shape[1]))
 
 
-def _pasted_object(
-    rng: np.random.Generator, clip: ClipEntry, clips: Sequence[ClipEntry], shape: tuple[int, int, int]
-) -> Bool:
-    """The moving object of the next annotated clip, swinging by up to a sixth of the frame besides."""
+def _borrowed_object(clip: ClipEntry, clips: Sequence[ClipEntry], shape: tuple[int, int, int]) -> Bool:
+    """The object of the next annotated clip by name, where it is there; the last clip takes the first's."""
     frames, height, width = shape
     annotated = [other for other in clips if other.annotations is not None]
     donors = [other for other in annotated if other.name > clip.name] + annotated
     donor = next(other for other in donors if other.name != clip.name)
-    objects = read_objects(donor, frames, (width, height))
+    return read_objects(donor, frames, (width, height))
+
+
+def _swinging_object(
+    rng: np.random.Generator, clip: ClipEntry, clips: Sequence[ClipEntry], shape: tuple[int, int, int]
+) -> Bool:
+    """The borrowed object, swinging by up to a sixth of the frame besides."""
+    frames, height, width = shape
+    objects = _borrowed_object(clip, clips, shape)
     phases = rng.uniform(0, 2 * np.pi, 2)
     periods = rng.uniform(40, 80, 2)
     time = np.arange(frames)[:, None]

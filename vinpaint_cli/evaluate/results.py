@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from vinpaint_cli.evaluate.realism import KID_MEASURES, SHARPNESS_MEASURES
 from vinpaint_cli.evaluate.score import FRAME_MEASURES, PAIR_MEASURES, Series, mean
+from vinpaint_cli.metrics.kid import Described, kid
 
 TRUTH = "truth"
 """Name under which the true clip stands in the tables: the best that can be had."""
 
-CEILING = {"psnr": 100.0, "ssim": 1.0, "psnr_hole": 100.0, "ssim_hole": 1.0, "l1_hole": 0.0}
+CEILING = {
+    "psnr": 100.0,
+    "ssim": 1.0,
+    "psnr_hole": 100.0,
+    "ssim_hole": 1.0,
+    "l1_hole": 0.0,
+    **dict.fromkeys(SHARPNESS_MEASURES, 1.0),
+    **dict.fromkeys(KID_MEASURES, 0.0),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +32,8 @@ class Row:
     """One clip with one kind of hole, filled by one method.
 
     ``count`` frames of the clip, ``frames`` those with a hole, ``values`` as in `Scores`. ``seconds`` and
-    ``memory`` (bytes, largest resident size) are those of filling, propagation included.
+    ``memory`` (bytes, largest resident size) are those of filling, propagation included. ``crops``: per
+    measure of KID what the crops of the clip look like.
     """
 
     clip: str
@@ -34,11 +46,15 @@ class Row:
     hole_pixels: int = 0
     seconds: float = 0.0
     memory: int = 0
+    crops: Mapping[str, Described] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Means over the frames of several rows (E_warp: over their pairs), None where nothing was measured.
+    """Means over the frames of several rows, None where nothing was measured.
+
+    E_warp is the mean over their pairs, sharpness the mean over clips of the median over frames, KID that of
+    the crops of all clips together.
 
     ``propagated`` is a share of the hole's pixels, ``seconds_per_frame`` over all frames of the clips,
     ``memory`` the largest.
@@ -67,7 +83,7 @@ class Summary:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Evaluation:
     """A whole run. ``setting``: what was run and where; ``absent``: measures that could not be taken."""
 
@@ -97,6 +113,10 @@ class Evaluation:
 
     def totals(self) -> list[Summary]:
         """Per kind of hole and method, over the frames of all clips."""
+        return self._totals
+
+    @cached_property
+    def _totals(self) -> list[Summary]:
         return [
             summarise(self.of(masks, method), "all", masks, method, self.measures)
             for masks in self.masks
@@ -136,10 +156,7 @@ class Evaluation:
 def summarise(rows: Sequence[Row], clip: str, masks: str, method: str, measures: Sequence[str]) -> Summary:
     """Means over the frames of ``rows`` together, not over the rows' own means."""
     ceiling: Mapping[str, float] = CEILING if method == TRUTH else {}
-    means = {
-        name: ceiling.get(name, mean(np.concatenate([row.values.get(name, np.empty(0)) for row in rows])))
-        for name in measures
-    }
+    means = {name: ceiling[name] if name in ceiling else _over(rows, name) for name in measures}
     pixels, count = sum(row.hole_pixels for row in rows), sum(row.count for row in rows)
     timed = method != TRUTH and count > 0
     return Summary(
@@ -152,6 +169,12 @@ def summarise(rows: Sequence[Row], clip: str, masks: str, method: str, measures:
         sum(row.seconds for row in rows) / count if timed else None,
         max((row.memory for row in rows), default=0),
     )
+
+
+def _over(rows: Sequence[Row], name: str) -> float | None:
+    if name in KID_MEASURES:
+        return kid([row.crops[name] for row in rows if name in row.crops])
+    return mean(np.concatenate([row.values.get(name, np.empty(0)) for row in rows]))
 
 
 def _mean_of(totals: Sequence[Summary], method: str) -> Summary:

@@ -15,19 +15,22 @@ from vinpaint_cli import __version__
 from vinpaint_cli.errors import InputError, UsageError
 from vinpaint_cli.evaluate.complete import Cost, HiddenClip, find_shots
 from vinpaint_cli.evaluate.dataset import ClipEntry, count_frames, find_clips, read_clip
-from vinpaint_cli.evaluate.extras import find_extras
+from vinpaint_cli.evaluate.extras import find_extras, find_features
 from vinpaint_cli.evaluate.holes import check_kinds, make_holes
 from vinpaint_cli.evaluate.page import add_strip, page
+from vinpaint_cli.evaluate.realism import HOLE, KID_MEASURES, SHARPNESS_MEASURES, UNSEEN, Realism
 from vinpaint_cli.evaluate.report import ReportFolder
 from vinpaint_cli.evaluate.results import TRUTH, Evaluation, Row, summarise
 from vinpaint_cli.evaluate.score import ESTIMATOR, FRAME_MEASURES, PAIR_MEASURES, SMALLEST_SIDE, Extra, Truth
 from vinpaint_cli.evaluate.table import markdown
 from vinpaint_cli.methods import load_method, method_spec
+from vinpaint_cli.metrics.perceptual import Features
 from vinpaint_cli.pipeline.device import place
 from vinpaint_cli.pipeline.options import FitOptions, check_fit_options
 from vinpaint_cli.pipeline.progress import Listener, SilentListener, advance
 from vinpaint_cli.types import Method, Progress
 
+Bool = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 
 BASELINES = frozenset(("telea", "nearest"))
@@ -77,13 +80,21 @@ def evaluate_methods(
     chosen = find_clips(dataset, options.clips)
     _check(options, every)
     extras, absent = find_extras()
+    features, no_kid = find_features()
     with ReportFolder(report, overwrite) as folder:
-        bench = _Bench(options, every, _load(options), extras, folder, listener)
+        bench = _Bench(options, every, _load(options), extras, features, folder, listener)
         total = sum(count_frames(clip, options.frames) for clip in chosen)
         with listener.stage("evaluate", total * len(options.masks) * len(options.methods)) as progress:
             rows = [row for clip in chosen for row in bench.clip(clip, progress)]
-        measures = (*FRAME_MEASURES, *(extra.name for extra in extras), *PAIR_MEASURES)
-        evaluation = Evaluation(_setting(dataset, options, chosen), tuple(rows), absent, measures)
+        measures = (
+            *FRAME_MEASURES,
+            *(extra.name for extra in extras),
+            *PAIR_MEASURES,
+            *SHARPNESS_MEASURES,
+            *(() if features is None else KID_MEASURES),
+        )
+        setting = _setting(dataset, options, chosen)
+        evaluation = Evaluation(setting, tuple(rows), (*no_kid, *absent), measures)
         if folder.wanted:
             folder.publish(markdown(evaluation), evaluation.to_dict(), page(evaluation, folder.strips))
     return evaluation
@@ -97,6 +108,7 @@ class _Bench:
     every: Sequence[ClipEntry]
     methods: Mapping[str, Method]
     extras: tuple[Extra, ...]
+    features: Features | None
     folder: ReportFolder
     listener: Listener
 
@@ -123,26 +135,36 @@ class _Bench:
         results: dict[str, Bytes] = {}
         rows: list[Row] = []
         count = len(hidden.pictures)
+        realism = Realism(hidden.pictures, self._parts(hidden, shots), self.features)
         for label, loaded in self.methods.items():
             propagates = self.options.propagate and label not in BASELINES
             method, fitting = self._fitted(loaded, hidden, shots)
             done = hidden.completed(method, propagates, shots, textures=self.options.texture)
             scores = truth.score(done.frames, hidden.holes)
+            shown = np.clip(np.rint(done.frames), 0, 255).astype(np.uint8)
             cost = fitting.plus(done.cost)
             rows.append(
                 Row(
-                    *(name, kind, label, count, scores.frames, scores.values),
+                    *(name, kind, label, count, scores.frames),
+                    {**scores.values, **realism.sharpness(shown)},
                     *(done.propagated, done.hole_pixels, cost.seconds, cost.memory),
+                    realism.described(shown),
                 )
             )
             if self.folder.wanted:
-                results[label] = np.clip(np.rint(done.frames), 0, 255).astype(np.uint8)
+                results[label] = shown
             advance(progress, count)
         self.listener.note(f"{name}, {kind}: {_line(rows)}")
         add_strip(self.folder, truth.pictures, hidden.holes, results, rows)
         floor = truth.floor(hidden.holes)
         yield from rows
         yield Row(name, kind, TRUTH, count, rows[0].frames if rows else (), floor.values)
+
+    def _parts(self, hidden: HiddenClip, shots: Sequence[range]) -> dict[str, Bool]:
+        """What is measured apart; what no frame showed is known where propagation runs for some method."""
+        if not self.options.propagate or BASELINES.issuperset(self.methods):
+            return {HOLE: hidden.holes}
+        return {HOLE: hidden.holes, UNSEEN: hidden.unseen(shots)}
 
     def _fitted(self, loaded: Method, hidden: HiddenClip, shots: Sequence[range]) -> tuple[Method, Cost]:
         """The method as it is, or with a network fitted to the clip; what fitting cost."""

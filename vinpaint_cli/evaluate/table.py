@@ -12,13 +12,17 @@ from vinpaint_cli.plan.memory import format_bytes
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One measure: its title, its text for a summary, and the direction in which it is better (0: none)."""
+    """One measure: its title, its text for a summary, and the direction in which it is better (0: none).
+
+    ``measure``: its name among those of an evaluation, empty for what is always there.
+    """
 
     title: str
     value: Callable[[Summary], float | None]
     form: str
     better: int = 0
     scale: float = 1.0
+    measure: str = ""
 
     def text(self, summary: Summary) -> str:
         """The figure, or a dash."""
@@ -29,22 +33,26 @@ class Column:
 def columns(evaluation: Evaluation) -> list[Column]:
     """Columns that have something to show."""
 
-    def measure(name: str) -> Callable[[Summary], float | None]:
-        return lambda summary: summary.means.get(name)
+    def column(name: str, title: str, form: str, better: int = 0, scale: float = 1.0) -> Column:
+        return Column(title, lambda summary: summary.means.get(name), form, better, scale, name)
 
     wanted = [
-        Column("PSNR dB", measure("psnr"), ".2f", +1),
-        Column("SSIM", measure("ssim"), ".4f", +1),
-        Column("hole PSNR dB", measure("psnr_hole"), ".2f", +1),
-        Column("hole SSIM", measure("ssim_hole"), ".4f", +1),
-        Column("hole L1 levels", measure("l1_hole"), ".2f", -1),
-        Column("LPIPS", measure("lpips"), ".4f", -1),
-        Column("E_warp ×10⁻³", measure("ewarp"), ".3f", -1, 1000),
-        Column("hole E_warp ×10⁻³", measure("ewarp_hole"), ".3f", -1, 1000),
+        column("psnr", "PSNR dB", ".2f", +1),
+        column("ssim", "SSIM", ".4f", +1),
+        column("psnr_hole", "hole PSNR dB", ".2f", +1),
+        column("ssim_hole", "hole SSIM", ".4f", +1),
+        column("l1_hole", "hole L1 levels", ".2f", -1),
+        column("lpips", "LPIPS", ".4f", -1),
+        column("ewarp", "E_warp ×10⁻³", ".3f", -1, 1000),
+        column("ewarp_hole", "hole E_warp ×10⁻³", ".3f", -1, 1000),
+        column("kid_hole", "hole KID", ".4f", -1),
+        column("kid_unseen", "unseen KID", ".4f", -1),
+        column("sharpness_hole", "hole sharpness", ".2f"),
+        column("sharpness_unseen", "unseen sharpness", ".2f"),
         Column("propagated %", lambda summary: summary.propagated, ".1f", 0, 100),
         Column("s/frame", lambda summary: summary.seconds_per_frame, ".3f", -1),
     ]
-    return [column for column in wanted if column.title != "LPIPS" or "lpips" in evaluation.measures]
+    return [one for one in wanted if not one.measure or one.measure in evaluation.measures]
 
 
 def best(summaries: Sequence[Summary], column: Column) -> set[str]:
@@ -128,6 +136,9 @@ def notes(evaluation: Evaluation) -> list[str]:
         "SSIM of the frame with a uniform window of 65 (the papers'), in the hole of 7 pixels a side",
         f"E_warp over visible pixels of all pairs of frames; flow by {setting['flow']}; "
         f"the row {TRUTH!r} is its floor",
+        "KID: do crops around pixels of the holes look like true ones? 0 for the truth, all clips together; "
+        "sharpness: 1 as sharp as the truth, 0.3 a smear, above 1.3 noise, the clips' mean; unseen: what "
+        "propagation left to be filled",
         f"s/frame includes propagation; machine: {setting['machine']}",
     ]
     if setting["weights"]:

@@ -1,4 +1,4 @@
-"""How far one picture is from another: PSNR, SSIM and mean absolute error, of all pixels or of a hole.
+"""How far one picture is from another: PSNR, SSIM, L1 and sharpness, of all pixels or of a hole.
 
 Pictures are ``(h, w, 3)`` in 0…255, of any real type; sums are taken in float64. Holes are bool ``(h, w)``,
 True = counts.
@@ -25,6 +25,11 @@ PAPER_WINDOW = 65
 
 LOCAL_WINDOW = 7
 """Side of the SSIM window for a hole alone: larger ones would mostly measure what surrounds it."""
+
+SHARP_MARGIN = 2
+"""Pixels at the edge of a hole whose sharpness does not count: a seam is no detail."""
+SHARP_LEAST = 25
+"""Pixels that must be left of a hole."""
 
 
 def psnr(result: Picture, truth: Picture, hole: Bool | None = None) -> float:
@@ -85,10 +90,34 @@ def ssim_map(result: Picture, truth: Picture, window: int) -> Array:
     return np.asarray(above / below, np.float64)
 
 
+def sharpness(result: Picture, truth: Picture, hole: Bool) -> float:
+    """Mean |Laplacian| of grey in the hole without its edge, over that of the truth there.
+
+    1 is as sharp as the truth, 0.3 a smear, above 1.3 noise. NaN when too little of the hole is left (it is
+    eroded by 5×5 pixels) or the truth is flat.
+    """
+    import cv2
+
+    side = 2 * SHARP_MARGIN + 1
+    inner = cv2.erode(hole.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+    if np.count_nonzero(inner) < SHARP_LEAST:
+        return float("nan")
+    found, wanted = (_detail(picture)[inner].mean(dtype=np.float64) for picture in (result, truth))
+    return float(found / wanted) if wanted > 0 else float("nan")
+
+
 def largest_window(height: int, width: int, window: int = PAPER_WINDOW) -> int:
     """``window``, or the largest odd one that a smaller picture has room for."""
     side = min(height, width, window)
     return side if side % 2 else side - 1
+
+
+def _detail(picture: Picture) -> npt.NDArray[np.float32]:
+    """Absolute Laplacian (4 neighbours) of the luma, float32 ``(h, w)``."""
+    import cv2
+
+    grey = cv2.cvtColor(np.asarray(picture, np.float32), cv2.COLOR_RGB2GRAY)
+    return np.abs(np.asarray(cv2.Laplacian(grey, cv2.CV_32F), np.float32))
 
 
 def _checked(result: Picture, truth: Picture) -> tuple[Array, Array]:

@@ -24,8 +24,10 @@ class Optimisation:
     ``steps`` or, when 0, ``minutes`` end the run; the learning rate warms up over ``warmup`` steps and then
     follows a cosine down to ``floor`` times ``rate``. ``clip``: largest norm of the gradient. ``ema``: decay
     of the averaged weights. Weights of the losses: ``hole`` and ``valid`` (L1, STTN Eq. 6–7), ``error``
-    (logarithm of the squared error, which is what PSNR measures), ``adversarial`` (Eq. 10; 0 = no
-    discriminator), switched on from step ``adversarial_from``. ``decay``: Adam's weight decay.
+    (logarithm of the squared error, which is what PSNR measures), ``perceptual`` (difference of features,
+    not in the paper), ``adversarial`` (Eq. 10; 0 = no discriminator), switched on from step
+    ``adversarial_from``. ``features``: network of perceptual losses, ``vgg16`` or, with the extra
+    ``perceptual``, ``efficientnet-lite0``. ``decay``: Adam's weight decay.
     ``stages``: shares of the run at which each stage but the last ends; () is the recipe's choice. Losses
     of other methods than STTN stand in the table ``losses``.
     """
@@ -41,6 +43,8 @@ class Optimisation:
     hole: float = 1.0
     valid: float = 1.0
     error: float = 0.0
+    perceptual: float = 0.0
+    features: str = "vgg16"
     adversarial: float = 0.01
     adversarial_from: int = 0
     discriminator: int = 64

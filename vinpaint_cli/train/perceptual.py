@@ -1,4 +1,4 @@
-"""Losses on features of VGG-16, where that network is in the store."""
+"""Losses on features of a network that knows pictures: VGG-16, or EfficientNet-Lite0 of an extra."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
-from vinpaint_cli.errors import WeightsError
+from vinpaint_cli.errors import UsageError, WeightsError
+from vinpaint_cli.metrics.perceptual import MEAN, SPREAD, Features, load_lite_features
+from vinpaint_cli.metrics.perceptual import NAME as LITE
+from vinpaint_cli.train.config import TrainConfig
+
+VGG = "vgg16"
 
 STAGES = 3
 """Features are taken after the last ReLU of so many of VGG-16's stages."""
 
-MEAN = (0.485, 0.456, 0.406)
-SPREAD = (0.229, 0.224, 0.225)
-"""What pictures in [0, 1] are shifted and divided by, per channel."""
 
-
-class Features:
+class VggFeatures:
     """The first stages of VGG-16, frozen. ``backbone``: state dict of torchvision's."""
 
     def __init__(self, backbone: Mapping[str, Tensor], device: torch.device) -> None:
@@ -38,15 +39,34 @@ class Features:
         return found
 
 
-def open_features(device: torch.device) -> Features | None:
-    """VGG-16 as the store has it, else None."""
+def open_features(name: str, device: torch.device) -> tuple[Features | None, tuple[str, ...]]:
+    """A network by name, or None and a line that says why there is none; UsageError for another name."""
+    if name not in (VGG, LITE):
+        raise UsageError(f"train.features {name!r} is not known; choose {VGG} or {LITE}")
+    try:
+        return (_vgg(device) if name == VGG else load_lite_features(device)), ()
+    except WeightsError as exc:
+        return None, (f"perceptual losses are left out: {exc}",)
+
+
+def features_of(
+    config: TrainConfig, weight: float, device: torch.device
+) -> tuple[Features | None, tuple[str, ...]]:
+    """The network a configuration names, where its loss has a weight; see `open_features`."""
+    return open_features(config.train.features, device) if weight > 0 else (None, ())
+
+
+def _vgg(device: torch.device) -> Features:
     from vinpaint_cli.weights.state import load_checkpoint
     from vinpaint_cli.weights.store import resolve
 
-    try:
-        return Features(load_checkpoint(resolve("vgg16")).tensors, device)
-    except WeightsError:
-        return None
+    return VggFeatures(load_checkpoint(resolve(VGG)).tensors, device)
+
+
+def clip_loss(features: Features, shown: Tensor, truth: Tensor) -> Tensor:
+    """`perceptual` of clips ``(B, T, 3, h, w)`` in [-1, 1]."""
+    fake, real = (features((clip.flatten(0, 1) + 1) / 2) for clip in (shown, truth))
+    return perceptual(fake, real)
 
 
 def perceptual(shown: list[Tensor], truth: list[Tensor]) -> Tensor:

@@ -15,6 +15,7 @@ from vinpaint_cli.methods.combcn.net import CombCN, CombCNConfig, half_size
 from vinpaint_cli.train import losses
 from vinpaint_cli.train.config import TrainConfig, weights_of
 from vinpaint_cli.train.cut import Batch
+from vinpaint_cli.train.perceptual import clip_loss, features_of
 from vinpaint_cli.train.recipe import Stage, split
 from vinpaint_cli.train.steps import Numbers, autocast, check_hidden, judged, move, shown_of, unpack
 
@@ -27,23 +28,25 @@ class CombCNLosses:
     """Weights of the losses.
 
     ``volume`` and ``frames``: L1 in the hole of what the 3-D network and both give (the paper's 1 and α = 1);
-    ``error``: logarithm of the result's squared error, which is what PSNR measures (not in the paper).
+    ``error``: logarithm of the result's squared error, which is what PSNR measures; ``perceptual``:
+    difference of features of the network ``train.features`` (neither is in the paper).
     """
 
     volume: float = 1.0
     frames: float = 1.0
     error: float = 0.0
+    perceptual: float = 0.0
 
 
 class CombCNRecipe:
     """Both networks and what a step does with them (a ``Recipe``)."""
 
     name = "combcn"
-    notes: tuple[str, ...] = ()
 
     def __init__(self, config: TrainConfig, device: torch.device, compiled: bool = False) -> None:
         self.config, self.device = config, device
         self.weights = weights_of(CombCNLosses, config)
+        self.features, self.notes = features_of(config, self.weights.perceptual, device)
         if any(side % MULTIPLE for side in config.data.size):
             raise UsageError(f"--size {config.data.size} must be multiples of {MULTIPLE} for CombCN")
         try:
@@ -113,6 +116,8 @@ class CombCNRecipe:
             parts["volume"] = losses.hole_l1(structure.float(), *half_size(truth, residual))
         if self.weights.error > 0:
             parts["error"] = losses.log_error(shown, truth, residual)
+        if self.features is not None:
+            parts["perceptual"] = clip_loss(self.features, shown, truth)
         return parts
 
     @torch.no_grad()

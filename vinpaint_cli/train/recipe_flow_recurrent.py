@@ -34,15 +34,12 @@ from vinpaint_cli.train import losses
 from vinpaint_cli.train import losses as temporal
 from vinpaint_cli.train.config import TrainConfig, weights_of
 from vinpaint_cli.train.cut import Batch
-from vinpaint_cli.train.perceptual import Features, open_features, perceptual, style
+from vinpaint_cli.train.perceptual import features_of, perceptual, style
 from vinpaint_cli.train.recipe import Stage, split
 from vinpaint_cli.train.steps import Numbers, autocast, check_hidden, judged, move, shown_of, unpack
 
 FRAMES, SEQUENCES = "frames", "sequences"
 MULTIPLE = 8
-NO_FEATURES = (
-    "vgg16 is not in the store: perceptual losses are left out; `vinpaint weights pull vgg16` adds it"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,8 @@ class RecurrentLosses:
     """Weights. First stage, those of PConv: ``valid``, ``hole``, ``features``, ``style``, ``rough``.
 
     Second stage, the paper's 10 : 1: ``data`` (L_d), ``short`` (L_s) and ``reverse`` (L_r) against ``flow``
-    (L_f), ``perceptual`` (L_p) and ``long`` (L_l). ``features``, ``style`` and ``perceptual`` need vgg16.
+    (L_f), ``perceptual`` (L_p) and ``long`` (L_l). ``features``, ``style`` and ``perceptual`` need the
+    network that ``train.features`` names.
     ``error``, in both: logarithm of the squared error, which is what PSNR measures (not in the paper).
     """
 
@@ -92,8 +90,10 @@ class FlowRecurrentRecipe:
             both if self.generator.config.recurrent else (Stage(FRAMES),), config.train.stages
         )
         self.estimate = flow_estimator(device)
-        self.features = self._features()
-        self.notes = () if self.features or not self._perceptual else (NO_FEATURES,)
+        weights = self.weights
+        self.features, self.notes = features_of(
+            config, max(weights.features, weights.style, weights.perceptual), device
+        )
         if compiled:
             self.generator.inpainter.net.compile()
             self.generator.temporal.compile()
@@ -106,13 +106,6 @@ class FlowRecurrentRecipe:
     def _adam(self, network: nn.Module) -> Adam:
         settings = self.config.train
         return Adam(network.parameters(), settings.rate, settings.betas, weight_decay=settings.decay)
-
-    @property
-    def _perceptual(self) -> bool:
-        return any((self.weights.features, self.weights.style, self.weights.perceptual))
-
-    def _features(self) -> Features | None:
-        return open_features(self.device) if self._perceptual else None
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:

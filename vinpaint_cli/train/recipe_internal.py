@@ -15,6 +15,7 @@ from vinpaint_cli.methods.internal.net import MULTIPLE, InternalConfig, Internal
 from vinpaint_cli.train import losses
 from vinpaint_cli.train.config import TrainConfig, weights_of
 from vinpaint_cli.train.cut import Batch
+from vinpaint_cli.train.perceptual import clip_loss, features_of
 from vinpaint_cli.train.recipe import Stage
 from vinpaint_cli.train.steps import Numbers, autocast, judged, move, unpack
 
@@ -24,24 +25,26 @@ class InternalLosses:
     """Weights of the losses.
 
     ``coarse`` and ``fine``: L1 in the hole of what each stage shows (the paper's weights are 1); ``error``:
-    logarithm of the result's squared error, which is what PSNR measures (not in the paper).
+    logarithm of the result's squared error, which is what PSNR measures; ``perceptual``: difference
+    of features of the network ``train.features`` (neither is in the paper).
     """
 
     coarse: float = 1.0
     fine: float = 1.0
     error: float = 0.0
+    perceptual: float = 0.0
 
 
 class InternalRecipe:
     """The generator and what a step does with it (a ``Recipe``). Frames are looked at one by one."""
 
     name = "internal"
-    notes: tuple[str, ...] = ()
     stages = (Stage("all"),)
 
     def __init__(self, config: TrainConfig, device: torch.device, compiled: bool = False) -> None:
         self.config, self.device = config, device
         self.weights = weights_of(InternalLosses, config)
+        self.features, self.notes = features_of(config, self.weights.perceptual, device)
         if any(side % MULTIPLE for side in config.data.size):
             raise UsageError(f"--size {config.data.size} must be multiples of {MULTIPLE} for this network")
         try:
@@ -85,6 +88,8 @@ class InternalRecipe:
         parts = {name: losses.hole_l1(picture, truth, residual) for name, picture in named}
         if self.weights.error > 0:
             parts["error"] = losses.log_error(pictures[-1], truth, residual)
+        if self.features is not None:
+            parts["perceptual"] = clip_loss(self.features, pictures[-1], truth)
         total = torch.stack([parts[name] * getattr(self.weights, name) for name in parts]).sum()
         norm = move(total, self.generator.parameters(), [self._optimiser], self.config.train.clip)
         told = {name: float(loss.detach()) for name, loss in parts.items()}

@@ -16,6 +16,7 @@ from vinpaint_cli.nets.holes import HIDDEN
 from vinpaint_cli.train import losses
 from vinpaint_cli.train.config import TrainConfig
 from vinpaint_cli.train.cut import Batch
+from vinpaint_cli.train.perceptual import clip_loss, features_of
 from vinpaint_cli.train.recipe import Stage
 from vinpaint_cli.train.steps import Numbers, autocast, check_hidden, judged, move, shown_of, unpack
 
@@ -25,7 +26,6 @@ class STTNRecipe:
 
     name = "sttn"
     stages = (Stage("all"),)
-    notes: tuple[str, ...] = ()
 
     def __init__(self, config: TrainConfig, device: torch.device, compiled: bool = False) -> None:
         self.config, self.device = config, device
@@ -41,6 +41,7 @@ class STTNRecipe:
                 f"{shape.patches} on 1/{shape.reduction} of the frame; change --size"
             )
         check_hidden(config, shape.blend_head)
+        self.features, self.notes = features_of(config, config.train.perceptual, device)
         self.generator = STTN(shape).to(device).to(memory_format=torch.channels_last)
         settings = config.train
         self._optimisers = {"generator": self._adam(self.generator)}
@@ -102,6 +103,9 @@ class STTNRecipe:
             total, parts["valid"] = total + settings.valid * valid, float(valid.detach())
         if settings.error > 0:
             total = total + settings.error * losses.log_error(shown, truth, residual)
+        if self.features is not None:
+            looks = clip_loss(self.features, shown, truth)
+            total, parts["perceptual"] = total + settings.perceptual * looks, float(looks.detach())
         if adversarial and self.discriminator is not None:
             with self._precision():
                 score = self.discriminator(shown).float()
