@@ -79,3 +79,27 @@ class Interrupted(VinpaintError):
     """The user or the system asked us to stop."""
 
     exit_code = 130
+
+
+def explain(error: BaseException, less: str = "a smaller hole", verbose: str = "-v") -> tuple[int, str]:
+    """Exit code and one line for an error, with what was noted on it and on those it was made from.
+
+    less: what to try beside a smaller --memory. verbose: what adds the details to report.
+    """
+    if isinstance(error, VinpaintError):
+        code, line = error.exit_code, str(error)
+    elif isinstance(error, MemoryError):
+        code, line = OutOfMemoryError.exit_code, f"not enough memory; give a smaller --memory, or {less}"
+    else:
+        line = f"internal error ({type(error).__name__}: {error}); please report it with what {verbose} adds"
+        code = VinpaintError.exit_code
+    return code, "; ".join([line, *notes_of(error)])
+
+
+def notes_of(error: BaseException | None) -> list[str]:
+    """What was noted on an error and on those it was made from, each line once."""
+    found: list[str] = []
+    while error is not None:
+        found += getattr(error, "__notes__", ())
+        error = error.__cause__ or error.__context__
+    return list(dict.fromkeys(found))

@@ -16,8 +16,8 @@ import pytest
 from vinpaint_cli.batch import local, worker
 from vinpaint_cli.batch.local import LocalRunner, ended
 from vinpaint_cli.batch.runner import BatchJob, JobResult, run_batch
-from vinpaint_cli.batch.worker import do_job, explain
-from vinpaint_cli.errors import OutputError
+from vinpaint_cli.batch.worker import do_job
+from vinpaint_cli.errors import OutputError, explain
 from vinpaint_cli.removal.executor import LocalExecutor
 
 Jobs = tuple[BatchJob, ...]
@@ -104,9 +104,7 @@ def test_errors_become_results(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> N
     assert result.message.startswith("one.mp4: ")
     assert "\n" not in result.message
     assert explain(MemoryError())[0] == 5
-    assert explain(ZeroDivisionError("two\nlines"))[1].startswith(
-        "internal error (ZeroDivisionError: two lines)"
-    )
+    assert explain(ZeroDivisionError("two"))[1].startswith("internal error (ZeroDivisionError: two)")
     noted = OutputError("full")
     noted.add_note("give the same command again")
     assert explain(noted) == (6, "full; give the same command again")

@@ -8,8 +8,8 @@ from multiprocessing import Pipe
 
 import pytest
 
-from vinpaint_cli.batch import progress_pipe as relay
-from vinpaint_cli.batch.progress_pipe import PipeListener, Relay
+from vinpaint_cli.batch import progress_pipe
+from vinpaint_cli.batch.progress_pipe import PipeReceiver, PipeReporter
 from vinpaint_cli.pipeline.device import SHARERS, available_memory
 
 
@@ -33,12 +33,12 @@ class Log:
         self.lines.append(f"note {text}")
 
 
-def relayed(log: Log | None) -> Relay:
+def passed_on(log: Log) -> PipeReceiver:
     """What a job tells through a pipe, shown to the log; its last stage breaks off."""
     here, there = Pipe()
-    shown = Relay(log)
+    shown = PipeReceiver(log)
     with here, there:
-        listener = PipeListener(there)
+        listener = PipeReporter(there)
         with listener.stage("scan", None) as stage:
             for _ in range(5):
                 assert stage.advance()
@@ -52,17 +52,16 @@ def relayed(log: Log | None) -> Relay:
 
 def test_stages_notes_and_counts_arrive() -> None:
     log = Log()
-    shown = relayed(log)
+    shown = passed_on(log)
     assert log.lines == ["begin scan None", "advance 5", "end scan", "note look", "begin fill 9"]
     shown.close()
     assert log.lines[-1] == "end fill"
-    relayed(None).close()
 
 
 def test_a_stage_is_told_of_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "SECONDS_BETWEEN", -1.0)
+    monkeypatch.setattr(progress_pipe, "SECONDS_BETWEEN", -1.0)
     log = Log()
-    relayed(log).close()
+    passed_on(log).close()
     assert log.lines.count("advance 1") == 5
 
 

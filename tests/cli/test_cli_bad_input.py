@@ -16,7 +16,7 @@ from clip_factory import make_clip, png_bytes
 from helpers_cli import BOX, Runner, names
 
 from vinpaint_cli.cli import remove as command
-from vinpaint_cli.cli.boundary import explain
+from vinpaint_cli.errors import explain
 from vinpaint_cli.removal import run as engine
 
 

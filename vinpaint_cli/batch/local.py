@@ -1,4 +1,4 @@
-"""Jobs on this machine: in this process, or in several at once."""
+"""Runs the jobs of a batch on this machine: in this process, or in several beside it."""
 
 from __future__ import annotations
 
@@ -7,38 +7,32 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from vinpaint_cli.batch.progress_pipe import Relay
+from vinpaint_cli.batch.progress_pipe import PipeReceiver
 from vinpaint_cli.batch.runner import BatchJob, JobResult
-from vinpaint_cli.batch.worker import SECONDS_TO_TIDY, Setup, do_job, serve
+from vinpaint_cli.batch.worker import SECONDS_TO_TIDY, ProcessConfig, do_job, serve
+from vinpaint_cli.pipeline.progress import Listener, SilentListener
 from vinpaint_cli.util.cpu import allowed_cores
 
-if TYPE_CHECKING:
-    from vinpaint_cli.pipeline.progress import Listener
+ListenerOf = Callable[[BatchJob], Listener]
 
 
 class LocalRunner:
     """Runs jobs in ``processes`` processes of this machine; one of them is this process itself.
 
     Each keeps its method loaded from job to job. Cores and free memory are shared out. Without
-    ``keep_going`` no job is started after the first that fails. ``listener`` gives each job somebody who
-    watches it.
+    ``keep_going`` no job is started after the first that fails. ``listener`` gives the listener of a job.
     """
 
     def __init__(
-        self,
-        processes: int = 1,
-        keep_going: bool = True,
-        listener: Callable[[BatchJob], Listener] | None = None,
+        self, processes: int = 1, keep_going: bool = True, listener: ListenerOf | None = None
     ) -> None:
-        self._processes = processes
-        self._keep_going = keep_going
-        self._listener = listener
+        self._processes, self._keep_going = processes, keep_going
+        self._listener: ListenerOf = listener or (lambda job: SilentListener())
 
     def run(self, jobs: Sequence[BatchJob]) -> Iterator[JobResult]:
         """Results as jobs end; see `Runner`."""
@@ -51,123 +45,105 @@ class LocalRunner:
 
         executor = LocalExecutor()
         for job in jobs:
-            result = do_job(job, executor, self._listener(job) if self._listener else None)
+            result = do_job(job, executor, self._listener(job))
             yield result
             if result.status == "failed" and not self._keep_going:
                 return
 
     def _beside(self, jobs: Sequence[BatchJob], count: int) -> Iterator[JobResult]:
         """Several jobs at once, each in a process beside this one."""
-        waiting = deque(jobs)
-        setup = Setup(threads=max(1, allowed_cores() // count), sharers=count)
-        helpers = [Helper(setup, self._listener) for _ in range(count)]
+        config = ProcessConfig(threads=max(1, allowed_cores() // count), sharers=count)
+        waiting, workers = deque(jobs), [WorkerProcess(config, self._listener) for _ in range(count)]
         try:
-            while True:
-                for helper in helpers:
-                    if waiting and helper.job is None:
-                        helper.start(waiting.popleft())
-                busy = [helper for helper in helpers if helper.job is not None]
-                if not busy:
-                    return
-                ready = wait([helper.pipe for helper in busy if helper.pipe is not None])
-                for helper in [helper for helper in busy if helper.pipe in ready]:
-                    result = helper.receive()
+            for worker in workers:
+                worker.start(waiting.popleft())
+            while busy := [worker for worker in workers if worker.job is not None]:
+                ready = wait([worker.pipe for worker in busy])
+                for worker in [worker for worker in busy if worker.pipe in ready]:
+                    result = worker.receive()
                     if result is None:
                         continue
                     if result.status == "failed" and not self._keep_going:
                         waiting.clear()
-                    elif waiting:
-                        helper.start(waiting.popleft())
+                    if waiting:
+                        worker.start(waiting.popleft())
                     yield result
         finally:
-            stop(helpers)
+            stop(workers)
 
 
-@dataclass(slots=True)
-class Helper:
+class WorkerProcess:
     """A process that does one job after the other, and is replaced when it dies.
 
-    job: what it is at, None when idle. pipe: through which a result comes, or the end of the process.
+    job: what it is at, None when idle. pipe: through which reports and results come, or the end of the
+    process.
     """
 
-    setup: Setup
-    listener: Callable[[BatchJob], Listener] | None = None
-    job: BatchJob | None = None
-    pipe: Connection[Any, Any] | None = None
-    process: SpawnProcess | None = None
-    begun: float = 0.0
-    relay: Relay = field(default_factory=lambda: Relay(None))
+    pipe: Connection[Any, Any]
+
+    def __init__(self, config: ProcessConfig, listener: ListenerOf) -> None:
+        self._config, self._listener = config, listener
+        self.job: BatchJob | None = None
+        self._process: SpawnProcess | None = None
+        self._begun = 0.0
 
     def start(self, job: BatchJob) -> None:
         """Give it a job, in a new process if there is none."""
-        if self.process is None or not self.process.is_alive():
+        if self._process is None or not self._process.is_alive():
             self._spawn()
-        self.job, self.begun = job, time.perf_counter()
-        self.relay = Relay(self.listener(job) if self.listener else None)
+        self.job, self._begun = job, time.perf_counter()
+        self._progress = PipeReceiver(self._listener(job))
         with suppress(OSError):  # it has just died; receive says so
-            self._its_pipe.send(job)
+            self.pipe.send(job)
 
     def receive(self) -> JobResult | None:
         """What has come when ``pipe`` is ready: a result, None for mere progress, or the process's end."""
-        job = self.job
-        assert job is not None  # nobody waits for an idle one
+        assert self.job is not None  # nobody waits for an idle one
+        assert self._process is not None  # start made it
         try:
-            message = self._its_pipe.recv()
+            message = self.pipe.recv()
         except (EOFError, OSError):
-            code, text = ended(self._buried())
-            seconds = time.perf_counter() - self.begun
-            message = JobResult(job.index, job.input, job.target, "failed", code, text, seconds)
-        if isinstance(message, JobResult):
-            self.job = None
-            self.relay.close()
-            return message
-        self.relay.take(message)
-        return None
+            self._process.join()
+            message = self.job.failed(*ended(self._process.exitcode), self._begun)
+        if not isinstance(message, JobResult):
+            self._progress.take(message)
+            return None
+        self.job = None
+        self._progress.close()
+        return message
 
     def leave(self) -> None:
         """Ask it to end: an idle one by closing its pipe, a busy one by SIGTERM too."""
-        self.relay.close()
-        if self.process is not None and self.job is not None:
-            self.process.terminate()
-        if self.pipe is not None:
-            self.pipe.close()
+        if self._process is None:
+            return
+        self._progress.close()
+        if self.job is not None:
+            self._process.terminate()
+        self.pipe.close()
 
     def join(self, seconds: float) -> None:
         """Wait for its end, and bring it about when it takes longer."""
-        if self.process is None:
+        if self._process is None:
             return
-        self.process.join(seconds)
-        if self.process.exitcode is None:
-            self.process.kill()
-            self.process.join()
-
-    @property
-    def _its_pipe(self) -> Connection[Any, Any]:
-        assert self.pipe is not None  # start made it
-        return self.pipe
-
-    def _buried(self) -> int | None:
-        """The exit code of a process that has died; the next job gets a new one."""
-        dead, self.process = self.process, None
-        if dead is None:
-            return None
-        dead.join()
-        return dead.exitcode
+        self._process.join(seconds)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
 
     def _spawn(self) -> None:
         context = get_context("spawn")
-        if self.pipe is not None:
+        if self._process is not None:
             self.pipe.close()
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, self.setup), daemon=True)
+        self._process = context.Process(target=serve, args=(theirs, self._config), daemon=True)
         with signals_held():
-            self.process.start()
+            self._process.start()
         theirs.close()
 
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Keep Ctrl-C from a process until it has said that it does not listen to it; ours comes afterwards."""
+    """Keep Ctrl-C from a new process until it has said that it ignores it; ours comes afterwards."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -178,25 +154,21 @@ def signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def stop(helpers: Sequence[Helper]) -> None:
+def stop(workers: Sequence[WorkerProcess]) -> None:
     """End processes; those that do not tidy up in time are killed."""
-    for helper in helpers:
-        helper.leave()
+    for worker in workers:
+        worker.leave()
     limit = time.monotonic() + SECONDS_TO_TIDY
-    for helper in helpers:
-        helper.join(max(0.0, limit - time.monotonic()))
+    for worker in workers:
+        worker.join(max(0.0, limit - time.monotonic()))
 
 
 def ended(exitcode: int | None) -> tuple[int, str]:
     """Exit code and one line for a process that ended in the middle of a job."""
-    if exitcode is not None and exitcode < 0:
-        name = (
-            signal.Signals(-exitcode).name if -exitcode in signal.valid_signals() else f"signal {-exitcode}"
-        )
-        why = (
-            ", perhaps for want of memory: give fewer --jobs or a smaller --memory"
-            if name == "SIGKILL"
-            else ""
-        )
-        return 128 - exitcode, f"its process was ended by {name}{why}; run the batch again to go on with it"
-    return 1, f"its process ended by itself with code {exitcode}; run `vinpaint remove -v` on it to see why"
+    if exitcode is None or exitcode >= 0:
+        advice = "run `vinpaint remove -v` on it to see why"
+        return 1, f"its process ended by itself with code {exitcode}; {advice}"
+    known = -exitcode in signal.valid_signals()
+    name = signal.Signals(-exitcode).name if known else f"signal {-exitcode}"
+    why = ", perhaps for want of memory: give fewer --jobs or a smaller --memory" if name == "SIGKILL" else ""
+    return 128 - exitcode, f"its process was ended by {name}{why}; run the batch again to go on with it"

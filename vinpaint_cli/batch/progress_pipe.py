@@ -1,4 +1,4 @@
-"""Progress of a job in another process: told through a pipe there, shown to a listener here."""
+"""The progress pipe: a job in another process reports through it, and a listener here is told."""
 
 from __future__ import annotations
 
@@ -13,72 +13,72 @@ if TYPE_CHECKING:
     from vinpaint_cli.types import Progress
 
 SECONDS_BETWEEN = 0.5
-"""How often a stage tells how far it is."""
+"""Between two reports of a stage on how far it is."""
 
 Message = tuple[Any, ...]
 """``("stage", name, total)``, ``("advance", n)``, ``("end",)`` or ``("note", text)``."""
 
 
-class PipeListener:
-    """A ``Listener`` that tells a pipe."""
+class PipeReporter:
+    """A listener that sends what it is told through a pipe."""
 
     def __init__(self, pipe: Connection[Any, Any]) -> None:
         self._pipe = pipe
 
     @contextmanager
     def stage(self, name: str, total: int | None) -> Iterator[_PipeStage]:
-        """Tell of a stage until the block ends."""
+        """Report a stage until the block ends."""
         self._pipe.send(("stage", name, total))
         yield (stage := _PipeStage(self._pipe))
         stage.flush()
         self._pipe.send(("end",))
 
     def note(self, text: str) -> None:
-        """Tell one line."""
+        """Report one line."""
         self._pipe.send(("note", text))
 
 
 class _PipeStage:
-    """Counts, and tells now and then."""
+    """Counts, and reports now and then."""
 
     def __init__(self, pipe: Connection[Any, Any]) -> None:
-        self._pipe, self._untold, self._told = pipe, 0, time.monotonic()
+        self._pipe, self._unsent, self._sent_at = pipe, 0, time.monotonic()
 
     def advance(self, n: int = 1) -> bool:
-        """Count ``n`` units; who is to stop is told by a signal, never here."""
-        self._untold += n
-        if time.monotonic() - self._told > SECONDS_BETWEEN:
+        """Count ``n`` units; a signal asks to stop, never this."""
+        self._unsent += n
+        if time.monotonic() - self._sent_at > SECONDS_BETWEEN:
             self.flush()
         return True
 
     def flush(self) -> None:
-        """Tell what was counted."""
-        if self._untold:
-            self._pipe.send(("advance", self._untold))
-        self._untold, self._told = 0, time.monotonic()
+        """Report what was counted."""
+        if self._unsent:
+            self._pipe.send(("advance", self._unsent))
+        self._unsent, self._sent_at = 0, time.monotonic()
 
 
-class Relay:
-    """Shows a listener what another process tells of its job."""
+class PipeReceiver:
+    """Tells a listener what another process reports of its job."""
 
-    def __init__(self, listener: Listener | None) -> None:
+    def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._stages = ExitStack()
         self._progress: Progress | None = None
 
     def take(self, message: Message) -> None:
-        """Show one message."""
+        """Pass on one message."""
         kind, *rest = message
-        if kind in ("stage", "end"):
-            self.close()
-        if self._listener is not None and kind == "stage":
-            self._progress = self._stages.enter_context(self._listener.stage(*rest))
-        elif self._listener is not None and kind == "note":
+        if kind == "note":
             self._listener.note(*rest)
-        elif self._progress is not None and kind == "advance":
+        elif kind == "advance" and self._progress is not None:
             self._progress.advance(*rest)
+        else:
+            self.close()
+            if kind == "stage":
+                self._progress = self._stages.enter_context(self._listener.stage(*rest))
 
     def close(self) -> None:
-        """End the stage that is shown."""
+        """End the stage that was begun last."""
         self._progress = None
         self._stages.close()

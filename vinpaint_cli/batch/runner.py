@@ -45,6 +45,11 @@ class BatchJob:
 
         return self.output or str(default_output(self.input))
 
+    def failed(self, exit_code: int, message: str, begun: float) -> JobResult:
+        """The result when it failed; begun: what `time.perf_counter` said at its beginning."""
+        seconds = time.perf_counter() - begun
+        return JobResult(self.index, self.input, self.target, "failed", exit_code, message, seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class JobResult:

@@ -1,4 +1,4 @@
-"""One process that does jobs: what it does with each, and the loop of one that was started for it."""
+"""A process that does jobs of a batch: one job, and the loop of a process that was started for several."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
-from vinpaint_cli.batch.progress_pipe import PipeListener
+from vinpaint_cli.batch.progress_pipe import PipeReporter
 from vinpaint_cli.batch.runner import BatchJob, JobResult
-from vinpaint_cli.errors import Interrupted, OutOfMemoryError, VinpaintError
+from vinpaint_cli.errors import Interrupted, explain
 from vinpaint_cli.pipeline.device import SHARERS
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ SECONDS_TO_TIDY = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
-    """What a process needs to know before it starts.
+class ProcessConfig:
+    """What a process is told as it starts.
 
     threads: how many its libraries may use. sharers: how many processes divide the free memory.
     """
@@ -42,7 +42,7 @@ def do_job(job: BatchJob, executor: Executor, listener: Listener | None = None) 
     """
     from vinpaint_cli.removal.run import remove
 
-    start = time.perf_counter()
+    begun = time.perf_counter()
     try:
         report = remove(
             job.input,
@@ -56,26 +56,13 @@ def do_job(job: BatchJob, executor: Executor, listener: Listener | None = None) 
     except Interrupted:
         raise
     except Exception as exc:
-        code, message = explain(exc)
-        seconds = time.perf_counter() - start
-        return JobResult(job.index, job.input, job.target, "failed", code, message, seconds)
-    seconds = time.perf_counter() - start
-    message = "; ".join(report.warnings)
+        code, message = explain(exc, less="fewer --jobs", verbose="`vinpaint remove -v`")
+        return job.failed(code, " ".join(message.split()), begun)
+    seconds, message = time.perf_counter() - begun, "; ".join(report.warnings)
     return JobResult(job.index, job.input, report.output, "done", 0, message, seconds, asdict(report))
 
 
-def explain(error: Exception) -> tuple[int, str]:
-    """Exit code and one line for what ended a job."""
-    if isinstance(error, VinpaintError):
-        lines = [str(error), *getattr(error, "__notes__", ())]
-        return error.exit_code, " ".join("; ".join(lines).split())
-    if isinstance(error, MemoryError):
-        return OutOfMemoryError.exit_code, "not enough memory; give a smaller --memory, or fewer --jobs"
-    line = " ".join(f"{type(error).__name__}: {error}".split())
-    return 1, f"internal error ({line}); please report it with what `vinpaint remove -v` adds"
-
-
-def serve(pipe: Connection[Any, Any], setup: Setup) -> None:
+def serve(pipe: Connection[Any, Any], config: ProcessConfig) -> None:
     """Do the jobs that come through a pipe until it is closed; the whole life of a started process.
 
     Ctrl-C is left to the process that started this one, which says SIGTERM when it is to end; should that
@@ -86,14 +73,14 @@ def serve(pipe: Connection[Any, Any], setup: Setup) -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_watch_parent, daemon=True).start()
-    _limit_threads(setup.threads)
-    os.environ[SHARERS] = str(setup.sharers)
+    _limit_threads(config.threads)
+    os.environ[SHARERS] = str(config.sharers)
     from vinpaint_cli.removal.executor import LocalExecutor
 
     executor = LocalExecutor()
     try:
         while True:
-            pipe.send(do_job(pipe.recv(), executor, PipeListener(pipe)))
+            pipe.send(do_job(pipe.recv(), executor, PipeReporter(pipe)))
     except EOFError:
         return
     except SystemExit as exc:  # tidied up; taking the libraries down in order would cost seconds
@@ -122,13 +109,10 @@ def _watch_parent() -> None:
 def _limit_threads(threads: int) -> None:
     """Share the cores: OpenMP's libraries read the environment as they are loaded, the others are told."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(min(threads, _number(os.environ.get(name), threads)))
+        given = os.environ.get(name, "")
+        os.environ[name] = str(min(threads, int(given)) if given.isdecimal() and int(given) else threads)
     import cv2
     import torch
 
     cv2.setNumThreads(threads)
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-
-
-def _number(text: str | None, default: int) -> int:
-    return int(text) if text and text.isdecimal() and int(text) else default

@@ -26,7 +26,7 @@ from typing import Any, Self
 import typer
 
 from vinpaint_cli.cli.console import Console
-from vinpaint_cli.errors import Interrupted, OutOfMemoryError, VinpaintError
+from vinpaint_cli.errors import Interrupted, explain, notes_of
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 internal error, 2 usage, 3 bad input (clip or mask), 4 weights, "
@@ -87,34 +87,16 @@ class Boundary:
 
     def _tell(self, error: BaseException) -> int:
         """Say what happened in one line, and where with -v; returns the exit code."""
-        code, line = explain(error)
+        code, line = _explained(error)
         self._console.trace(error)
         self._console.error(line)
         return code
 
 
-def explain(error: BaseException) -> tuple[int, str]:
-    """Exit code and one line for an error; what was noted on it on the way up is added."""
-    code, line = _explained(error)
-    notes = _notes(error)
-    if isinstance(error, Interrupted) and notes:
-        line = "stopped"
-    return code, "; ".join([line, *notes])
-
-
-def _notes(error: BaseException | None) -> list[str]:
-    """What was noted on an error and on those it was made from."""
-    found: list[str] = []
-    while error is not None:
-        found += getattr(error, "__notes__", ())
-        error = error.__cause__ or error.__context__
-    return list(dict.fromkeys(found))
-
-
 def _stopped(error: BaseException | None) -> Interrupted:
     """What a signal led to, with the notes of what it raised."""
     stopped = Interrupted("stopped; nothing was written")
-    for note in _notes(error):
+    for note in notes_of(error):
         stopped.add_note(note)
     return stopped
 
@@ -132,15 +114,14 @@ def stops_told() -> Iterator[None]:
 
 
 def _explained(error: BaseException) -> tuple[int, str]:
-    if isinstance(error, VinpaintError):
-        return error.exit_code, str(error)
+    """Exit code and one line for an error, Typer's among them."""
     if isinstance(error, _CLICK_ERROR):
         return int(getattr(error, "exit_code", 2)), _usage(error)
-    if isinstance(error, MemoryError):
-        return OutOfMemoryError.exit_code, "not enough memory; give a smaller --memory, or a smaller hole"
     if isinstance(error, typer.Abort):
         return Interrupted.exit_code, "stopped; nothing was written"
-    return 1, f"internal error ({type(error).__name__}: {error}); please report it with what -v adds"
+    if isinstance(error, Interrupted) and (notes := notes_of(error)):
+        return error.exit_code, "; ".join(["stopped", *notes])
+    return explain(error)
 
 
 def _usage(error: BaseException) -> str:

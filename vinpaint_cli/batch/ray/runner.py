@@ -88,7 +88,7 @@ class RayRunner:
             result: JobResult = ray.get(done[0])
         except RayError as exc:
             self._pool.actor.drop.remote(_name(job))
-            return _lost(job, exc, time.perf_counter() - begun)
+            return job.failed(1, _lost(exc), begun)
         return result
 
     def _stop(self) -> None:
@@ -109,7 +109,7 @@ def compose_job(job: BatchJob, config: ComposerConfig) -> JobResult:
     for path in config.seen:
         if not Path(path).exists():
             error = not_seen(path, "composer")
-            return JobResult(job.index, job.input, job.target, "failed", error.exit_code, str(error), 0.0)
+            return job.failed(error.exit_code, str(error), time.perf_counter())
     with sharing_memory(config.pool):
         return do_job(job, RayExecutor(config.pool, _name(job)))
 
@@ -124,11 +124,10 @@ def _seen(job: BatchJob) -> tuple[str, ...]:
     return tuple(path for path in (job.input, *job.options.mask.masks) if Path(path).exists())
 
 
-def _lost(job: BatchJob, exc: RayError, seconds: float) -> JobResult:
+def _lost(exc: RayError) -> str:
+    """Why a composer gave no result."""
     from ray.exceptions import RayTaskError
 
     if isinstance(exc, RayTaskError):
-        message = f"internal error ({last_line(exc)}); please report it"
-    else:
-        message = f"{COMPOSER_TRIES} processes that composed it died, the last with: {last_line(exc)}"
-    return JobResult(job.index, job.input, job.target, "failed", 1, message, seconds)
+        return f"internal error ({last_line(exc)}); please report it"
+    return f"{COMPOSER_TRIES} processes that composed it died, the last with: {last_line(exc)}"
