@@ -40,5 +40,5 @@ def test_script(script: Path, tmp_path: Path) -> None:
         name, *arguments = shlex.split(line.partition(" > ")[0])
         command = app.commands[name]
         context = command.make_context(name, arguments, obj=Console())
-        clip = context.params.get("path") or context.params.get("clip") or context.params["jobs"][0]
+        clip = context.params.get("input") or context.params.get("clip") or context.params["jobs"][0]
         assert clip.startswith(str(tmp_path)) or list(EXAMPLES.glob(clip))

@@ -85,11 +85,11 @@ def _runner(
     console: Console, ray: RayOptions | None, processes: int | None, keep_going: bool
 ) -> Iterator[Runner]:
     from vinpaint_cli.batch.local import LocalRunner
-    from vinpaint_cli.cli.batch_view import Bars
+    from vinpaint_cli.cli.progress import job_listeners
 
     if ray is None:
-        with Bars(console) as bars:
-            yield LocalRunner(processes or 1, keep_going, bars.listener)
+        with job_listeners(console) as listener_of:
+            yield LocalRunner(processes or 1, keep_going, listener_of)
         return
     with ray_runner(ray, processes, keep_going) as runner:
         yield runner

@@ -7,6 +7,7 @@ from typing import Any
 
 from vinpaint_cli.cli.console import Console, duration
 from vinpaint_cli.cli.estimate import Estimate, estimate
+from vinpaint_cli.cli.progress import BarListener
 from vinpaint_cli.mask_making.clip import MaskedClip
 from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
 from vinpaint_cli.pipeline.output import check_output
@@ -28,9 +29,9 @@ def dry_run(
 ) -> None:
     """Plan, try each stage for a moment, and say so; raises what planning and the trials raise."""
     target = check_output(path, output, overwrite=True)
-    job = MaskedClip(path, options, console.listener())
+    job = MaskedClip(path, options, BarListener(console))
     start = time.perf_counter()
-    plan = job.plan(console.listener())
+    plan = job.plan(BarListener(console))
     found = estimate(job, plan, target, time.perf_counter() - start)
     for line in [*job.notes(), *found.notes]:
         console.warn(line)

@@ -8,6 +8,7 @@ from typing import Any
 
 from vinpaint_cli.cli.command import command
 from vinpaint_cli.cli.console import Console
+from vinpaint_cli.cli.progress import BarListener
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.options import Values, build
 
@@ -35,7 +36,7 @@ def evaluate(
     options = build(EvaluateOptions, {**values, "size": parse_size(size), "clips": names_of(clips)})
     overwrite = console.may_overwrite(report)
     found = evaluate_methods(
-        dataset, options, report=report, overwrite=overwrite, listener=console.listener()
+        dataset, options, report=report, overwrite=overwrite, listener=BarListener(console)
     )
     for line in found.absent:
         console.say(line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vinpaint_cli.cli.command import command
 from vinpaint_cli.cli.console import Console
 from vinpaint_cli.cli.evaluate import names_of, show_evaluation
+from vinpaint_cli.cli.progress import BarListener
 from vinpaint_cli.options import Values, build
 
 
@@ -24,5 +25,5 @@ def evaluate_masks(
 
     options = build(EvaluateMasksOptions, {**values, "clips": names_of(clips)})
     overwrite = console.may_overwrite(report)
-    found = measure(dataset, options, report=report, overwrite=overwrite, listener=console.listener())
+    found = measure(dataset, options, report=report, overwrite=overwrite, listener=BarListener(console))
     show_evaluation(console, found.to_dict(), totals_table(found), report, as_json)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vinpaint_cli.cli.command import command
 from vinpaint_cli.cli.console import Console
+from vinpaint_cli.cli.progress import BarListener
 
 if TYPE_CHECKING:
     from vinpaint_cli.types import ColorInfo, VideoInfo
@@ -82,7 +83,7 @@ def _count(console: Console, clip: str) -> Count:
     tick = source.info.time_base
     frames, previous, first, end = 0, None, 0, 0
     steps: tuple[int, int] | None = None
-    with console.listener().stage("count", source.info.frames_from_header) as progress:
+    with BarListener(console).stage("count", source.info.frames_from_header) as progress:
         for frame in source.frames():
             if previous is None:
                 first = frame.pts

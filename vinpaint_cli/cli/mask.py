@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vinpaint_cli.cli.command import command
 from vinpaint_cli.cli.console import Console
+from vinpaint_cli.cli.progress import BarListener
 from vinpaint_cli.options import Values, build
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def mask(
         overlay=overlay,
         overwrite=console.may_overwrite(output, preview, overlay),
         memory=memory,
-        listener=console.listener(),
+        listener=BarListener(console),
     )
     tell(console, report, as_json)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vinpaint_cli.cli.boundary import stops_told
 from vinpaint_cli.cli.command import command
 from vinpaint_cli.cli.console import Console, duration
+from vinpaint_cli.cli.progress import BarListener
 from vinpaint_cli.cli.ray_options import executor_for, ray_options
 from vinpaint_cli.options import Values, build
 
@@ -72,7 +73,7 @@ def _remove(
             output,
             followed,
             overwrite=overwrite,
-            listener=console.listener(),
+            listener=BarListener(console),
             work=work,
             executor=executor,
         )
@@ -99,7 +100,7 @@ def _preview(console: Console, path: str, options: RemoveOptions, preview: str, 
         overwrite=overwrite,
         memory=options.memory,
         device=options.device,
-        listener=console.listener(),
+        listener=BarListener(console),
     )
     tell(console, report, as_json)
 

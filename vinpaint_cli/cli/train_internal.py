@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vinpaint_cli.cli.boundary import stops_told
 from vinpaint_cli.cli.command import command
 from vinpaint_cli.cli.console import Console, duration
+from vinpaint_cli.cli.progress import BarListener
 from vinpaint_cli.options import Values, build
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ def train_internal(
     chosen = {**values, "mask": given, "fit_config": config, "fit_seed": seed}
     options = build(TrainInternalOptions, chosen)
     with stops_told():
-        report = run(input, target, options, overwrite=overwrite, resume=resume, listener=console.listener())
+        report = run(
+            input, target, options, overwrite=overwrite, resume=resume, listener=BarListener(console)
+        )
     for line in report.warnings:
         console.warn(line)
     console.say(summary(report), "bold")

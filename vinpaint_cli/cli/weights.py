@@ -10,6 +10,7 @@ import typer
 
 from vinpaint_cli.cli.command import PlainGroup, add_commands, command
 from vinpaint_cli.cli.console import Console
+from vinpaint_cli.cli.progress import BarListener
 from vinpaint_cli.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def pull_weights(console: Console, name: str, as_json: bool) -> None:
     console.say(f"{name}: {_size(entry)} from {entry.source}, licence: {entry.licence}")
     if not console.shows_bars:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    with console.listener().stage(f"pulling {name}", entry.size_bytes or None) as progress:
+    with BarListener(console).stage(f"pulling {name}", entry.size_bytes or None) as progress:
         path = store.pull(name, progress)
     _done(console, name, str(path), "here and right", as_json)
 
