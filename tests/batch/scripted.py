@@ -12,7 +12,7 @@ from typing import Any
 
 from vinpaint_cli.errors import MaskError
 from vinpaint_cli.pipeline.fill import Filled
-from vinpaint_cli.removal.executor import JobSpec, Worker
+from vinpaint_cli.removal.executor import FillSpec, Worker
 from vinpaint_cli.types import Segment
 
 POISONED = "the mask is poisoned; leave it out"
@@ -25,7 +25,7 @@ class ScriptedWorker(Worker):
     number. ``poison-SEGMENT``: raises MaskError.
     """
 
-    def fill(self, spec: JobSpec, segment: Segment, tick: Callable[[], None] = lambda: None) -> Filled:
+    def fill(self, spec: FillSpec, segment: Segment, tick: Callable[[], None] = lambda: None) -> Filled:
         import cv2
         import torch
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vinpaint_cli.batch.job_files import read_file, tables
-from vinpaint_cli.batch.job_spec import Mistakes, Written
+from vinpaint_cli.batch.job_spec import Mistakes, RawJob
 
 TOML = '''\
 # [[job]] in a comment
@@ -54,7 +54,7 @@ def test_lines_of_toml() -> None:
     ]
 
 
-def read(folder: Path, name: str, text: str | bytes) -> tuple[list[Written], list[str]]:
+def read(folder: Path, name: str, text: str | bytes) -> tuple[list[RawJob], list[str]]:
     """Jobs of a file and the mistakes in it, the folder cut off."""
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -63,7 +63,7 @@ def read(folder: Path, name: str, text: str | bytes) -> tuple[list[Written], lis
     return jobs, [str(mistake).replace(f"{folder}/", "") for mistake in mistakes.in_order()]
 
 
-def values(job: Written) -> dict[str, object]:
+def values(job: RawJob) -> dict[str, object]:
     return {key: given.value for key, given in job.values.items()}
 
 

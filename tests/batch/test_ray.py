@@ -29,7 +29,7 @@ from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import SilentListener
-from vinpaint_cli.removal.executor import JobSpec
+from vinpaint_cli.removal.executor import FillSpec
 from vinpaint_cli.removal.run import remove
 
 ray = pytest.importorskip("ray", reason="Ray has no wheels for this Python; the engine cannot run here")
@@ -82,9 +82,9 @@ def job_of(path: Path, index: int = 0) -> BatchJob:
     return BatchJob(index, "", str(path), None, OPTIONS, False, WorkOptions())
 
 
-def planned(film: Path) -> tuple[JobSpec, Plan]:
+def planned(film: Path) -> tuple[FillSpec, Plan]:
     job = MaskedClip(film, OPTIONS)
-    return JobSpec(str(film), OPTIONS, job.placement), job.plan(SilentListener())
+    return FillSpec(str(film), OPTIONS, job.placement), job.plan(SilentListener())
 
 
 def until(happens: Callable[[], bool], seconds: float = 20) -> None:

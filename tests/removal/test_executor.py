@@ -20,7 +20,7 @@ from vinpaint_cli.pipeline.fill import Filled, MemoryFit, fill_segment
 from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.pipeline.stages import Stages
-from vinpaint_cli.removal.executor import JobSpec, LocalExecutor, Worker
+from vinpaint_cli.removal.executor import FillSpec, LocalExecutor, Worker
 from vinpaint_cli.removal.run import remove
 from vinpaint_cli.types import Box, Clip, MethodSpec, Segment
 
@@ -62,8 +62,8 @@ def tight(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[str, int]
     return make
 
 
-def spec_of(path: Path, device: str = "cpu", fit: MemoryFit | None = None) -> JobSpec:
-    return JobSpec(str(path), OPTIONS, Placement(device, "fp32"), fit or MemoryFit())
+def spec_of(path: Path, device: str = "cpu", fit: MemoryFit | None = None) -> FillSpec:
+    return FillSpec(str(path), OPTIONS, Placement(device, "fp32"), fit or MemoryFit())
 
 
 def plan_one(path: Path) -> Segment:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from vinpaint_cli.batch.job_files import READERS, read_file, read_json_line
-from vinpaint_cli.batch.job_spec import Given, Mistakes, Written
+from vinpaint_cli.batch.job_spec import Mistakes, RawJob, RawValue
 from vinpaint_cli.video.sink.codecs import is_video_suffix
 from vinpaint_cli.video.source.folder import SUFFIXES as PICTURES
 from vinpaint_cli.video.source.folder import natural_key
@@ -17,7 +17,7 @@ STDIN = "-"
 _NO_JOB_FILES = (".json", ".txt", ".yaml", ".yml", ".list")
 
 
-def find_written(names: Sequence[str], stdin: bytes, mistakes: Mistakes) -> list[Written]:
+def discover_jobs(names: Sequence[str], stdin: bytes, mistakes: Mistakes) -> list[RawJob]:
     """All jobs of what was given, in that order; what cannot be read is told to ``mistakes``.
 
     names: each a folder with videos (or of pictures), a pattern, a job file, a clip, or ``-`` for stdin.
@@ -25,7 +25,7 @@ def find_written(names: Sequence[str], stdin: bytes, mistakes: Mistakes) -> list
     return [job for name in names for job in _jobs(name, stdin, mistakes)]
 
 
-def _jobs(name: str, stdin: bytes, mistakes: Mistakes) -> Iterable[Written]:
+def _jobs(name: str, stdin: bytes, mistakes: Mistakes) -> Iterable[RawJob]:
     path = Path(name)
     if name == STDIN:
         return _listed(stdin, mistakes)
@@ -48,11 +48,11 @@ def _jobs(name: str, stdin: bytes, mistakes: Mistakes) -> Iterable[Written]:
     return [_clip(name)]
 
 
-def _clip(path: str, where: str = "") -> Written:
-    return Written(where, {"input": Given(path, where)}, found=True)
+def _clip(path: str, where: str = "") -> RawJob:
+    return RawJob(where, {"input": RawValue(path, where)}, found=True)
 
 
-def _in_folder(folder: Path, mistakes: Mistakes) -> list[Written]:
+def _in_folder(folder: Path, mistakes: Mistakes) -> list[RawJob]:
     """The videos of a folder in natural order; a folder of pictures is a clip itself."""
     try:
         files = [entry for entry in sorted(folder.iterdir(), key=_order) if not entry.name.startswith(".")]
@@ -70,7 +70,7 @@ def _in_folder(folder: Path, mistakes: Mistakes) -> list[Written]:
     return []
 
 
-def _matching(pattern: str, mistakes: Mistakes) -> list[Written]:
+def _matching(pattern: str, mistakes: Mistakes) -> list[RawJob]:
     """What a pattern matches: all files when it names a suffix, else videos and folders of pictures."""
     matches = sorted((Path(path) for path in glob.glob(pattern, recursive=True)), key=_order)
     named = Path(pattern).suffix and not glob.has_magic(Path(pattern).suffix)
@@ -86,7 +86,7 @@ def _is_clip(path: Path, named: bool) -> bool:
     return named or is_video_suffix(path.suffix)
 
 
-def _listed(data: bytes, mistakes: Mistakes) -> Iterator[Written]:
+def _listed(data: bytes, mistakes: Mistakes) -> Iterator[RawJob]:
     """Standard input: a path or a JSON object per line, or paths that end in NUL (find -print0)."""
     if b"\0" in data:
         yield from (_clip(os.fsdecode(part)) for part in data.split(b"\0") if part)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vinpaint_cli.batch.job_spec import Given, Mistakes, Written
+from vinpaint_cli.batch.job_spec import Mistakes, RawJob, RawValue
 from vinpaint_cli.batch.schema import is_list, unknown_key
 from vinpaint_cli.options import job_options
 
@@ -21,7 +21,7 @@ _AT_LINE = re.compile(r"(.*) \(at line (\d+), column \d+\)", re.DOTALL)
 _SEPARATOR = ";"
 
 
-def read_file(path: Path, mistakes: Mistakes) -> list[Written]:
+def read_file(path: Path, mistakes: Mistakes) -> list[RawJob]:
     """The jobs of a file, by its suffix; what cannot be read is told to ``mistakes``."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -38,7 +38,7 @@ def read_file(path: Path, mistakes: Mistakes) -> list[Written]:
     return jobs
 
 
-def read_toml(text: str, name: str, base: str, mistakes: Mistakes) -> list[Written]:
+def read_toml(text: str, name: str, base: str, mistakes: Mistakes) -> list[RawJob]:
     """``[defaults]`` and ``[[job]]`` tables."""
     try:
         data = tomllib.loads(text)
@@ -66,12 +66,12 @@ def read_toml(text: str, name: str, base: str, mistakes: Mistakes) -> list[Writt
     if len(places) != len(jobs):  # job = [{…}, {…}]
         places = [Table("job", _line_of("job", layout))] * len(jobs)
     return [
-        Written(f"{name}:{table.line}", _values(job, table, name, base, mistakes), shared)
+        RawJob(f"{name}:{table.line}", _values(job, table, name, base, mistakes), shared)
         for job, table in zip(jobs, places, strict=True)
     ]
 
 
-def read_csv(text: str, name: str, base: str, mistakes: Mistakes) -> list[Written]:
+def read_csv(text: str, name: str, base: str, mistakes: Mistakes) -> list[RawJob]:
     """A header of keys and a row per job; empty cells say nothing, lists repeat a column or use ``;``."""
     head = text.partition("\n")[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if "\t" in head else ",", strict=True)
@@ -83,21 +83,21 @@ def read_csv(text: str, name: str, base: str, mistakes: Mistakes) -> list[Writte
                 _check_header(keys, f"{name}:{line}", mistakes)
             elif any(cell.strip() for cell in row):
                 values = _cells(keys, row, f"{name}:{line}", base, mistakes)
-                found.append(Written(f"{name}:{line}", values))
+                found.append(RawJob(f"{name}:{line}", values))
             line = reader.line_num + 1
     except csv.Error as exc:
         mistakes.add(f"{name}:{line}", f"is not CSV: {exc}")
     return found
 
 
-def read_json_lines(text: str, name: str, base: str, mistakes: Mistakes) -> list[Written]:
+def read_json_lines(text: str, name: str, base: str, mistakes: Mistakes) -> list[RawJob]:
     """One object per line; empty lines are passed over, null says nothing."""
     lines = enumerate(text.split("\n"), start=1)
     jobs = (read_json_line(line, f"{name}:{n}", base, mistakes) for n, line in lines if line.strip())
     return [job for job in jobs if job is not None]
 
 
-def read_json_line(line: str, where: str, base: str, mistakes: Mistakes) -> Written | None:
+def read_json_line(line: str, where: str, base: str, mistakes: Mistakes) -> RawJob | None:
     """One job; None when the line cannot be read."""
     twice: list[str] = []
 
@@ -120,10 +120,10 @@ def read_json_line(line: str, where: str, base: str, mistakes: Mistakes) -> Writ
     for key in twice:
         mistakes.add(where, f"{key} is there twice; leave one out")
     given = {key: value for key, value in data.items() if value is not None}
-    return Written(where, _known(given, lambda key: where, base, mistakes))
+    return RawJob(where, _known(given, lambda key: where, base, mistakes))
 
 
-READERS: Mapping[str, Callable[[str, str, str, Mistakes], list[Written]]] = {
+READERS: Mapping[str, Callable[[str, str, str, Mistakes], list[RawJob]]] = {
     ".toml": read_toml,
     ".csv": read_csv,
     ".tsv": read_csv,
@@ -135,16 +135,16 @@ READERS: Mapping[str, Callable[[str, str, str, Mistakes], list[Written]]] = {
 
 def _known(
     data: Mapping[str, Any], where: Callable[[str], str], base: str, mistakes: Mistakes
-) -> dict[str, Given]:
+) -> dict[str, RawValue]:
     """The values whose keys are of the schema; the others are mistakes."""
     for key in data.keys() - job_options().keys():
         mistakes.add(where(key), unknown_key(key))
-    return {key: Given(value, where(key), base) for key, value in data.items() if key in job_options()}
+    return {key: RawValue(value, where(key), base) for key, value in data.items() if key in job_options()}
 
 
 def _values(
     data: Mapping[str, Any], table: Table, name: str, base: str, mistakes: Mistakes
-) -> dict[str, Given]:
+) -> dict[str, RawValue]:
     return _known(data, lambda key: f"{name}:{table.keys.get(key, table.line)}", base, mistakes)
 
 
@@ -168,7 +168,7 @@ def _check_header(keys: list[str], where: str, mistakes: Mistakes) -> None:
             mistakes.add(where, f"{key} is there twice; leave one out")
 
 
-def _cells(keys: list[str], row: list[str], where: str, base: str, mistakes: Mistakes) -> dict[str, Given]:
+def _cells(keys: list[str], row: list[str], where: str, base: str, mistakes: Mistakes) -> dict[str, RawValue]:
     """A row's values; those of unknown columns are left to the header's mistake."""
     if any(cell.strip() for cell in row[len(keys) :]):
         mistakes.add(
@@ -181,7 +181,7 @@ def _cells(keys: list[str], row: list[str], where: str, base: str, mistakes: Mis
             values[key] = [*values.get(key, []), *parts]
         else:
             values[key] = cell
-    return {key: Given(value, where, base) for key, value in values.items()}
+    return {key: RawValue(value, where, base) for key, value in values.items()}
 
 
 def _filled(keys: list[str], row: list[str]) -> Iterator[tuple[str, str]]:

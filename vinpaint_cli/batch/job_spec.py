@@ -1,10 +1,10 @@
-"""What a person wrote, before it is checked: values with the place each was written at, and mistakes."""
+"""Job specs: what was given for each job, merged and read, with the place of every value and mistake."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from vinpaint_cli.weights import registry
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """A value as written.
+class RawValue:
+    """A value as raw.
 
     where: ``jobs.toml:12``, empty when on the command line. base: the folder that relative paths in it
     count from, empty for the current one.
@@ -33,22 +33,22 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """One job as written.
+class RawJob:
+    """One job as raw.
 
     where: ``jobs.toml:10``, empty for a clip that was found or named on the command line. values: its own.
     defaults: those of its file. found: nobody wrote it down, it came out of a folder, a pattern or a list.
     """
 
     where: str
-    values: Mapping[str, Given]
-    defaults: Mapping[str, Given] = field(default_factory=dict)
+    values: Mapping[str, RawValue]
+    defaults: Mapping[str, RawValue] = field(default_factory=dict)
     found: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """Something that cannot be; where: as in `Given`."""
+    """Something that cannot be; where: as in `RawValue`."""
 
     where: str
     text: str
@@ -89,12 +89,12 @@ _RIVALS = {"output": "output_dir", "output_dir": "output", "mask": "mask_dir", "
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Draft:
+class JobSpec:
     """One job.
 
     where: of the job as a whole. input: empty when it has none. output: as given, None for the default.
     target: the file or folder it will write, empty without an input. values: by keys of the schema, masks
-    of ``mask_dir`` among ``mask``. given: where each was written. broken: keys whose value cannot be used.
+    of ``mask_dir`` among ``mask``. given: where each was raw. broken: keys whose value cannot be used.
     """
 
     where: str
@@ -103,7 +103,7 @@ class Draft:
     output: str | None
     target: str
     values: Mapping[str, Any]
-    given: Mapping[str, Given]
+    given: Mapping[str, RawValue]
     broken: frozenset[str]
 
     @property
@@ -121,23 +121,40 @@ class Draft:
         return next((self.given[key].where for key in keys if key in self.given), "") or self.where
 
 
-def draft_of(written: Written, command_line: Mapping[str, Given], mistakes: Mistakes) -> Draft:
+def parse_job(raw: RawJob, command_line: Mapping[str, RawValue], mistakes: Mistakes) -> JobSpec:
     """Merge a job's values over the command line's over its file's defaults, and read them."""
-    given = _merged(written, command_line, mistakes)
-    typed, broken = _typed(given, mistakes)
-    clip = _input(written, typed, given, broken, mistakes)
-    values = _located(typed, given, clip, broken, mistakes)
-    if "mask_dir" in values and clip:
-        _add_mask(values, given, clip, broken, mistakes)
+    given = _merged(raw, command_line, mistakes)
+    broken: set[str] = set()
+
+    def usable(read: Callable[..., Any], values: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
+        """What ``read`` makes of the values of each key; where it raises Wrong that is a mistake."""
+        found = {}
+        for key, arguments in values.items():
+            try:
+                found[key] = read(*arguments)
+            except Wrong as exc:
+                broken.add(key)
+                mistakes.add(given[key].where, str(exc))
+        return found
+
+    values = usable(read_value, {key: (key, one.value) for key, one in given.items()})
+    clip = str(locate("input", values["input"], given["input"], "")) if "input" in values else ""
+    if clip:
+        values = usable(locate, {key: (key, value, given[key], clip) for key, value in values.items()})
+    elif "input" not in broken:
+        mistakes.add(raw.where, "the job has no input; write input = the path of a clip")
+    if clip and "mask_dir" in values:
+        masks = usable(mask_in, {"mask_dir": (values["mask_dir"], clip)}).values()
+        values["mask"] = (*values.get("mask", ()), *masks)
     output = _output(values, clip)
     target = "" if not clip else output or str(default_output(clip))
-    return Draft(written.where, written.found, clip, output, target, values, given, frozenset(broken))
+    return JobSpec(raw.where, raw.found, clip, output, target, values, given, frozenset(broken))
 
 
-def _merged(written: Written, command_line: Mapping[str, Given], mistakes: Mistakes) -> dict[str, Given]:
+def _merged(raw: RawJob, command_line: Mapping[str, RawValue], mistakes: Mistakes) -> dict[str, RawValue]:
     """Later levels win, key by key; ``output`` and ``output_dir`` replace each other, masks likewise."""
-    values: dict[str, Given] = {}
-    for level in (written.defaults, command_line, written.values):
+    values: dict[str, RawValue] = {}
+    for level in (raw.defaults, command_line, raw.values):
         for key, rival in _RIVALS.items():
             if key in level and rival not in level:
                 values.pop(rival, None)
@@ -145,55 +162,6 @@ def _merged(written: Written, command_line: Mapping[str, Given], mistakes: Mista
         if "output" in level and "output_dir" in level:
             mistakes.add(level["output_dir"].where, "output and output_dir exclude each other; leave one out")
     return values
-
-
-def _typed(given: Mapping[str, Given], mistakes: Mistakes) -> tuple[dict[str, Any], set[str]]:
-    typed: dict[str, Any] = {}
-    broken = set()
-    for key, one in given.items():
-        try:
-            typed[key] = read_value(key, one.value)
-        except Wrong as exc:
-            broken.add(key)
-            mistakes.add(one.where, str(exc))
-    return typed, broken
-
-
-def _input(
-    written: Written,
-    typed: Mapping[str, Any],
-    given: Mapping[str, Given],
-    broken: set[str],
-    mistakes: Mistakes,
-) -> str:
-    if "input" in typed:
-        return str(locate("input", typed["input"], given["input"], ""))
-    if "input" not in broken:
-        mistakes.add(written.where, "the job has no input; write input = the path of a clip")
-    return ""
-
-
-def _located(
-    typed: Mapping[str, Any], given: Mapping[str, Given], clip: str, broken: set[str], mistakes: Mistakes
-) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for key, value in typed.items():
-        try:
-            values[key] = locate(key, value, given[key], clip) if clip else value
-        except Wrong as exc:
-            broken.add(key)
-            mistakes.add(given[key].where, str(exc))
-    return values
-
-
-def _add_mask(
-    values: dict[str, Any], given: Mapping[str, Given], clip: str, broken: set[str], mistakes: Mistakes
-) -> None:
-    try:
-        values["mask"] = (*values.get("mask", ()), mask_in(values["mask_dir"], clip))
-    except Wrong as exc:
-        broken.add("mask_dir")
-        mistakes.add(given["mask_dir"].where, str(exc))
 
 
 def _output(values: Mapping[str, Any], clip: str) -> str | None:
@@ -211,7 +179,7 @@ _PATHS = ("input", "output", "output_dir", "mask_dir", "mask", "work_dir")
 _WEIGHTS = ("weights", "segmenter_weights")
 
 
-def locate(key: str, value: object, given: Given, clip: str) -> object:
+def locate(key: str, value: object, given: RawValue, clip: str) -> object:
     """The value with its paths as this process must open them; other values as they are.
 
     clip: the job's input, for the placeholders. Raises Wrong for a placeholder that does not exist.

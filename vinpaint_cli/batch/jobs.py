@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vinpaint_cli.batch.discovery import find_written
-from vinpaint_cli.batch.job_spec import Draft, Given, Mistake, Mistakes, draft_of
+from vinpaint_cli.batch.discovery import discover_jobs
+from vinpaint_cli.batch.job_spec import JobSpec, Mistake, Mistakes, RawValue, parse_job
 from vinpaint_cli.batch.runner import BatchJob, is_there
 from vinpaint_cli.errors import VinpaintError
 from vinpaint_cli.masks.grammar import parse_box, time_range
@@ -53,66 +53,65 @@ class Batch:
 def read_jobs(names: Sequence[str], options: BatchOptions, stdin: bytes = b"") -> Batch:
     """The jobs of JOBS; decodes nothing, and collects every mistake instead of raising the first.
 
-    names: as `discovery.find_written` takes them. stdin: what stood on standard input, read when ``-``
+    names: as `discovery.discover_jobs` takes them. stdin: what stood on standard input, read when ``-``
     is named.
     """
     mistakes = Mistakes()
-    defaults = {key: Given(value) for key, value in options.given.items()}
-    drafts = [draft_of(written, defaults, mistakes) for written in find_written(names, stdin, mistakes)]
-    drafts, notes = _without_outputs(drafts)
-    for draft in drafts:
-        check_draft(draft, options, mistakes)
-    _check_each_other(drafts, mistakes)
+    defaults = {key: RawValue(value) for key, value in options.given.items()}
+    specs = [parse_job(raw, defaults, mistakes) for raw in discover_jobs(names, stdin, mistakes)]
+    specs, notes = _without_outputs(specs)
+    for spec in specs:
+        check_job(spec, options, mistakes)
+    _check_each_other(specs, mistakes)
     if mistakes:
         return Batch((), mistakes.in_order(), notes=notes)
-    folders = {os.path.dirname(draft.target): None for draft in drafts if draft.makes_folder}
-    jobs = [_job(index, draft, options) for index, draft in enumerate(drafts)]
+    folders = {os.path.dirname(spec.target): None for spec in specs if spec.makes_folder}
+    jobs = [_job(index, spec, options) for index, spec in enumerate(specs)]
     return Batch(tuple(jobs), (), tuple(folder for folder in folders if folder), notes)
 
 
-def _job(index: int, draft: Draft, options: BatchOptions) -> BatchJob:
+def _job(index: int, spec: JobSpec, options: BatchOptions) -> BatchJob:
     return BatchJob(
         index,
-        draft.where,
-        draft.input,
-        draft.output,
-        build(RemoveOptions, draft.values),
+        spec.where,
+        spec.input,
+        spec.output,
+        build(RemoveOptions, spec.values),
         options.overwrite,
-        build(WorkOptions, draft.values),
+        build(WorkOptions, spec.values),
     )
 
 
-def _without_outputs(drafts: list[Draft]) -> tuple[list[Draft], tuple[str, ...]]:
+def _without_outputs(specs: list[JobSpec]) -> tuple[list[JobSpec], tuple[str, ...]]:
     """Leave out clips that were found, not written down, and are what another job of the batch writes."""
-    writers = {_same(draft.target): draft for draft in drafts if _same(draft.target) != _same(draft.input)}
-    left_out = [draft for draft in drafts if draft.found and _same(draft.input) in writers]
-    kept = [draft for draft in drafts if draft not in left_out]
+    writers = {_same(spec.target): spec for spec in specs if _same(spec.target) != _same(spec.input)}
+    left_out = [spec for spec in specs if spec.found and _same(spec.input) in writers]
+    kept = [spec for spec in specs if spec not in left_out]
     notes = [
-        f"{draft.input} is left out: {writers[_same(draft.input)].input} is written to it"
-        for draft in left_out
+        f"{spec.input} is left out: {writers[_same(spec.input)].input} is written to it" for spec in left_out
     ]
     return kept, tuple(notes)
 
 
-def _check_each_other(drafts: Sequence[Draft], mistakes: Mistakes) -> None:
+def _check_each_other(specs: Sequence[JobSpec], mistakes: Mistakes) -> None:
     """Two jobs with one output, and outputs that some job reads."""
-    writers: dict[str, Draft] = {}
-    readers: dict[str, tuple[str, Draft]] = {}
-    for draft in drafts:
-        readers.setdefault(_same(draft.input), ("input", draft))
-        for mask in draft.values.get("mask", ()):
-            readers.setdefault(_same(mask), ("mask", draft))
-    for draft in drafts:
-        if not draft.target:
+    writers: dict[str, JobSpec] = {}
+    readers: dict[str, tuple[str, JobSpec]] = {}
+    for spec in specs:
+        readers.setdefault(_same(spec.input), ("input", spec))
+        for mask in spec.values.get("mask", ()):
+            readers.setdefault(_same(mask), ("mask", spec))
+    for spec in specs:
+        if not spec.target:
             continue
-        first = writers.setdefault(_same(draft.target), draft)
-        if first is not draft:
-            text = f"writes {draft.target}, as {first.name} does; give each job an output of its own"
-            mistakes.add(draft.where_of("output"), text if draft.where else f"{draft.input} {text}")
-        kind, reader = readers.get(_same(draft.target), ("", draft))
-        if kind and (reader is not draft or kind == "mask"):
-            text = f"writes {draft.target}, which is the {kind} of {reader.name}; choose another output"
-            mistakes.add(draft.where_of("output"), text if draft.where else f"{draft.input} {text}")
+        first = writers.setdefault(_same(spec.target), spec)
+        if first is not spec:
+            text = f"writes {spec.target}, as {first.name} does; give each job an output of its own"
+            mistakes.add(spec.where_of("output"), text if spec.where else f"{spec.input} {text}")
+        kind, reader = readers.get(_same(spec.target), ("", spec))
+        if kind and (reader is not spec or kind == "mask"):
+            text = f"writes {spec.target}, which is the {kind} of {reader.name}; choose another output"
+            mistakes.add(spec.where_of("output"), text if spec.where else f"{spec.input} {text}")
 
 
 def _same(path: str) -> str:
@@ -137,37 +136,37 @@ _TEXTS: dict[str, Callable[[str], object]] = {
 }
 
 
-def check_draft(draft: Draft, options: BatchOptions, mistakes: Mistakes) -> None:
+def check_job(spec: JobSpec, options: BatchOptions, mistakes: Mistakes) -> None:
     """Tell ``mistakes`` what is wrong with a job by itself."""
     for check in (_texts, _groups, _files, _engine):
-        for key, text in check(draft):
-            mistakes.add(draft.where_of(key), text)
-    if draft.input and not {"output", "output_dir"} & draft.broken:
-        for key, text in _output(draft, options):
-            mistakes.add(draft.where_of(key, "output_dir"), text if draft.where else _of(draft, text))
+        for key, text in check(spec):
+            mistakes.add(spec.where_of(key), text)
+    if spec.input and not {"output", "output_dir"} & spec.broken:
+        for key, text in _output(spec, options):
+            mistakes.add(spec.where_of(key, "output_dir"), text if spec.where else _of(spec, text))
 
 
-def _of(draft: Draft, text: str) -> str:
+def _of(spec: JobSpec, text: str) -> str:
     """A mistake that names its clip when nothing else does."""
-    return text if draft.input in text or draft.target in text else f"{draft.input}: {text}"
+    return text if spec.input in text or spec.target in text else f"{spec.input}: {text}"
 
 
-def _texts(draft: Draft) -> Iterator[tuple[str, str]]:
+def _texts(spec: JobSpec) -> Iterator[tuple[str, str]]:
     """Boxes, clicks and times that cannot be read."""
     for key, read in _TEXTS.items():
-        for text in draft.values.get(key, ()):
+        for text in spec.values.get(key, ()):
             yield from _told(key, read, text)
     yield from _told(
-        "end" if "end" in draft.values else "start", time_range, *map(draft.values.get, ("start", "end"))
+        "end" if "end" in spec.values else "start", time_range, *map(spec.values.get, ("start", "end"))
     )
 
 
-def _groups(draft: Draft) -> Iterator[tuple[str, str]]:
+def _groups(spec: JobSpec) -> Iterator[tuple[str, str]]:
     """Options that contradict each other."""
     for group in _GROUPS:
-        if draft.broken & {*group}:
+        if spec.broken & {*group}:
             continue
-        part = {key: draft.values[key] for key in group if key in draft.values}
+        part = {key: spec.values[key] for key in group if key in spec.values}
         if group is _HOLE:
             yield from _told(_first(part), check_options, build(RemoveOptions, part))
         elif part:
@@ -181,15 +180,15 @@ def _first(part: dict[str, Any]) -> str:
     )
 
 
-def _files(draft: Draft) -> Iterator[tuple[str, str]]:
+def _files(spec: JobSpec) -> Iterator[tuple[str, str]]:
     """Inputs and masks that are not there."""
-    if draft.input and not os.path.exists(draft.input):
-        yield "input", f"{draft.input}: no such file; give a video or a folder of png or jpg pictures"
-    for path in draft.values.get("mask", ()):
+    if spec.input and not os.path.exists(spec.input):
+        yield "input", f"{spec.input}: no such file; give a video or a folder of png or jpg pictures"
+    for path in spec.values.get("mask", ()):
         if not os.path.exists(path):
             yield "mask", f"mask {path} does not exist; check the path"
     options = build(
-        RemoveOptions, {key: draft.values[key] for key in ("from_frame", "fix") if key in draft.values}
+        RemoveOptions, {key: spec.values[key] for key in ("from_frame", "fix") if key in spec.values}
     )
     for key, read in (("from_frame", drawings), ("fix", fixes)):
         if not list(_told(key, read, options.mask.prompts)):
@@ -198,9 +197,9 @@ def _files(draft: Draft) -> Iterator[tuple[str, str]]:
                     yield key, f"mask {drawn.path} does not exist; check the path"
 
 
-def _engine(draft: Draft) -> Iterator[tuple[str, str]]:
+def _engine(spec: JobSpec) -> Iterator[tuple[str, str]]:
     """Devices, weights and memory that are not there."""
-    values = draft.values
+    values = spec.values
     method = values.get("method", "propagate")
     if list(_told("method", method_spec, method)):
         return  # told with its group
@@ -226,22 +225,22 @@ def _resolve(method: str, given: str | None) -> None:
     resolve(weights_of(method_spec(method), given) or "")
 
 
-def _output(draft: Draft, options: BatchOptions) -> Iterator[tuple[str, str]]:
+def _output(spec: JobSpec, options: BatchOptions) -> Iterator[tuple[str, str]]:
     """An output that cannot be written, or is there and may not be."""
-    if not (draft.makes_folder and not os.path.lexists(os.path.dirname(draft.target) or ".")):
-        found = list(_told("output", check_output, draft.input, draft.output, True))
+    if not (spec.makes_folder and not os.path.lexists(os.path.dirname(spec.target) or ".")):
+        found = list(_told("output", check_output, spec.input, spec.output, True))
         if found:
             yield from found
             return
-    elif not _can_make(Path(draft.target).parent):
-        yield "output", f"the folder {Path(draft.target).parent} cannot be made; choose another output_dir"
-    if is_there(draft.target) and not (options.overwrite or options.skip_existing):
+    elif not _can_make(Path(spec.target).parent):
+        yield "output", f"the folder {Path(spec.target).parent} cannot be made; choose another output_dir"
+    if is_there(spec.target) and not (options.overwrite or options.skip_existing):
         advice = "give -y to overwrite it, or --skip-existing to leave its job out"
-        yield "output", f"{draft.target} exists; {advice}"
-    if not _is_folder(draft):
-        suffix = Path(draft.target).suffix
+        yield "output", f"{spec.target} exists; {advice}"
+    if not _is_folder(spec):
+        suffix = Path(spec.target).suffix
         unknown = list(_told("output", muxer_of, suffix))
-        yield from unknown or _told("codec", _encoder, draft, suffix)
+        yield from unknown or _told("codec", _encoder, spec, suffix)
 
 
 def _can_make(folder: Path) -> bool:
@@ -249,16 +248,16 @@ def _can_make(folder: Path) -> bool:
     return there.is_dir() and os.access(there, os.W_OK)
 
 
-def _is_folder(draft: Draft) -> bool:
+def _is_folder(spec: JobSpec) -> bool:
     """Whether pictures are written."""
-    return draft.target.endswith(("/", os.sep)) or (
-        os.path.isdir(draft.input) and not is_video_suffix(Path(draft.target).suffix)
+    return spec.target.endswith(("/", os.sep)) or (
+        os.path.isdir(spec.input) and not is_video_suffix(Path(spec.target).suffix)
     )
 
 
-def _encoder(draft: Draft, suffix: str) -> None:
+def _encoder(spec: JobSpec, suffix: str) -> None:
     """Refuse a codec that does not exist, or does not fit the container."""
-    encode = build(RemoveOptions, {key: draft.values[key] for key in _ENCODE if key in draft.values}).encode
+    encode = build(RemoveOptions, {key: spec.values[key] for key in _ENCODE if key in spec.values}).encode
     if encode.codec is not None:
         choose(encode, Source("h264", "yuv420p", (64, 64)), muxer_of(suffix))
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class JobSpec:
+class FillSpec:
     """What a worker needs to fill a segment of a job; can be pickled.
 
     path: of the clip, as every worker sees it. fit: what an earlier run of the same job
@@ -41,7 +41,7 @@ class JobSpec:
 class Executor(Protocol):
     """Fills the segments of one job after the other."""
 
-    def prepare(self, job: JobSpec, opened: MaskedClip) -> None:
+    def prepare(self, job: FillSpec, opened: MaskedClip) -> None:
         """Called once before a job is scanned: the place to load the method, so that it fails early.
 
         ``opened`` is the job as this process has it, clip and mask open; it cannot be pickled.
@@ -51,7 +51,7 @@ class Executor(Protocol):
         ...
 
     def fill(
-        self, job: JobSpec, plan: Plan, segments: Sequence[Segment], tick: Callable[[], None]
+        self, job: FillSpec, plan: Plan, segments: Sequence[Segment], tick: Callable[[], None]
     ) -> Iterator[Filled]:
         """Fill segments, results in the order given; may work ahead by a bounded number.
 
@@ -67,13 +67,13 @@ class LocalExecutor:
     def __init__(self) -> None:
         self._worker = Worker()
 
-    def prepare(self, job: JobSpec, opened: MaskedClip) -> None:
+    def prepare(self, job: FillSpec, opened: MaskedClip) -> None:
         """Load the method; raises WeightsError."""
         self._worker.adopt(job, opened)
         self._worker.load(job)
 
     def fill(
-        self, job: JobSpec, plan: Plan, segments: Sequence[Segment], tick: Callable[[], None]
+        self, job: FillSpec, plan: Plan, segments: Sequence[Segment], tick: Callable[[], None]
     ) -> Iterator[Filled]:
         """Fill segments in the order given, each when it is asked for."""
         for segment in segments:
@@ -88,18 +88,18 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        self._spec: JobSpec | None = None
+        self._spec: FillSpec | None = None
         self._job: MaskedClip | None = None
         self._reader: SegmentReader | None = None
         self._fit = MemoryFit()
         self._method: tuple[tuple[str, str | None, Placement], Method] | None = None
 
-    def adopt(self, spec: JobSpec, job: MaskedClip) -> None:
+    def adopt(self, spec: FillSpec, job: MaskedClip) -> None:
         """Begin a job whose clip and mask are open already."""
         self._spec, self._job, self._fit = spec, job, spec.fit
         self._reader = job.reader()
 
-    def load(self, spec: JobSpec) -> Method:
+    def load(self, spec: FillSpec) -> Method:
         """The method of a job, loaded once, on the CPU where the device has no room; raises WeightsError."""
         try:
             return self._load(spec)
@@ -109,7 +109,7 @@ class Worker:
         self._fit = MemoryFit(on_cpu=True)
         return self._load(spec)
 
-    def _load(self, spec: JobSpec) -> Method:
+    def _load(self, spec: FillSpec) -> Method:
         placement = Placement("cpu", "fp32") if self._fit.on_cpu else spec.placement
         key = spec.options.method, spec.options.weights, placement
         if self._method is None or self._method[0] != key:
@@ -124,7 +124,7 @@ class Worker:
             self._method = key, method
         return self._method[1]
 
-    def fill(self, spec: JobSpec, segment: Segment, tick: Callable[[], None] = lambda: None) -> Filled:
+    def fill(self, spec: FillSpec, segment: Segment, tick: Callable[[], None] = lambda: None) -> Filled:
         """Fill one segment of a job.
 
         Raises OutOfMemoryError when not even a few frames on the CPU fit, and what opening the job,
@@ -141,7 +141,7 @@ class Worker:
         self._make_room(spec)
         return self._fill(spec, segment, segment.core, tick)
 
-    def _fill(self, spec: JobSpec, segment: Segment, answers: range, tick: Callable[[], None]) -> Filled:
+    def _fill(self, spec: FillSpec, segment: Segment, answers: range, tick: Callable[[], None]) -> Filled:
         """Fill a segment whole or as its halves; pixels of the frames ``answers`` are counted."""
         parts = halve(segment)
         most = self._fit.frames
@@ -157,7 +157,7 @@ class Worker:
         return replace(_joined(segment, found), fit=self._fit)
 
     def _fill_whole(
-        self, spec: JobSpec, segment: Segment, answers: range, tick: Callable[[], None]
+        self, spec: FillSpec, segment: Segment, answers: range, tick: Callable[[], None]
     ) -> Filled:
         assert self._job is not None  # fill has opened the job
         assert self._reader is not None
@@ -168,7 +168,7 @@ class Worker:
         filled = fill_segment(segment, self._reader, self.load(spec), stages, tick, answers)
         return replace(filled, seconds=clock.seconds, fit=self._fit)
 
-    def _make_room(self, spec: JobSpec) -> None:
+    def _make_room(self, spec: FillSpec) -> None:
         """Forget the frames that were read, and give back what torch keeps of a GPU's memory."""
         import torch
 

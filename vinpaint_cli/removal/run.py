@@ -15,7 +15,7 @@ from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions, check_opti
 from vinpaint_cli.pipeline.output import check_output, copy_as_it_is, spelled
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import Clock, Listener, SilentListener, advance
-from vinpaint_cli.removal.executor import Executor, JobSpec, LocalExecutor
+from vinpaint_cli.removal.executor import Executor, FillSpec, LocalExecutor
 from vinpaint_cli.removal.report import RemoveReport, Tally, make_report
 from vinpaint_cli.resume.work import Work, is_whole, open_work
 from vinpaint_cli.types import EncodeOptions, Frame, Patch, Progress
@@ -88,7 +88,7 @@ class Removal:
         if job.spec.fitted and options.weights is None:
             found = self._planned()
             options = replace(options, weights=self._fitted(found))
-        self._spec = JobSpec(str(job.path), options, job.placement, kept.fit)
+        self._spec = FillSpec(str(job.path), options, job.placement, kept.fit)
         with self._clock.time("load"):
             executor.prepare(self._spec, job)
         self.plan: Plan = found or self._planned()

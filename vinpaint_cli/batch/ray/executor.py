@@ -14,7 +14,7 @@ from vinpaint_cli.batch.ray.cluster import RayOptions, connected, last_line, roo
 from vinpaint_cli.errors import UsageError, VinpaintError, WorkerError
 from vinpaint_cli.pipeline.device import SHARERS
 from vinpaint_cli.pipeline.fill import Filled
-from vinpaint_cli.removal.executor import JobSpec, Worker
+from vinpaint_cli.removal.executor import FillSpec, Worker
 from vinpaint_cli.types import Segment
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class RayExecutor:
         """``job`` tells this composer from others that use the same pool."""
         self._pool, self._job = pool, job
 
-    def prepare(self, job: JobSpec, opened: MaskedClip) -> None:
+    def prepare(self, job: FillSpec, opened: MaskedClip) -> None:
         """Let a worker load the method's weights, so that a bad file is known before the scan."""
         import ray
 
@@ -129,7 +129,7 @@ class RayExecutor:
             _raise(ray.get(self._pool.actor.fill.remote(self._job, job)))
 
     def fill(
-        self, job: JobSpec, plan: Plan, segments: Sequence[Segment], tick: Callable[[], None]
+        self, job: FillSpec, plan: Plan, segments: Sequence[Segment], tick: Callable[[], None]
     ) -> Iterator[Filled]:
         """Fill segments, results in the order given."""
         import ray

@@ -14,7 +14,7 @@ from vinpaint_cli import __version__
 from vinpaint_cli.batch.ray.cluster import last_line
 from vinpaint_cli.batch.ray.worker import Greeting, Outcome, SegmentWorker, WorkerConfig
 from vinpaint_cli.errors import UsageError, WorkerError
-from vinpaint_cli.removal.executor import JobSpec
+from vinpaint_cli.removal.executor import FillSpec
 from vinpaint_cli.types import Segment
 
 TRIES = 3
@@ -40,7 +40,7 @@ class Request:
     """
 
     turn: str
-    spec: JobSpec
+    spec: FillSpec
     segment: Segment | None
     answer: asyncio.Future[Outcome]
     lost: int = 0
@@ -145,7 +145,7 @@ class Pool:
             "give fewer --shards or run when others have finished"
         )
 
-    async def fill(self, turn: str, spec: JobSpec, segment: Segment | None = None) -> Outcome:
+    async def fill(self, turn: str, spec: FillSpec, segment: Segment | None = None) -> Outcome:
         """Fill a segment on whichever worker is free, on another when that one is lost.
 
         Without a segment the job's method is loaded, so that bad weights are known ahead.

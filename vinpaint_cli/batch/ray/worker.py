@@ -17,7 +17,7 @@ from vinpaint_cli.errors import InputError, Interrupted
 from vinpaint_cli.methods import method_spec
 from vinpaint_cli.pipeline.device import place
 from vinpaint_cli.pipeline.fill import Filled
-from vinpaint_cli.removal.executor import JobSpec, Worker
+from vinpaint_cli.removal.executor import FillSpec, Worker
 from vinpaint_cli.types import Segment
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class SegmentWorker:
         """Answer when ready."""
         return Greeting(socket.gethostname(), __version__)
 
-    def fill(self, turn: str, spec: JobSpec, segment: Segment | None) -> tuple[Outcome, Filled | None]:
+    def fill(self, turn: str, spec: FillSpec, segment: Segment | None) -> tuple[Outcome, Filled | None]:
         """Fill a segment of a job, or only load its method."""
         tick = _Reporter(lambda ticks: self._pool.told.remote(turn, segment and segment.index, ticks))
         try:
@@ -88,7 +88,7 @@ class SegmentWorker:
             return Outcome(tick.ticks, exc, traceback.format_exc()), None
         return Outcome(tick.ticks), filled
 
-    def _placed(self, spec: JobSpec) -> JobSpec:
+    def _placed(self, spec: FillSpec) -> FillSpec:
         """The same job on what Ray lends this worker, whatever the machine that planned it has."""
         options = spec.options
         dtypes = method_spec(options.method).dtypes
@@ -127,7 +127,7 @@ def enter(folder: str, cpus: int) -> None:
     cv2.setNumThreads(cpus)
 
 
-def check_seen(spec: JobSpec) -> None:
+def check_seen(spec: FillSpec) -> None:
     """Whether this machine sees the files of a job that another has opened; raises InputError."""
     for path in (spec.path, *spec.options.mask.masks):
         if not Path(path).exists():
