@@ -1,1 +1,1 @@
-"""Many clips: what a person wrote becomes jobs, a runner does them, a report tells of them."""
+"""Batches: many clips become checked jobs, a runner does them, and a report shows their results."""

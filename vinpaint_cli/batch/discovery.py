@@ -1,4 +1,4 @@
-"""JOBS on the command line: folders, patterns, clips, job files, and the list on standard input."""
+"""Job discovery: the folders, patterns, clips, job files or list on standard input that JOBS names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NO_JOB_FILES = (".json", ".txt", ".yaml", ".yml", ".list")
 
 
 def discover_jobs(names: Sequence[str], stdin: bytes, mistakes: Mistakes) -> list[RawJob]:
-    """All jobs of what was given, in that order; what cannot be read is told to ``mistakes``.
+    """Find all jobs of the names given, in that order; what cannot be read is added to ``mistakes``.
 
     names: each a folder with videos (or of pictures), a pattern, a job file, a clip, or ``-`` for stdin.
     """

@@ -1,4 +1,4 @@
-"""Job files: TOML, CSV and JSON lines, each read into what a person wrote and on which line."""
+"""Readers of job files in TOML, CSV and JSON lines; every value keeps the line it was written on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SEPARATOR = ";"
 
 
 def read_file(path: Path, mistakes: Mistakes) -> list[RawJob]:
-    """The jobs of a file, by its suffix; what cannot be read is told to ``mistakes``."""
+    """Read the jobs of a file, by its suffix; what cannot be read is added to ``mistakes``."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as exc:
@@ -39,7 +39,7 @@ def read_file(path: Path, mistakes: Mistakes) -> list[RawJob]:
 
 
 def read_toml(text: str, name: str, base: str, mistakes: Mistakes) -> list[RawJob]:
-    """``[defaults]`` and ``[[job]]`` tables."""
+    """Read the jobs of a TOML text: a ``[[job]]`` table each, and ``[defaults]`` for all."""
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
@@ -72,7 +72,10 @@ def read_toml(text: str, name: str, base: str, mistakes: Mistakes) -> list[RawJo
 
 
 def read_csv(text: str, name: str, base: str, mistakes: Mistakes) -> list[RawJob]:
-    """A header of keys and a row per job; empty cells say nothing, lists repeat a column or use ``;``."""
+    """Read the jobs of a CSV text: a header of keys, a row per job.
+
+    Empty cells say nothing; lists repeat a column or use ``;``.
+    """
     head = text.partition("\n")[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if "\t" in head else ",", strict=True)
     keys, found, line = None, [], 1
@@ -91,14 +94,14 @@ def read_csv(text: str, name: str, base: str, mistakes: Mistakes) -> list[RawJob
 
 
 def read_json_lines(text: str, name: str, base: str, mistakes: Mistakes) -> list[RawJob]:
-    """One object per line; empty lines are passed over, null says nothing."""
+    """Read the jobs of a JSON-lines text: an object per line; empty lines and null say nothing."""
     lines = enumerate(text.split("\n"), start=1)
     jobs = (read_json_line(line, f"{name}:{n}", base, mistakes) for n, line in lines if line.strip())
     return [job for job in jobs if job is not None]
 
 
 def read_json_line(line: str, where: str, base: str, mistakes: Mistakes) -> RawJob | None:
-    """One job; None when the line cannot be read."""
+    """Read one job from a line of JSON; None when it cannot be read."""
     twice: list[str] = []
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:

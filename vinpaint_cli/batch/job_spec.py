@@ -21,7 +21,7 @@ from vinpaint_cli.weights import registry
 
 @dataclass(frozen=True, slots=True)
 class RawValue:
-    """A value as raw.
+    """A value as it was written, before it is read.
 
     where: ``jobs.toml:12``, empty when on the command line. base: the folder that relative paths in it
     count from, empty for the current one.
@@ -34,7 +34,7 @@ class RawValue:
 
 @dataclass(frozen=True, slots=True)
 class RawJob:
-    """One job as raw.
+    """The values of one job as they were written, before they are merged and read.
 
     where: ``jobs.toml:10``, empty for a clip that was found or named on the command line. values: its own.
     defaults: those of its file. found: nobody wrote it down, it came out of a folder, a pattern or a list.
@@ -48,7 +48,7 @@ class RawJob:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """Something that cannot be; where: as in `RawValue`."""
+    """Something that is wrong with a job; where: as in `RawValue`."""
 
     where: str
     text: str
@@ -58,20 +58,20 @@ class Mistake:
 
 
 class Mistakes:
-    """Collects mistakes; what many jobs share (a default, say) is told once."""
+    """Collects mistakes; one that many jobs share (in a default, say) is kept once."""
 
     def __init__(self) -> None:
         self._found: dict[Mistake, None] = {}
 
     def add(self, where: str, text: str) -> None:
-        """Take a mistake."""
+        """Add a mistake."""
         self._found.setdefault(Mistake(where, text))
 
     def __len__(self) -> int:
         return len(self._found)
 
     def in_order(self) -> tuple[Mistake, ...]:
-        """By file in the order met, and by line."""
+        """All mistakes by file, in the order in which the files were met, and by line."""
         files = {name: place for place, name in reversed(list(enumerate(_file(m) for m in self._found)))}
         return tuple(sorted(self._found, key=lambda mistake: (files[_file(mistake)], _line(mistake))))
 
@@ -90,11 +90,11 @@ _RIVALS = {"output": "output_dir", "output_dir": "output", "mask": "mask_dir", "
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JobSpec:
-    """One job.
+    """One job, merged and read, but not yet checked.
 
     where: of the job as a whole. input: empty when it has none. output: as given, None for the default.
     target: the file or folder it will write, empty without an input. values: by keys of the schema, masks
-    of ``mask_dir`` among ``mask``. given: where each was raw. broken: keys whose value cannot be used.
+    of ``mask_dir`` among ``mask``. given: the raw values. broken: keys whose value cannot be used.
     """
 
     where: str
@@ -108,7 +108,7 @@ class JobSpec:
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """What messages call it: where it was written, or its input."""
         return self.where or self.input
 
     @property
@@ -215,7 +215,7 @@ def filled_in(pattern: str, clip: str) -> str:
 
 
 def names_of(clip: str) -> Mapping[str, str]:
-    """What the placeholders stand for."""
+    """What the placeholders ``stem`` and ``name`` stand for."""
     path = Path(clip)
     return {"stem": path.stem if not path.is_dir() else path.name, "name": path.name}
 

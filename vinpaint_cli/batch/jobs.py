@@ -1,4 +1,4 @@
-"""What a person wrote becomes jobs: levels merged, names located, everything checked before any work."""
+"""Job specs are checked, one by one and against each other, and become the jobs of a batch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from vinpaint_cli.video.sink.codecs import Source, choose, is_video_suffix, muxe
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """What holds for all jobs.
+    """Options that hold for all jobs of a batch.
 
     given: values of the command line by keys of the schema, the defaults of every job. overwrite: replace
     outputs that are there. skip_existing: leave out jobs whose output is there.
@@ -51,7 +51,9 @@ class Batch:
 
 
 def read_jobs(names: Sequence[str], options: BatchOptions, stdin: bytes = b"") -> Batch:
-    """The jobs of JOBS; decodes nothing, and collects every mistake instead of raising the first.
+    """Find, read and check the jobs of JOBS.
+
+    Decodes nothing, and collects every mistake instead of raising the first.
 
     names: as `discovery.discover_jobs` takes them. stdin: what stood on standard input, read when ``-``
     is named.
@@ -137,7 +139,7 @@ _TEXTS: dict[str, Callable[[str], object]] = {
 
 
 def check_job(spec: JobSpec, options: BatchOptions, mistakes: Mistakes) -> None:
-    """Tell ``mistakes`` what is wrong with a job by itself."""
+    """Add what is wrong with a job by itself to ``mistakes``."""
     for check in (_texts, _groups, _files, _engine):
         for key, text in check(spec):
             mistakes.add(spec.where_of(key), text)

@@ -22,7 +22,7 @@ ListenerOf = Callable[[BatchJob], Listener]
 
 
 class LocalRunner:
-    """Runs jobs in ``processes`` processes of this machine; one of them is this process itself.
+    """Runs jobs in ``processes`` processes of this machine; a single one is this process itself.
 
     Each keeps its method loaded from job to job. Cores and free memory are shared out. Without
     ``keep_going`` no job is started after the first that fails. ``listener`` gives the listener of a job.
@@ -88,7 +88,7 @@ class WorkerProcess:
         self._begun = 0.0
 
     def start(self, job: BatchJob) -> None:
-        """Give it a job, in a new process if there is none."""
+        """Send it a job; starts a new process if there is none."""
         if self._process is None or not self._process.is_alive():
             self._spawn()
         self.job, self._begun = job, time.perf_counter()
@@ -97,7 +97,10 @@ class WorkerProcess:
             self.pipe.send(job)
 
     def receive(self) -> JobResult | None:
-        """What has come when ``pipe`` is ready: a result, None for mere progress, or the process's end."""
+        """Read what has come when ``pipe`` is ready.
+
+        Returns the job's result, which is a failure when the process has ended, or None for mere progress.
+        """
         assert self.job is not None  # nobody waits for an idle one
         assert self._process is not None  # start made it
         try:
@@ -113,7 +116,7 @@ class WorkerProcess:
         return message
 
     def leave(self) -> None:
-        """Ask it to end: an idle one by closing its pipe, a busy one by SIGTERM too."""
+        """Ask the process to end: an idle one by closing its pipe, a busy one by SIGTERM too."""
         if self._process is None:
             return
         self._progress.close()
@@ -122,7 +125,7 @@ class WorkerProcess:
         self.pipe.close()
 
     def join(self, seconds: float) -> None:
-        """Wait for its end, and bring it about when it takes longer."""
+        """Wait for the process to end, and kill it when that takes longer."""
         if self._process is None:
             return
         self._process.join(seconds)

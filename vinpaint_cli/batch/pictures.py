@@ -1,4 +1,4 @@
-"""Before and after: one frame of a finished job as source, hole and result, side by side."""
+"""Pictures of a batch report: one frame of a finished job as source, hole and result, side by side."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _SAMPLES, _CHANGE = 24, 28
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What a picture shows: the frame, its moment in seconds, and its size in pixels."""
+    """What a picture of the report shows: the frame, its time in seconds, and its size in pixels."""
 
     frame: int
     seconds: float
@@ -77,7 +77,7 @@ def draw_result(job: BatchJob, output: str, target: Path, go_on: Callable[[], bo
 
 
 def drawn_before(target: Path, output: str) -> Drawn | None:
-    """What a picture of an earlier run shows; None when there is none, or the output is newer."""
+    """Return what the picture of an earlier run shows; None when there is none, or the output is newer."""
     with suppress(OSError):
         if target.stat().st_mtime < Path(output).stat().st_mtime:
             return None
@@ -88,7 +88,7 @@ def drawn_before(target: Path, output: str) -> Drawn | None:
 
 
 def side_by_side(before: Bytes, hole: Hole, after: Bytes) -> Bytes:
-    """Source, source with the hole drawn, and result; a small hole again below, enlarged.
+    """Draw source, source with its hole, and result in a row; a small hole again below, enlarged.
 
     before, after: uint8 ``(H, W, 3)``; hole: bool ``(H, W)``, True = filled. Returns uint8 RGB.
     """

@@ -20,7 +20,7 @@ Message = tuple[Any, ...]
 
 
 class PipeReporter:
-    """A listener that sends what it is told through a pipe."""
+    """A listener that sends all it is told through a pipe."""
 
     def __init__(self, pipe: Connection[Any, Any]) -> None:
         self._pipe = pipe

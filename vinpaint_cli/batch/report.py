@@ -1,4 +1,4 @@
-"""The folder a batch leaves while it runs: results.jsonl, index.html and pictures."""
+"""The report of a batch, written while it runs: results.jsonl, index.html and pictures in one folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SECONDS_TO_STOP = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The picture of a job: its file and what it shows, or why there is none."""
+    """The picture of a job in the report: its file and what it shows, or why there is none."""
 
     file: str = ""
     drawn: Drawn | None = None
@@ -37,7 +37,7 @@ class Picture:
 
 
 class BatchReport:
-    """Takes results as they come; use it in a ``with`` statement.
+    """Writes the report as results come; use it in a ``with`` statement.
 
     results.jsonl has each result the moment it is there; pictures are drawn from the finished files and
     the page is written anew in a thread of its own, so that no job waits for them. Leaving the block waits
@@ -92,7 +92,7 @@ class BatchReport:
             self._painter.join(SECONDS_TO_STOP)
 
     def add(self, result: JobResult) -> None:
-        """Take a result; it is on the disk when this returns."""
+        """Add a result; it is on the disk when this returns."""
         if self._folder is None or self._lines is None:
             return
         self._results[result.index] = result

@@ -1,4 +1,4 @@
-"""What a batch is made of: jobs, their results, and whoever runs them."""
+"""Jobs of a batch, their results, the protocol of runners, and the loop that runs a batch."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class BatchJob:
 
     @property
     def target(self) -> str:
-        """Where its result goes, the default spelled out."""
+        """Path of its output, also when that is the default."""
         from vinpaint_cli.pipeline.output import default_output
 
         return self.output or str(default_output(self.input))
@@ -75,12 +75,12 @@ class JobResult:
         return self.message.removeprefix(f"{self.input}: ")
 
     def to_dict(self) -> dict[str, Any]:
-        """The same for JSON, with ``frames`` (0 when not known) beside it."""
+        """Return it as plain values for JSON, with ``frames`` (0 when not known) added."""
         return {**asdict(self), "frames": self.report["frames"] if self.report else 0}
 
 
 class Runner(Protocol):
-    """Does jobs, on this machine or on others."""
+    """Runs jobs, on this machine or on others."""
 
     def run(self, jobs: Sequence[BatchJob]) -> Iterator[JobResult]:
         """Results as jobs end, in any order; a job that fails has a result like any other.
@@ -93,7 +93,7 @@ class Runner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of every job, in the order given; seconds: wall time of the whole."""
+    """The results of all jobs, in the order given; seconds: wall time of the whole batch."""
 
     results: tuple[JobResult, ...]
     seconds: float
@@ -101,12 +101,12 @@ class Outcome:
 
     @property
     def counts(self) -> Mapping[Status, int]:
-        """Jobs by status."""
+        """Number of jobs by status."""
         found = Counter(result.status for result in self.results)
         return {status: found[status] for status in STATUSES}
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return it as plain values for JSON."""
         counts = {status.replace(" ", "_"): count for status, count in self.counts.items()}
         return {**counts, "seconds": round(self.seconds, 3), "jobs": [one.to_dict() for one in self.results]}
 
@@ -163,7 +163,7 @@ def make_folders(folders: Sequence[str]) -> None:
 
 
 def is_there(target: str) -> bool:
-    """Whether an output exists: a file, or a folder with something in it."""
+    """Whether an output exists: a file, or a folder that is not empty."""
     if os.path.isdir(target):
         return bool(os.listdir(target))
     return os.path.lexists(target)

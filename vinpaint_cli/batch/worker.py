@@ -36,7 +36,7 @@ class ProcessConfig:
 
 
 def do_job(job: BatchJob, executor: Executor, listener: Listener | None = None) -> JobResult:
-    """Remove what the job says; an error becomes its result.
+    """Run one job; an error becomes its result.
 
     Raises Interrupted and KeyboardInterrupt when the work is to stop.
     """
@@ -63,7 +63,7 @@ def do_job(job: BatchJob, executor: Executor, listener: Listener | None = None) 
 
 
 def serve(pipe: Connection[Any, Any], config: ProcessConfig) -> None:
-    """Do the jobs that come through a pipe until it is closed; the whole life of a started process.
+    """Run the jobs that come through a pipe until it is closed; the main function of a started process.
 
     Ctrl-C is left to the process that started this one, which says SIGTERM when it is to end; should that
     process vanish, this one ends by itself.
@@ -88,7 +88,7 @@ def serve(pipe: Connection[Any, Any], config: ProcessConfig) -> None:
 
 
 def _leave(number: int, frame: Any) -> None:
-    """End, with the tidying up that an exception brings about."""
+    """End by an exception, so that ``finally`` blocks tidy up."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(128 + number)
 
@@ -107,7 +107,7 @@ def _watch_parent() -> None:
 
 
 def _limit_threads(threads: int) -> None:
-    """Share the cores: OpenMP's libraries read the environment as they are loaded, the others are told."""
+    """Limit threads: OpenMP's libraries read the environment as they are loaded, the others are set."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         given = os.environ.get(name, "")
         os.environ[name] = str(min(threads, int(given)) if given.isdecimal() and int(given) else threads)

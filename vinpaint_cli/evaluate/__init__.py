@@ -1,1 +1,1 @@
-"""Methods measured on clips whose truth is known: holes are made, filled as `remove` does, and compared."""
+"""Measures methods on clips whose truth is known: makes holes, fills them as `remove` does, and compares."""

@@ -1,4 +1,4 @@
-"""Clips to measure on: a tree as DAVIS has it, or a folder of videos or of folders of pictures."""
+"""Datasets: clips to measure on, from a tree laid out as DAVIS, or a folder of videos or picture folders."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ClipEntry:
 
 
 def find_clips(dataset: str | Path, wanted: Sequence[str] = ()) -> tuple[ClipEntry, ...]:
-    """All clips in the order of their names, or those ``wanted``.
+    """Find the clips of a dataset in the order of their names: all, or those ``wanted``.
 
     dataset: ``JPEGImages[/480p]/<clip>/*.jpg`` with ``Annotations[/480p]/<clip>/*.png``, or a folder that
     holds videos or folders of pictures. Raises InputError (nothing there), UsageError (a wanted clip that
@@ -90,7 +90,7 @@ def _has_pictures(folder: Path) -> bool:
 
 
 def read_clip(clip: ClipEntry, size: tuple[int, int] | None, limit: int | None = None) -> Bytes:
-    """At most ``limit`` frames of a clip, uint8 RGB ``(T, h, w, 3)``.
+    """Decode at most ``limit`` frames of a clip: uint8 RGB ``(T, h, w, 3)``.
 
     size: ``(width, height)`` to scale to (by area when smaller, else bicubic; proportions are not kept, as
     the papers do), None for the clip's own. Raises VideoError (unreadable, or no frame).

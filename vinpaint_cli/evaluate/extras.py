@@ -1,4 +1,4 @@
-"""Measures that need weights: taken when those are on this machine, named as absent when not."""
+"""Measures that need weights (LPIPS, KID), and a line for each whose weights are not on this machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_VFID = (
 
 
 def find_extras() -> tuple[tuple[Extra, ...], tuple[str, ...]]:
-    """Measures that can be taken here, and a line for each that cannot, with the command that helps."""
+    """Return the measures that can be taken here, and a line for each that cannot."""
     try:
         return (_lpips(),), (NO_VFID,)
     except WeightsError as exc:

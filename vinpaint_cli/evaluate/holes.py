@@ -1,4 +1,4 @@
-"""Holes for measuring, a kind at a time; the same seed, clip and kind give the same holes everywhere."""
+"""Makes holes of several kinds for measuring; the same seed, clip and kind give the same holes everywhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ELLIPSE = (110, 76)
 
 
 def fixed_box(rng: np.random.Generator, frames: int, height: int, width: int) -> Bool:
-    """The same box in the middle of all frames, 110×60 at 432×240: bool ``(T, h, w)``."""
+    """Return the same box in the middle of all frames, 110×60 at 432×240: bool ``(T, h, w)``."""
     box_width, box_height = _in_proportion(BOX, width, height)
     x0, y0 = (width - box_width) // 2, (height - box_height) // 2
     hole = np.zeros((height, width), np.bool_)

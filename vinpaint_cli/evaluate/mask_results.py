@@ -1,4 +1,4 @@
-"""What was measured of masks: one row per clip, prompt and tracker, means over clips, and their tables."""
+"""Results of evaluate-masks: one row per clip, prompt and tracker, their means over clips, and the tables."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def correlation(one: Sequence[float], other: Sequence[float]) -> float | None:
 
 
 def distinct(names: Iterable[str]) -> tuple[str, ...]:
-    """Each name once, in order."""
+    """Return each name once, in order."""
     return tuple(dict.fromkeys(names))
 
 
@@ -215,12 +215,12 @@ def row_text(row: MaskRow) -> str:
 
 
 def title(evaluation: MaskEvaluation) -> str:
-    """What the report is called."""
+    """Title of the report."""
     return f"{evaluation.setting['dataset']}: masks by {', '.join(evaluation.trackers)}"
 
 
 def notes(evaluation: MaskEvaluation) -> list[str]:
-    """What must be known to read the figures."""
+    """Return notes that a reader of the figures needs, a line each."""
     setting = evaluation.setting
     lines = [
         f"{len(evaluation.clips)} clips at their own size; the first frame annotated with an object is "

@@ -1,4 +1,4 @@
-"""Segmenters and trackers on annotated clips: prompt one frame, follow, compare with the annotations."""
+"""Measures segmenters and trackers on annotated clips: prompts a frame, tracks, and compares."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BASELINES = ("warp", "copy")
 
 @dataclass(frozen=True, slots=True)
 class EvaluateMasksOptions:
-    """What a person may say about a measurement of masks.
+    """Options of evaluate-masks.
 
     segmenter: a name of `masks.segment.SEGMENTERS`, or auto; ``segmenter_weights``: a file or a name of
     weights.toml. trackers: names of `masks.track.TRACKERS`; the baselines are added. prompts: of `PROMPTS`.
@@ -109,7 +109,7 @@ class _Case:
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
-    """Everything that stays the same from clip to clip."""
+    """What stays the same from clip to clip."""
 
     options: EvaluateMasksOptions
     segmenter: Segmenter
@@ -118,7 +118,7 @@ class _Bench:
     listener: Listener
 
     def clip(self, entry: ClipEntry, progress: Progress) -> Iterator[MaskRow]:
-        """All rows of one clip."""
+        """Measure one clip and return its rows."""
         case = _open(entry, self.options.frames)
         for prompt in self.options.prompts:
             began = time.perf_counter()

@@ -93,7 +93,7 @@ class ReportFolder:
 
     @property
     def wanted(self) -> bool:
-        """Whether there is a report to write."""
+        """Whether a report was asked for."""
         return self._target is not None
 
     def __enter__(self) -> Self:
@@ -159,7 +159,7 @@ def check_report(target: Path, overwrite: bool) -> None:
 
 
 def finite(value: Any) -> Any:
-    """The same with None for what JSON cannot say (infinity, not a number)."""
+    """Return the value with None in place of infinity and NaN, which JSON cannot say."""
     if isinstance(value, Mapping):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

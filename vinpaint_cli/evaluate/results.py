@@ -1,4 +1,4 @@
-"""What was measured: one row per clip, kind of hole and method, and means over frames."""
+"""Results of evaluate: one row per clip, kind of hole and method, and their means over frames."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Evaluation:
         return _distinct(row.method for row in self.rows)
 
     def of(self, masks: str, method: str) -> list[Row]:
-        """Rows of all clips."""
+        """Rows of all clips for one kind of hole and method."""
         return [row for row in self.rows if (row.masks, row.method) == (masks, method)]
 
     def totals(self) -> list[Summary]:

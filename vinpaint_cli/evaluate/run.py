@@ -1,4 +1,4 @@
-"""Methods on a dataset: make holes, fill them, compare with the truth."""
+"""Runs an evaluation: makes holes in the clips of a dataset, fills them, and compares with the truth."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BASELINES = frozenset(("telea", "nearest"))
 
 @dataclass(frozen=True, slots=True)
 class EvaluateOptions:
-    """What a person may say about a measurement.
+    """Options of evaluate.
 
     methods: names of `vinpaint methods`. weights: for those with a network. masks: kinds of holes, or
     folders of masks. size: ``(width, height)`` that clips are scaled to, None for their own. clips: names,
@@ -102,7 +102,7 @@ def evaluate_methods(
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
-    """Everything that stays the same from clip to clip."""
+    """What stays the same from clip to clip."""
 
     options: EvaluateOptions
     every: Sequence[ClipEntry]
@@ -113,7 +113,7 @@ class _Bench:
     listener: Listener
 
     def clip(self, clip: ClipEntry, progress: Progress) -> Iterator[Row]:
-        """All rows of one clip; its truth and flow are found once."""
+        """Measure one clip and return its rows; its truth and flow are computed once."""
         pictures = read_clip(clip, self.options.size, self.options.frames)
         if min(pictures.shape[1:3]) < SMALLEST_SIDE:
             raise InputError(f"{clip.path} is too small to be measured; give at least {SMALLEST_SIDE} pixels")

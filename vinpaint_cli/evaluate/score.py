@@ -1,4 +1,4 @@
-"""A filled clip against its truth, frame by frame."""
+"""Scores of a filled clip against its truth, frame by frame."""
 
 from __future__ import annotations
 
@@ -105,7 +105,10 @@ class Truth:
 
 
 def mean(series: Series) -> float | None:
-    """Mean of what there is; None without a figure. A pair in which nothing could be compared has none."""
+    """Mean of the finite values of a series, None when there are none.
+
+    A pair of frames in which nothing could be compared has no finite value.
+    """
     there = series[np.isfinite(series)]
     return float(there.mean()) if len(there) else None
 

@@ -1,4 +1,4 @@
-"""Figures as a person reads them: columns of the tables, in Markdown and for the page."""
+"""Tables of an evaluation: the columns and how their figures are written, in Markdown and for the page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Column:
     measure: str = ""
 
     def text(self, summary: Summary) -> str:
-        """The figure, or a dash."""
+        """The figure as text, or a dash when there is none."""
         value = self.value(summary)
         return "–" if value is None else format(value * self.scale, self.form)
 
@@ -122,7 +122,7 @@ def clip_text(summary: Summary) -> str:
 
 
 def notes(evaluation: Evaluation) -> list[str]:
-    """What must be known to read the figures."""
+    """Return notes that a reader of the figures needs, a line each."""
     setting: Mapping[str, Any] = evaluation.setting
     size = "native size" if setting["size"] is None else "{}×{}".format(*setting["size"])
     before = "after propagation" if setting["propagate"] else "without propagation"

@@ -1,4 +1,4 @@
-"""Files that appear under their name only when they are whole, whatever stops who writes them."""
+"""Atomic writes: a file appears under its name only when it is whole, whatever stops the writer."""
 
 from __future__ import annotations
 

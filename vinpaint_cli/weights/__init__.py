@@ -1,1 +1,1 @@
-"""Registry and store of weights."""
+"""Weights of networks: the registry, the store, and checkpoints."""

@@ -1,4 +1,4 @@
-"""weights.toml read into entries: which weights there are, where from, and how they are recognised."""
+"""The registry of weights: the entries of weights.toml, with the source and SHA-256 of each file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def entries() -> tuple[WeightEntry, ...]:
 
 
 def weight_names() -> list[str]:
-    """Their names, in the same order."""
+    """Names of all entries, in the order of weights.toml."""
     return [item.name for item in entries()]
 
 

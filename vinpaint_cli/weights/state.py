@@ -1,4 +1,4 @@
-"""Checkpoints in and out, without ever running what is inside one.
+"""Loads and saves checkpoints without ever running code from inside one.
 
 ``.pth`` files are pickles: they are opened with ``weights_only=True``, which refuses code. What kind of
 file it is gets decided by its first bytes, so a web page saved under a weights' name is called that.

@@ -1,4 +1,4 @@
-"""Where weights lie on this machine, and how they get here. The only module that uses the network.
+"""The store of weights: finds, verifies and downloads files. The only module that uses the network.
 
 A name is looked for in the package, then in vinpaint's cache, then in the Hugging Face cache; a file is
 used only when its SHA-256 is that of its entry. Nothing is downloaded but by :func:`pull`.
@@ -35,7 +35,7 @@ _SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors", ".onnx")
 
 @dataclass(frozen=True, slots=True)
 class WeightStatus:
-    """What is known of one entry on this machine.
+    """Whether the file of an entry is on this machine, and whether it is right.
 
     ``state`` is ``verified`` (there and right), ``corrupt`` (there, with another SHA-256) or
     ``missing``; ``sha256`` is the digest found, empty when missing.
@@ -48,7 +48,7 @@ class WeightStatus:
 
 
 class Transport(Protocol):
-    """Brings one file here."""
+    """Downloads one file."""
 
     def fetch(self, entry: WeightEntry, folder: Path, progress: Progress | None) -> Path:
         """Download the entry's file into ``folder``; OSError or WeightsError when that fails."""
@@ -56,7 +56,7 @@ class Transport(Protocol):
 
 
 def resolve(name_or_path: str | Path, *, offline: bool | None = None) -> Path:
-    """File of weights to use: a path as it is, a name looked up and verified. Never downloads.
+    """Return the file of weights to use: a path as it is, a name looked up and verified. Never downloads.
 
     A name of weights.toml wins over a file of that name (write ``./name`` for the file). ``offline``
     None asks the environment; it changes only the advice given.
@@ -78,7 +78,7 @@ def resolve(name_or_path: str | Path, *, offline: bool | None = None) -> Path:
 
 
 def path(name: str) -> Path:
-    """Where :func:`pull` puts the file, whether it is there or not (a bundled one: where it lies)."""
+    """Return where :func:`pull` puts the file, whether it is there or not; for a bundled one where it is."""
     return _own(registry.entry(name))
 
 

@@ -1,4 +1,4 @@
-"""Reach a Ray cluster, or start one on this machine, and leave as found."""
+"""Connects to a Ray cluster, or starts one on this machine and stops it at the end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REACH_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class RayOptions:
-    """Where the workers are and what each of them takes.
+    """Address of the cluster, number of workers, and what each of them takes.
 
     address: ``auto`` (the cluster that runs on this machine or is named by RAY_ADDRESS), ``local`` (start
     one here and stop it at the end), ``HOST:PORT`` or ``ray://HOST:PORT``. workers: how many; None: as
@@ -55,7 +55,7 @@ class RayOptions:
 
 @contextmanager
 def connected(options: RayOptions) -> Iterator[None]:
-    """Be connected within the block; a program that has called ``ray.init`` itself stays as it is.
+    """Connect for the block; in a program that has called ``ray.init`` itself, use that connection.
 
     Raises UsageError when Ray is not installed or nothing answers at the address.
     """
@@ -74,7 +74,7 @@ def connected(options: RayOptions) -> Iterator[None]:
 
 
 def import_ray() -> Any:
-    """The library, quiet: it would talk between our lines, and on stdout, which is for data.
+    """Import Ray so that it prints nothing: stdout is for data.
 
     Raises UsageError when it is not installed.
     """
@@ -102,7 +102,7 @@ def _environment() -> Iterator[tuple[str, str]]:
 
 
 def room_for(options: RayOptions) -> int:
-    """How many workers to ask for; raises UsageError when the cluster has not room for one."""
+    """Return how many workers to start; raises UsageError when the cluster has no room for one."""
     have = import_ray().cluster_resources()
     rooms = int(have.get("CPU", 0)) // options.cpus
     if options.gpus:
@@ -117,7 +117,7 @@ def room_for(options: RayOptions) -> int:
 
 
 def last_line(exc: Exception) -> str:
-    """Of what Ray says over many lines, the one that matters."""
+    """Return the last line of a message of Ray, which is the one that matters."""
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
     return (lines or [type(exc).__name__])[-1].rstrip(".")
 

@@ -28,25 +28,25 @@ FETCHES = 3
 
 
 class RemoteTrace(Exception):
-    """Where an error arose on a worker, as text; shown with -v."""
+    """The traceback of an error on a worker, as text; shown with -v."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolHandle:
-    """A running pool, as any process of the cluster may hold it: ``hosts`` has one for each worker."""
+    """A handle of a running pool, for any process of the cluster; ``hosts``: the host of each worker."""
 
     actor: Any
     hosts: tuple[str, ...]
 
     @property
     def workers(self) -> int:
-        """How many were ready at the start."""
+        """Number of workers that were ready at the start."""
         return len(self.hosts)
 
 
 @contextmanager
 def running_pool(options: RayOptions, make: Callable[[], Worker] = Worker) -> Iterator[PoolHandle]:
-    """A cluster joined or started, and workers on it, until the end of the block.
+    """Connect to or start a cluster, and run workers on it until the end of the block.
 
     ``make`` makes what fills segments, on each worker.
 
@@ -83,7 +83,7 @@ def _begun(ref: Any) -> tuple[str, ...]:
 
 
 def for_workers(options: RemoveOptions, ray: RayOptions) -> RemoveOptions:
-    """The options as the workers will follow them: they run networks on the GPUs lent to them, or the CPU.
+    """Return the options for workers, whose networks run on the GPUs that Ray lends, or on the CPU.
 
     Raises UsageError when ``device`` asks for anything else.
     """
@@ -98,7 +98,7 @@ def for_workers(options: RemoveOptions, ray: RayOptions) -> RemoveOptions:
 
 @contextmanager
 def sharing_memory(pool: PoolHandle) -> Iterator[None]:
-    """Plan within the block for the workers of one machine, which have its memory between them."""
+    """Let plans within the block divide a machine's memory between the workers on it."""
     before = os.environ.get(SHARERS)
     os.environ[SHARERS] = str(max(Counter(pool.hosts).values()))
     try:
@@ -122,7 +122,7 @@ class RayExecutor:
         self._pool, self._job = pool, job
 
     def prepare(self, job: FillSpec, opened: MaskedClip) -> None:
-        """Let a worker load the method's weights, so that a bad file is known before the scan."""
+        """Load the method on a worker, so that a bad file of weights is known before the scan."""
         import ray
 
         if opened.spec.weights is not None:
@@ -168,14 +168,14 @@ def _received(again: Callable[[], Any], ref: Any, progress: _Progress) -> Filled
 
 
 class _Progress:
-    """Waits for segments, and ticks as the workers come on with them."""
+    """Waits for segments, and passes on the ticks of the workers."""
 
     def __init__(self, actor: Any, job: str, tick: Callable[[], None]) -> None:
         self._actor, self._job, self._tick = actor, job, tick
         self._done, self._shown = 0, 0
 
     def wait(self, ref: Any) -> Outcome:
-        """The answer of the pool, looked for again and again so that Ctrl-C is heard."""
+        """Return the pool's answer; waits in short steps, so that Ctrl-C is heard."""
         import ray
         from ray.exceptions import RayActorError
 
@@ -188,7 +188,7 @@ class _Progress:
         return outcome
 
     def done(self, ticks: int) -> None:
-        """A segment has come."""
+        """Count the ticks of a segment that has come."""
         self._done += ticks
         self._show(self._done)
 
@@ -199,6 +199,6 @@ class _Progress:
 
 
 def _raise(outcome: Outcome) -> None:
-    """Raise what a worker met, as if it had been met here."""
+    """Raise the error of a worker as if it had arisen here."""
     if outcome.error is not None:
         raise outcome.error from RemoteTrace(outcome.trace)

@@ -28,7 +28,7 @@ START_SECONDS = 120.0
 
 
 class Unwanted(Exception):
-    """Nobody waits for the segment any more."""
+    """The segment is no longer wanted."""
 
 
 @dataclass(eq=False, slots=True)
@@ -109,7 +109,7 @@ class RequestQueue:
 
 
 class Pool:
-    """The inside of an actor that every composer talks to.
+    """The actor that all composers send their segments to.
 
     One segment is with a worker at any time, so when a worker is lost it is known over which segment.
     """
@@ -155,17 +155,17 @@ class Pool:
         return await asyncio.shield(request.answer)  # a composer that is cancelled leaves the worker alone
 
     async def told(self, turn: str, segment: int, ticks: int) -> None:
-        """A worker has come so far with a segment."""
+        """Take a worker's report of its ticks on a segment."""
         for request in self._running:
             if request.place == (turn, segment):
                 request.ticks = ticks
 
     async def ticks(self, turn: str) -> int:
-        """How far the segments of a job that are being filled have come, all in all."""
+        """Return the ticks made so far on the segments of a job that are being filled."""
         return sum(request.ticks for request in self._running if request.turn == turn)
 
     async def begin(self, job: str) -> str:
-        """A composer begins with a job, and is to name it by the result from here on.
+        """Begin a job for a composer, which names the job by the result from here on.
 
         What an earlier composer of the same job, which was lost, had asked for is dropped.
         """
@@ -176,14 +176,15 @@ class Pool:
         return turn
 
     async def room(self) -> int:
-        """Segments that one job may have asked for and not yet taken: its share of the workers, and a few.
+        """Return how many segments a job may have asked for and not yet taken.
 
+        That is its share of the workers, and `AHEAD` more.
         Over all jobs they are bounded, and so is what lies in the object store.
         """
         return -(-max(1, self._ready) // max(1, len(self._turns))) + AHEAD
 
     async def end(self, turn: str) -> None:
-        """Nobody wants the segments of a job any more: those that wait and those that are being filled."""
+        """Drop the segments of a job, those that wait and those that are being filled."""
         self._turns.discard(turn)
         self._requests.drop(turn)
         for request in self._running:
@@ -191,7 +192,7 @@ class Pool:
                 ray.cancel(request.running)
 
     async def drop(self, job: str) -> None:
-        """The same for a job that was lost with the process that composed it."""
+        """Drop the segments of a job whose composer was lost."""
         for turn in [turn for turn in self._turns if turn.startswith(f"{job}#")]:
             await self.end(turn)
 

@@ -1,4 +1,4 @@
-"""A batch whose jobs are composed all over a cluster, by processes that share one pool of workers."""
+"""Runs the jobs of a batch on a Ray cluster: a task composes each, and all share one pool of workers."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class RayRunner:
 
 
 def compose_job(job: BatchJob, config: ComposerConfig) -> JobResult:
-    """The inside of a composer's task: one job from scan to output, filled by the pool."""
+    """Run one job from scan to output, its segments filled by the pool; the function of a composer's task."""
     enter(config.folder, config.threads)
     for path in config.seen:
         if not Path(path).exists():

@@ -1,4 +1,4 @@
-"""What runs on a worker: one process that keeps a method loaded and fills segments, one at a time."""
+"""The worker of a Ray cluster: a process that keeps a method loaded and fills one segment at a time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REPORT_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """What every worker is told once.
+    """Settings of all workers of a pool.
 
     make: makes what fills segments. folder: where relative names begin. cpus: threads. gpus: share of a
     GPU; with 0 networks run on the CPU.
@@ -42,7 +42,7 @@ class WorkerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """Who a worker is."""
+    """Host and version of a worker."""
 
     host: str
     version: str
@@ -64,7 +64,7 @@ class Outcome:
 
 
 class SegmentWorker:
-    """The inside of an actor that fills one segment at a time and keeps the method loaded."""
+    """The actor that fills one segment at a time and keeps the method loaded."""
 
     def __init__(self, config: WorkerConfig, pool: Any) -> None:
         enter(config.folder, config.cpus)
@@ -72,7 +72,7 @@ class SegmentWorker:
         self._worker = config.make()
 
     def greet(self) -> Greeting:
-        """Answer when ready."""
+        """Return host and version, once the worker is ready."""
         return Greeting(socket.gethostname(), __version__)
 
     def fill(self, turn: str, spec: FillSpec, segment: Segment | None) -> tuple[Outcome, Filled | None]:
@@ -117,7 +117,7 @@ class _Reporter:
 
 
 def enter(folder: str, cpus: int) -> None:
-    """Go to the folder that relative names begin at, if it is here, and take ``cpus`` threads."""
+    """Change to the folder that relative names begin at, if it exists here, and use ``cpus`` threads."""
     import cv2
     import torch
 
@@ -128,14 +128,14 @@ def enter(folder: str, cpus: int) -> None:
 
 
 def check_seen(spec: FillSpec) -> None:
-    """Whether this machine sees the files of a job that another has opened; raises InputError."""
+    """Check that this machine sees the files of a job; raises InputError."""
     for path in (spec.path, *spec.options.mask.masks):
         if not Path(path).exists():
             raise not_seen(path, "worker")
 
 
 def not_seen(path: str, who: str) -> InputError:
-    """The error of a machine that lacks a file which another has."""
+    """Return the error for a file that another machine has and this one lacks."""
     return InputError(
         f"{path} is not seen by the {who} on {socket.gethostname()}; put clips and masks on storage that "
         "every machine of the cluster has under the same name"
