@@ -9,10 +9,10 @@ import pytest
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.masks.segment import open_segmenter
 from vinpaint_cli.masks.segment.grabcut import GrabCutSegmenter
-from vinpaint_cli.masks.segment.graph_cut import cut, edges_of, reach
 from vinpaint_cli.masks.segment.movement import find_movement
 from vinpaint_cli.masks.segment.palette import Palette, to_lab
 from vinpaint_cli.masks.segment.view import sharpen
+from vinpaint_cli.ops.graph_cut import cut, edges_of, reach
 from vinpaint_cli.types import Box
 
 HEIGHT, WIDTH = 120, 200

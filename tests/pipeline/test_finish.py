@@ -52,12 +52,23 @@ def test_texture_is_for_what_a_method_leaves_smooth(
     assert bool((with_texture.frames != without.frames).any()) == changes
 
 
-def test_texture_is_told_how_large_the_whole_picture_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drawing_is_told_how_large_the_whole_picture_is(monkeypatch: pytest.MonkeyPatch) -> None:
     scales: list[float] = []
-    monkeypatch.setattr("vinpaint_cli.pipeline.stages.add_texture", lambda *given: scales.append(given[-1]))
+    monkeypatch.setattr(
+        "vinpaint_cli.pipeline.stages.complete_background", lambda shot, _: scales.append(shot.scale)
+    )
     Stages().fill(smooth_clip(scale=4.5), PropagateMethod(), range(3))
     assert scales == [4.5]
     assert Stages(propagates=False).find(np.zeros((1, 8, 8, 3), np.uint8), [HOLE[:8, :8]], 1080).scale == 4.5
+
+
+def test_what_was_found_stays_as_it_was_found() -> None:
+    """No mixture of a find and a smooth fill: trusted pieces stay, even where they are only half trusted."""
+    filling = smooth_clip()
+    filling.residual[:, HOLE] = 0.4
+    found = filling.frames.copy()
+    Stages().fill(filling, PropagateMethod(), range(3))
+    assert np.array_equal(filling.frames, found)
 
 
 @pytest.mark.parametrize("name", ["propagate", "sttn", "combcn", "flow-recurrent"])

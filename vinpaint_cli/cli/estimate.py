@@ -109,7 +109,7 @@ def _propagate_seconds(job: MaskedClip, plan: Plan) -> dict[str, float]:
     found = stages.find(frames, holes, scale * job.source.info.height)
     if job.options.texture and found.motion is not None:
         with clock.time("texture"):
-            add_detail(found.frames, found.residual, found.motion, found.scale)
+            add_detail(found, found.frames.copy(), stages.estimator)
     pixels = sum(_pixels(segment) for segment in plan.segments) / (frames.size / 3)
     return {
         stage: seconds * pixels / (1 + SMALL_COSTS_MORE * (1 / scale - 1))

@@ -2,11 +2,12 @@
 
 ::
 
-    estimate motion → propagate → decide → structure → smooth → detail
-    └──────── Stages.find ───────────┘     └──── Stages.fill ────────┘
+    estimate motion → propagate → structure → decide → complete
+    └────── Stages.find ──────┘   └─────── Stages.fill ───────┘
 
 One function for each stage, from arrays to arrays, so that any of them can be exchanged alone. `decide` says
-what counts as seen; `add_detail` completes what was not. Both look at nothing but their arguments.
+what was seen, and stays as it was found; `complete_background` draws the rest. What a method gives is a
+coarse picture of it, unless the method invents: then that is the result.
 
 Arrays everywhere: frames float32 ``(T, h, w, 3)`` RGB in [0, 1]; residual float32 ``(T, h, w)`` in [0, 1],
 the part of each pixel that is still to be filled, 0 outside the hole; scale: height of the whole frame / 240,
@@ -22,7 +23,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vinpaint_cli.ops.complete.key_frames import add_texture
+from vinpaint_cli.ops.complete.background import Shot, complete_background
+from vinpaint_cli.ops.complete.decide import decide
 from vinpaint_cli.ops.flow.motion import DisFlow, FlowEstimator, Motion
 from vinpaint_cli.ops.propagate.propagation import PropagateOptions, propagate
 from vinpaint_cli.ops.propagate.temporal_smoothing import even_out
@@ -58,9 +60,9 @@ class Filling:
 class Stages:
     """Which stages run, and with what.
 
-    propagates: bring in real pixels of other frames. texture: complete with patches what a method leaves
-    smooth. estimator: of optical flow. threads: frames that propagation works on at once. clock: is given the
-    seconds of each stage.
+    propagates: bring in real pixels of other frames. texture: draw what no frame shows, with pieces of what
+    is seen around it, unless the method invents. estimator: of optical flow. threads: frames that propagation
+    works on at once. clock: is given the seconds of each stage.
     """
 
     propagates: bool = True
@@ -78,7 +80,7 @@ class Stages:
         wanted: range | None = None,
         tick: Callable[[], None] = lambda: None,
     ) -> Filling:
-        """Bring in what other frames show, and decide what is left to fill: all of it unless ``propagates``.
+        """Bring in what other frames show; all is left to fill unless ``propagates``.
 
         pictures: uint8 or uint16 ``(T, h, w, 3)``. holes: T × bool ``(h, w)``, True = fill. height: of the
         whole frame in pixels. wanted: places of the frames to fill, all by default; the others serve as
@@ -91,25 +93,39 @@ class Stages:
                 return Filling(frames, np.stack(holes).astype(np.float32), None, scale)
             options = PropagateOptions(unit=scale, threads=self.threads)
             found = propagate(pictures, holes, options, self.estimator, wanted=wanted, tick=tick)
-            return Filling(found.frames, decide(found.confidence), found.motion, scale)
+            return Filling(found.frames, 1 - found.confidence, found.motion, scale)
 
     def fill(self, filling: Filling, method: Method, indices: Sequence[int]) -> None:
         """Fill the residual, in place; indices: the T frame numbers in the source."""
         if not filling.residual.any():
             return
+        drawn = self.texture and filling.motion is not None and not method.spec.invents
+        found = filling.frames.copy() if drawn else filling.frames
         with self.clock.time("method"):
             add_structure(method, filling.frames, filling.residual, indices)
-            if filling.motion is not None:
+            if filling.motion is not None and not drawn:
                 even_out(filling.frames, filling.residual, filling.motion)
-        if self.texture:
+        if drawn:
             with self.clock.time("texture"):
-                if filling.motion is not None and not method.spec.invents:
-                    add_detail(filling.frames, filling.residual, filling.motion, filling.scale)
+                add_detail(filling, found, self.estimator)
 
 
-def decide(confidence: Array) -> Array:
-    """What is left to fill ``(T, h, w)`` where propagation is sure by ``confidence (T, h, w)`` in [0, 1]."""
-    return 1 - confidence
+def add_detail(filling: Filling, found: Array, estimator: FlowEstimator) -> None:
+    """Draw what no frame shows, and leave what was ``found (T, h, w, 3)`` as it is; both are changed.
+
+    filling: with the motion known, and the frames as a method has filled them: coarse pictures.
+    """
+    if filling.motion is None:
+        raise ValueError("what no frame shows is drawn along the motion, and none is known")
+    hidden = filling.residual > 0
+    lacking = hidden & ~decide(1 - filling.residual, hidden, filling.motion, filling.scale)
+    coarse = found
+    for frame, other in zip(filling.frames, found, strict=True):
+        # Exchanged frame by frame, so that the clip is held no third time.
+        structure = frame.copy()
+        frame[...], other[...] = other, structure
+    shot = Shot(filling.frames, lacking, hidden, filling.motion, filling.scale, coarse)
+    complete_background(shot, estimator)
 
 
 def add_structure(method: Method, frames: Array, residual: Array, indices: Sequence[int]) -> None:
@@ -123,8 +139,3 @@ def add_structure(method: Method, frames: Array, residual: Array, indices: Seque
     for frame, rest, completion in zip(frames, residual, filled, strict=True):
         weight = rest if method.spec.mixes else (rest > 0).astype(np.float32)
         frame += weight[..., None] * (completion - frame)
-
-
-def add_detail(frames: Array, residual: Array, motion: Motion, scale: float) -> None:
-    """Complete what the method has left smooth with patches of what is seen around, in place."""
-    add_texture(frames, residual, motion, scale)

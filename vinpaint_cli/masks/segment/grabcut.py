@@ -15,9 +15,9 @@ import numpy as np
 
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.masks.segment import check_prompts, honour
-from vinpaint_cli.masks.segment.graph_cut import cut, reach
 from vinpaint_cli.masks.segment.movement import Movement, find_movement
 from vinpaint_cli.masks.segment.view import Pixel, Point, View, bounds, discs, parts, sharpen
+from vinpaint_cli.ops.graph_cut import cut, reach
 from vinpaint_cli.ops.image import Array, Bool, dilate
 from vinpaint_cli.types import Box
 

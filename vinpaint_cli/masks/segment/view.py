@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from vinpaint_cli.masks.segment.graph_cut import Edges, cut, edges_of
 from vinpaint_cli.masks.segment.palette import Palette, to_lab
+from vinpaint_cli.ops.graph_cut import Edges, cut, edges_of
 from vinpaint_cli.ops.image import Array, Bool
 from vinpaint_cli.types import Box
 
