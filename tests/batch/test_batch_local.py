@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from vinpaint_cli.batch import local, worker
+from vinpaint_cli.batch import local
 from vinpaint_cli.batch.local import LocalRunner, ended
-from vinpaint_cli.batch.runner import BatchJob, JobResult, run_batch
-from vinpaint_cli.batch.worker import do_job
+from vinpaint_cli.batch.runner import BatchJob, JobResult, do_job, run_batch
 from vinpaint_cli.errors import OutputError, explain
 from vinpaint_cli.removal.executor import LocalExecutor
 
@@ -147,7 +146,7 @@ def test_leaving_the_loop_ends_the_processes(jobs: Jobs) -> None:
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         next(results)
-    assert time.monotonic() - start < 0.3 + worker.SECONDS_TO_TIDY + 20  # the machine may be busy
+    assert time.monotonic() - start < 0.3 + local.SECONDS_TO_TIDY + 20  # the machine may be busy
     limit = time.monotonic() + 20
     while ours := [c for c in multiprocessing.active_children() if c.name.startswith("SpawnProcess")]:
         assert time.monotonic() < limit, ours

@@ -8,8 +8,8 @@ from multiprocessing import Pipe
 
 import pytest
 
-from vinpaint_cli.batch import progress_pipe
-from vinpaint_cli.batch.progress_pipe import PipeReceiver, PipeReporter
+from vinpaint_cli.batch import local
+from vinpaint_cli.batch.local import PipeReceiver, PipeReporter
 from vinpaint_cli.pipeline.device import SHARERS, available_memory
 
 
@@ -59,7 +59,7 @@ def test_stages_notes_and_counts_arrive() -> None:
 
 
 def test_a_stage_is_told_of_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress_pipe, "SECONDS_BETWEEN", -1.0)
+    monkeypatch.setattr(local, "SECONDS_BETWEEN", -1.0)
     log = Log()
     passed_on(log).close()
     assert log.lines.count("advance 1") == 5

@@ -1,24 +1,50 @@
-"""Runs the jobs of a batch on this machine: in this process, or in several beside it."""
+"""Runs the jobs of a batch on this machine: in this process, or in several with a progress pipe each."""
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vinpaint_cli.batch.progress_pipe import PipeReceiver
-from vinpaint_cli.batch.runner import BatchJob, JobResult
-from vinpaint_cli.batch.worker import SECONDS_TO_TIDY, ProcessConfig, do_job, serve
+from vinpaint_cli.batch.runner import BatchJob, JobResult, do_job
+from vinpaint_cli.pipeline.device import SHARERS
 from vinpaint_cli.pipeline.progress import Listener, SilentListener
 from vinpaint_cli.util.cpu import allowed_cores
 
+if TYPE_CHECKING:
+    from vinpaint_cli.types import Progress
+
+SECONDS_BETWEEN = 0.5
+"""Between two reports of a stage on how far it is."""
+
+Message = tuple[Any, ...]
+"""``("stage", name, total)``, ``("advance", n)``, ``("end",)`` or ``("note", text)``."""
+
 ListenerOf = Callable[[BatchJob], Listener]
+
+SECONDS_TO_TIDY = 1.0
+"""What a process that is told to end may take to remove its temporary files."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessConfig:
+    """What a process is told as it starts.
+
+    threads: how many its libraries may use. sharers: how many processes divide the free memory.
+    """
+
+    threads: int
+    sharers: int
 
 
 class LocalRunner:
@@ -175,3 +201,124 @@ def ended(exitcode: int | None) -> tuple[int, str]:
     name = signal.Signals(-exitcode).name if known else f"signal {-exitcode}"
     why = ", perhaps for want of memory: give fewer --jobs or a smaller --memory" if name == "SIGKILL" else ""
     return 128 - exitcode, f"its process was ended by {name}{why}; run the batch again to go on with it"
+
+
+def serve(pipe: Connection[Any, Any], config: ProcessConfig) -> None:
+    """Run the jobs that come through a pipe until it is closed; the main function of a started process.
+
+    Ctrl-C is left to the process that started this one, which says SIGTERM when it is to end; should that
+    process vanish, this one ends by itself.
+    """
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_watch_parent, daemon=True).start()
+    _limit_threads(config.threads)
+    os.environ[SHARERS] = str(config.sharers)
+    from vinpaint_cli.removal.executor import LocalExecutor
+
+    executor = LocalExecutor()
+    try:
+        while True:
+            pipe.send(do_job(pipe.recv(), executor, PipeReporter(pipe)))
+    except EOFError:
+        return
+    except SystemExit as exc:  # tidied up; taking the libraries down in order would cost seconds
+        os._exit(int(exc.code or 0))
+
+
+def _leave(number: int, frame: Any) -> None:
+    """End by an exception, so that ``finally`` blocks tidy up."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+def _watch_parent() -> None:
+    """End this process when the one that started it is gone."""
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+    if parent is None:
+        return
+    wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(SECONDS_TO_TIDY)
+    os._exit(1)
+
+
+def _limit_threads(threads: int) -> None:
+    """Limit threads: OpenMP's libraries read the environment as they are loaded, the others are set."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        given = os.environ.get(name, "")
+        os.environ[name] = str(min(threads, int(given)) if given.isdecimal() and int(given) else threads)
+    import cv2
+    import torch
+
+    cv2.setNumThreads(threads)
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+class PipeReporter:
+    """A listener that sends all it is told through a pipe."""
+
+    def __init__(self, pipe: Connection[Any, Any]) -> None:
+        self._pipe = pipe
+
+    @contextmanager
+    def stage(self, name: str, total: int | None) -> Iterator[_PipeStage]:
+        """Report a stage until the block ends."""
+        self._pipe.send(("stage", name, total))
+        yield (stage := _PipeStage(self._pipe))
+        stage.flush()
+        self._pipe.send(("end",))
+
+    def note(self, text: str) -> None:
+        """Report one line."""
+        self._pipe.send(("note", text))
+
+
+class _PipeStage:
+    """Counts, and reports now and then."""
+
+    def __init__(self, pipe: Connection[Any, Any]) -> None:
+        self._pipe, self._unsent, self._sent_at = pipe, 0, time.monotonic()
+
+    def advance(self, n: int = 1) -> bool:
+        """Count ``n`` units; a signal asks to stop, never this."""
+        self._unsent += n
+        if time.monotonic() - self._sent_at > SECONDS_BETWEEN:
+            self.flush()
+        return True
+
+    def flush(self) -> None:
+        """Report what was counted."""
+        if self._unsent:
+            self._pipe.send(("advance", self._unsent))
+        self._unsent, self._sent_at = 0, time.monotonic()
+
+
+class PipeReceiver:
+    """Tells a listener what another process reports of its job."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._stages = ExitStack()
+        self._progress: Progress | None = None
+
+    def take(self, message: Message) -> None:
+        """Pass on one message."""
+        kind, *rest = message
+        if kind == "note":
+            self._listener.note(*rest)
+        elif kind == "advance" and self._progress is not None:
+            self._progress.advance(*rest)
+        else:
+            self.close()
+            if kind == "stage":
+                self._progress = self._stages.enter_context(self._listener.stage(*rest))
+
+    def close(self) -> None:
+        """End the stage that was begun last."""
+        self._progress = None
+        self._stages.close()

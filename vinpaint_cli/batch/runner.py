@@ -11,11 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
-from vinpaint_cli.errors import Interrupted
+from vinpaint_cli.errors import Interrupted, explain
 from vinpaint_cli.video.sink.publish import translated
 
 if TYPE_CHECKING:
     from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
+    from vinpaint_cli.pipeline.progress import Listener
+    from vinpaint_cli.removal.executor import Executor
 
 Status = Literal["done", "failed", "skipped", "not run"]
 STATUSES: tuple[Status, ...] = ("done", "failed", "skipped", "not run")
@@ -109,6 +111,33 @@ class Outcome:
         """Return it as plain values for JSON."""
         counts = {status.replace(" ", "_"): count for status, count in self.counts.items()}
         return {**counts, "seconds": round(self.seconds, 3), "jobs": [one.to_dict() for one in self.results]}
+
+
+def do_job(job: BatchJob, executor: Executor, listener: Listener | None = None) -> JobResult:
+    """Run one job; an error becomes its result.
+
+    Raises Interrupted and KeyboardInterrupt when the work is to stop.
+    """
+    from vinpaint_cli.removal.run import remove
+
+    begun = time.perf_counter()
+    try:
+        report = remove(
+            job.input,
+            job.output,
+            job.options,
+            overwrite=job.overwrite,
+            listener=listener,
+            work=job.work,
+            executor=executor,
+        )
+    except Interrupted:
+        raise
+    except Exception as exc:
+        code, message = explain(exc, less="fewer --jobs", verbose="`vinpaint remove -v`")
+        return job.failed(code, " ".join(message.split()), begun)
+    seconds, message = time.perf_counter() - begun, "; ".join(report.warnings)
+    return JobResult(job.index, job.input, report.output, "done", 0, message, seconds, asdict(report))
 
 
 def run_batch(

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vinpaint_cli.batch.ray.cluster import RayOptions, last_line
 from vinpaint_cli.batch.ray.executor import PoolHandle, RayExecutor, for_workers, sharing_memory
 from vinpaint_cli.batch.ray.worker import enter, not_seen
-from vinpaint_cli.batch.runner import BatchJob, JobResult
-from vinpaint_cli.batch.worker import do_job
+from vinpaint_cli.batch.runner import BatchJob, JobResult, do_job
 
 if TYPE_CHECKING:
     from ray.exceptions import RayError
