@@ -119,11 +119,11 @@ def test_clips_count_alike_and_confidence_is_compared_over_all_frames() -> None:
         row("b", "flow", (0.4, 0.2, 0.0), (0.4, 0.2, 0.0)),
     ]
     total = summarise(rows, "all")
-    assert total.region == pytest.approx(0.5)
-    assert total.both == pytest.approx((0.5 + 0.25) / 2)
+    assert total.j == pytest.approx(0.5)
+    assert total.j_and_f == pytest.approx((0.5 + 0.25) / 2)
     assert total.seconds_per_frame == pytest.approx(2 / 10)
-    assert (total.good_starts, total.clips) == (1, 2)
-    assert total.correlation == pytest.approx(1)
+    assert (total.first_frame_good, total.clips) == (1, 2)
+    assert total.confidence_correlation == pytest.approx(1)
     assert correlation([1.0, 1.0], [0.2, 0.3]) is None
     setting = {"dataset": "x", "machine": "m", "segmenter": "grabcut"}
     table = markdown(MaskEvaluation(setting, tuple(rows)))

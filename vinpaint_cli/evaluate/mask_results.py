@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -40,43 +40,23 @@ class MaskRow:
 class MaskSummary:
     """Means of rows, each clip counting alike; J, F and their mean in [0, 1].
 
-    ``start``: mean J of the prompted frames' own masks, ``good_starts``: how many reach `GOOD_START`.
-    ``correlation``: of confidence and J over all scored frames, None when either does not vary.
+    ``first_frame_j``: mean J of the prompted frames' own masks, ``first_frame_good``: how many reach
+    `GOOD_START`. ``confidence_correlation``: of confidence and J over all scored frames, None when either
+    does not vary.
     """
 
     clip: str
     prompt: str
     tracker: str
     clips: int
-    region: float
-    boundary: float
-    start: float
-    good_starts: int
+    j: float
+    f: float
+    j_and_f: float
+    first_frame_j: float
+    first_frame_good: int
     seconds_per_frame: float
     prompt_seconds: float
-    correlation: float | None
-
-    @property
-    def both(self) -> float:
-        """J&F, the mean of J and F."""
-        return (self.region + self.boundary) / 2
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "clip": self.clip,
-            "prompt": self.prompt,
-            "tracker": self.tracker,
-            "clips": self.clips,
-            "j": self.region,
-            "f": self.boundary,
-            "j_and_f": self.both,
-            "first_frame_j": self.start,
-            "first_frame_good": self.good_starts,
-            "seconds_per_frame": self.seconds_per_frame,
-            "prompt_seconds": self.prompt_seconds,
-            "confidence_correlation": self.correlation,
-        }
+    confidence_correlation: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +97,7 @@ class MaskEvaluation:
     def to_dict(self) -> dict[str, Any]:
         """Everything, as results.json holds it."""
         clips = [
-            summarise([row], row.clip).to_dict()
+            asdict(summarise([row], row.clip))
             | {
                 "frames": list(row.frames),
                 "j_by_frame": [round(value, 4) for value in row.region],
@@ -128,25 +108,22 @@ class MaskEvaluation:
         ]
         return {
             "setting": dict(self.setting),
-            "totals": [summary.to_dict() for summary in self.totals()],
+            "totals": [asdict(summary) for summary in self.totals()],
             "clips": clips,
         }
 
 
 def summarise(rows: Sequence[MaskRow], clip: str) -> MaskSummary:
     """Means over the clips of rows of one prompt and tracker, one row or more."""
+    j, f = _mean(_mean(row.region) for row in rows), _mean(_mean(row.boundary) for row in rows)
     return MaskSummary(
-        clip,
-        rows[0].prompt,
-        rows[0].tracker,
-        len(rows),
-        _mean(_mean(row.region) for row in rows),
-        _mean(_mean(row.boundary) for row in rows),
-        _mean(row.start for row in rows),
-        sum(row.start >= GOOD_START for row in rows),
-        sum(row.seconds for row in rows) / max(1, sum(row.count for row in rows)),
-        _mean(row.prompt_seconds for row in rows),
-        correlation(
+        *(clip, rows[0].prompt, rows[0].tracker, len(rows)),
+        *(j, f, (j + f) / 2),
+        first_frame_j=_mean(row.start for row in rows),
+        first_frame_good=sum(row.start >= GOOD_START for row in rows),
+        seconds_per_frame=sum(row.seconds for row in rows) / max(1, sum(row.count for row in rows)),
+        prompt_seconds=_mean(row.prompt_seconds for row in rows),
+        confidence_correlation=correlation(
             [value for row in rows for value in row.confidence],
             [value for row in rows for value in row.region],
         ),
@@ -180,13 +157,13 @@ HEAD = ("J&F", "J", "F", "s/frame", "first frame J", f"J ≥ {GOOD_START}", "pro
 
 def cells(summary: MaskSummary) -> list[str]:
     """The measures of a summary as a person reads them; J and F in percents."""
-    related = "–" if summary.correlation is None else f"{summary.correlation:.2f}"
-    shares = (summary.both, summary.region, summary.boundary)
+    related = "–" if summary.confidence_correlation is None else f"{summary.confidence_correlation:.2f}"
+    shares = (summary.j_and_f, summary.j, summary.f)
     return [
         *(f"{100 * value:.1f}" for value in shares),
         f"{summary.seconds_per_frame:.3f}",
-        f"{100 * summary.start:.1f}",
-        f"{summary.good_starts} of {summary.clips}",
+        f"{100 * summary.first_frame_j:.1f}",
+        f"{summary.first_frame_good} of {summary.clips}",
         f"{summary.prompt_seconds:.2f}",
         related,
     ]
@@ -211,7 +188,7 @@ def _clip_table(evaluation: MaskEvaluation, prompt: str) -> list[str]:
 def row_text(row: MaskRow) -> str:
     """``61.2 (64.0, 58.4)``: J&F, J and F in percents."""
     found = summarise([row], row.clip)
-    return f"{100 * found.both:.1f} ({100 * found.region:.1f}, {100 * found.boundary:.1f})"
+    return f"{100 * found.j_and_f:.1f} ({100 * found.j:.1f}, {100 * found.f:.1f})"
 
 
 def title(evaluation: MaskEvaluation) -> str:
