@@ -160,19 +160,23 @@ def test_a_damaged_file_is_refused_then_replaced() -> None:
     assert path.read_bytes() == CONTENT
 
 
-def test_a_file_is_hashed_once_until_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_hashed_once_until_its_time_changes() -> None:
     path = store.pull("net", transport=FakeTransport())
-    hashed: list[Path] = []
-    original = store._hash
-    monkeypatch.setattr(store, "_hash", lambda file: (hashed.append(file), original(file))[1])
-    store.resolve("net")
-    assert hashed == []
+    stamp = path.stat().st_mtime_ns
+    path.write_bytes(CONTENT[::-1])
+    os.utime(path, ns=(stamp, stamp))
+    assert store.resolve("net") == path
     os.utime(path, ns=(1, 1))
-    store.resolve("net")
-    store.resolve("net")
-    assert hashed == [path]
-    store.verify("net")
-    assert hashed == [path, path]
+    with pytest.raises(WeightsError, match="is not net"):
+        store.resolve("net")
+
+
+def test_verifying_hashes_anew() -> None:
+    path = store.pull("net", transport=FakeTransport())
+    stamp = path.stat().st_mtime_ns
+    path.write_bytes(CONTENT[::-1])
+    os.utime(path, ns=(stamp, stamp))
+    assert store.verify("net").state == "corrupt"
 
 
 @pytest.mark.parametrize("notes", ["", "[]", "{", '{"x": 3}'])

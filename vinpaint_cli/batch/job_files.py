@@ -58,13 +58,13 @@ def read_toml(text: str, name: str, base: str, mistakes: Mistakes) -> list[RawJo
     if not isinstance(defaults, dict):
         mistakes.add(f"{name}:{_line_of('defaults', layout)}", "defaults is no table; write [defaults] above")
         defaults = {}
-    place = next((table for table in layout if table.name == "defaults"), Table("defaults", 1))
+    place = next((table for table in layout if table.name == "defaults"), TomlTable("defaults", 1))
     shared = _values(defaults, place, name, base, mistakes)
     if "input" in shared:
         mistakes.add(shared["input"].where, "input cannot be a default; write it in each [[job]]")
     places = [table for table in layout if table.name == "job" and table.several]
     if len(places) != len(jobs):  # job = [{…}, {…}]
-        places = [Table("job", _line_of("job", layout))] * len(jobs)
+        places = [TomlTable("job", _line_of("job", layout))] * len(jobs)
     return [
         RawJob(f"{name}:{table.line}", _values(job, table, name, base, mistakes), shared)
         for job, table in zip(jobs, places, strict=True)
@@ -146,18 +146,18 @@ def _known(
 
 
 def _values(
-    data: Mapping[str, Any], table: Table, name: str, base: str, mistakes: Mistakes
+    data: Mapping[str, Any], table: TomlTable, name: str, base: str, mistakes: Mistakes
 ) -> dict[str, RawValue]:
     return _known(data, lambda key: f"{name}:{table.keys.get(key, table.line)}", base, mistakes)
 
 
-def _check_tables(data: Mapping[str, Any], layout: list[Table], name: str, mistakes: Mistakes) -> None:
+def _check_tables(data: Mapping[str, Any], layout: list[TomlTable], name: str, mistakes: Mistakes) -> None:
     for key in data.keys() - set(_TABLES):
         hint = "write [[job]] above each job's keys and [defaults] above those of all"
         mistakes.add(f"{name}:{_line_of(key, layout)}", f"{key!r} stands outside of a job; {hint}")
 
 
-def _line_of(key: str, layout: list[Table]) -> int:
+def _line_of(key: str, layout: list[TomlTable]) -> int:
     """Line of a key or table of the whole file."""
     headers = {table.name.partition(".")[0]: table.line for table in reversed(layout) if table.name}
     return layout[0].keys.get(key) or headers.get(key, 1)
@@ -205,7 +205,7 @@ _TOKEN = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TomlTable:
     """A table as written: its header's name (empty before the first), line, and the lines of its keys.
 
     ``several`` says that the header was ``[[name]]``. Lines count from 1.
@@ -217,12 +217,12 @@ class Table:
     keys: dict[str, int] = field(default_factory=dict)
 
 
-def tables(text: str) -> list[Table]:
+def tables(text: str) -> list[TomlTable]:
     """The tables of a text that `tomllib` reads without error, in order; the first has no header."""
-    found = [Table("", 1)]
+    found = [TomlTable("", 1)]
     for line, head in _statements(text):
         if head.startswith("["):
-            found.append(Table(_name(head.strip("[] \t")), line, head.startswith("[[")))
+            found.append(TomlTable(_name(head.strip("[] \t")), line, head.startswith("[[")))
         else:
             found[-1].keys.setdefault(_name(head), line)
     return found

@@ -18,7 +18,7 @@ from vinpaint_cli.removal.executor import FillSpec, Worker
 from vinpaint_cli.types import Segment
 
 if TYPE_CHECKING:
-    from vinpaint_cli.batch.ray.worker import Outcome
+    from vinpaint_cli.batch.ray.worker import FillResult
     from vinpaint_cli.mask_making.clip import MaskedClip
     from vinpaint_cli.pipeline.options import RemoveOptions
     from vinpaint_cli.pipeline.plan import Plan
@@ -174,7 +174,7 @@ class _Progress:
         self._actor, self._job, self._tick = actor, job, tick
         self._done, self._shown = 0, 0
 
-    def wait(self, ref: Any) -> Outcome:
+    def wait(self, ref: Any) -> FillResult:
         """Return the pool's answer; waits in short steps, so that Ctrl-C is heard."""
         import ray
         from ray.exceptions import RayActorError
@@ -182,7 +182,7 @@ class _Progress:
         try:
             while not ray.wait([ref], timeout=LOOK_SECONDS)[0]:
                 self._show(self._done + ray.get(self._actor.ticks.remote(self._job)))
-            outcome: Outcome = ray.get(ref)
+            outcome: FillResult = ray.get(ref)
         except RayActorError as exc:
             raise WorkerError(f"the workers are gone ({last_line(exc)}); run again to go on") from exc
         return outcome
@@ -198,7 +198,7 @@ class _Progress:
             self._tick()
 
 
-def _raise(outcome: Outcome) -> None:
+def _raise(outcome: FillResult) -> None:
     """Raise the error of a worker as if it had arisen here."""
     if outcome.error is not None:
         raise outcome.error from RemoteTrace(outcome.trace)

@@ -12,7 +12,7 @@ from ray.exceptions import RayError, TaskCancelledError
 
 from vinpaint_cli import __version__
 from vinpaint_cli.batch.ray.cluster import last_line
-from vinpaint_cli.batch.ray.worker import Greeting, Outcome, SegmentWorker, WorkerConfig
+from vinpaint_cli.batch.ray.worker import FillResult, Greeting, SegmentWorker, WorkerConfig
 from vinpaint_cli.errors import UsageError, WorkerError
 from vinpaint_cli.removal.executor import FillSpec
 from vinpaint_cli.types import Segment
@@ -42,7 +42,7 @@ class Request:
     turn: str
     spec: FillSpec
     segment: Segment | None
-    answer: asyncio.Future[Outcome]
+    answer: asyncio.Future[FillResult]
     lost: int = 0
     running: ObjectRef[Any] | None = None
     ticks: int = 0
@@ -52,7 +52,7 @@ class Request:
         """The job's turn and the number of the segment in it, -1 for the method alone."""
         return self.turn, -1 if self.segment is None else self.segment.index
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, outcome: FillResult) -> None:
         """Answer, unless that was done already."""
         if not self.answer.done():
             self.answer.set_result(outcome)
@@ -75,7 +75,7 @@ class RequestQueue:
     def put(self, request: Request) -> None:
         """Add a request; it ends at once when the queue is closed."""
         if self._closed is not None:
-            request.end(Outcome(0, self._closed))
+            request.end(FillResult(0, self._closed))
             return
         self._waiting.append(request)
         self._arrived.set()
@@ -95,14 +95,14 @@ class RequestQueue:
         """End the requests of a turn as unwanted."""
         for request in self._of(turn):
             self._waiting.remove(request)
-            request.end(Outcome(0, Unwanted()))
+            request.end(FillResult(0, Unwanted()))
 
     def close(self, error: WorkerError) -> None:
         """No worker is left: requests that wait or come end with the error."""
         self._closed = error
         waiting, self._waiting = self._waiting, []
         for request in waiting:
-            request.end(Outcome(0, error))
+            request.end(FillResult(0, error))
 
     def _of(self, turn: str) -> list[Request]:
         return [request for request in self._waiting if request.turn == turn]
@@ -145,7 +145,7 @@ class Pool:
             "give fewer --shards or run when others have finished"
         )
 
-    async def fill(self, turn: str, spec: FillSpec, segment: Segment | None = None) -> Outcome:
+    async def fill(self, turn: str, spec: FillSpec, segment: Segment | None = None) -> FillResult:
         """Fill a segment on whichever worker is free, on another when that one is lost.
 
         Without a segment the job's method is loaded, so that bad weights are known ahead.
@@ -230,17 +230,17 @@ class Pool:
                 if request.lost < TRIES:
                     self._requests.put(request)
                 else:
-                    request.end(Outcome(0, _given_up(request.segment, exc)))
+                    request.end(FillResult(0, _given_up(request.segment, exc)))
                 return
 
-    async def _answer(self, worker: Any, request: Request) -> Outcome:
+    async def _answer(self, worker: Any, request: Request) -> FillResult:
         call = worker.fill.options(num_returns=2)
         request.running, filled = call.remote(request.turn, request.spec, request.segment)
         self._running.add(request)
         try:
-            outcome: Outcome = await request.running
+            outcome: FillResult = await request.running
         except TaskCancelledError:
-            return Outcome(0, Unwanted())
+            return FillResult(0, Unwanted())
         finally:
             self._running.discard(request)
             request.ticks = 0

@@ -49,7 +49,7 @@ class Greeting:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class FillResult:
     """How filling a segment ended: ``error`` is None when it did well, ``trace`` says where it arose.
 
     An error is carried as a value, since Ray would wrap what is raised. ``ticks`` of progress were made.
@@ -75,18 +75,18 @@ class SegmentWorker:
         """Return host and version, once the worker is ready."""
         return Greeting(socket.gethostname(), __version__)
 
-    def fill(self, turn: str, spec: FillSpec, segment: Segment | None) -> tuple[Outcome, Filled | None]:
+    def fill(self, turn: str, spec: FillSpec, segment: Segment | None) -> tuple[FillResult, Filled | None]:
         """Fill a segment of a job, or only load its method."""
         tick = _Reporter(lambda ticks: self._pool.told.remote(turn, segment and segment.index, ticks))
         try:
             if segment is None:
                 self._worker.load(self._placed(spec))
-                return Outcome(0), None
+                return FillResult(0), None
             check_seen(spec)
             filled = self._worker.fill(self._placed(spec), segment, tick)
         except Exception as exc:
-            return Outcome(tick.ticks, exc, traceback.format_exc()), None
-        return Outcome(tick.ticks), filled
+            return FillResult(tick.ticks, exc, traceback.format_exc()), None
+        return FillResult(tick.ticks), filled
 
     def _placed(self, spec: FillSpec) -> FillSpec:
         """The same job on what Ray lends this worker, whatever the machine that planned it has."""
