@@ -22,8 +22,8 @@ HELP_TOLERANCE = 2.5
 LEVELS = (
     ("types", "errors"),
     ("util",),
-    ("options", "plan"),
-    ("video", "ops", "nets", "weights", "metrics"),
+    ("options", "plan", "weights"),
+    ("video", "ops", "nets", "metrics"),
     ("masks", "methods"),
     ("pipeline",),
     ("mask_making",),

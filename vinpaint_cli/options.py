@@ -36,7 +36,7 @@ class Option:
     * ``panel``: heading of ``--help`` it stands under; empty for the first.
     * ``spelling``: on the command line, separated by spaces; empty for ``--key``, ``-`` for an argument.
     * ``least``, ``most``: bounds of a number that the command line checks.
-    * ``names``: whose names the shell completes: ``methods``, ``weights``, ``segmenters`` or ``trackers``.
+    * ``names``: whose names the shell completes: ``methods``, ``weights``, ``segmenters``, …
     * ``action``: ``version`` or ``devices``: what is shown at once in place of what the command does.
     * ``label``: what a fingerprint calls it; None for its spelling, empty when it counts by content.
     """
@@ -177,6 +177,9 @@ TABLE: tuple[Option, ...] = (
     _fill("propagate", "", "Bring in real pixels from other frames before the network.", bool,
         "RemoveOptions.propagate", True, commands=f"{_CLIPS} train-internal",
         spelling="--propagate/--no-propagate"),
+    _fill("flow", "NAME", "What estimates the optical flow that they are found along: dis, or raft (after "
+        "`vinpaint weights pull raft-large`).", str, "RemoveOptions.flow", "dis",
+        commands="remove batch train-internal", names="flows"),
     _fill("texture", "", "After propagation: texture from around for what no frame shows and the method "
         "leaves smooth.", bool, "RemoveOptions.texture", True, spelling="--texture/--no-texture"),
     _fill("device", "auto|cpu|cuda|mps", "Where networks run.", str, "RemoveOptions.device", "auto",

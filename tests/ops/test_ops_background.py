@@ -7,7 +7,8 @@ import pytest
 from scenes import block, wall
 
 from vinpaint_cli.ops.complete.background import Shot, complete_background
-from vinpaint_cli.ops.flow.motion import DisFlow, Motion
+from vinpaint_cli.ops.flow.dis import DisFlow
+from vinpaint_cli.ops.flow.motion import Motion
 
 SIZE = 96, 128
 HOLE = block(*SIZE, (50, 36, 80, 60))

@@ -10,7 +10,8 @@ import pytest
 from scenes import block, psnr, wall
 
 import vinpaint_cli.ops.propagate.temporal_smoothing
-from vinpaint_cli.ops.flow.motion import DisFlow, Motion, complete, estimate_motion
+from vinpaint_cli.ops.flow.dis import DisFlow
+from vinpaint_cli.ops.flow.motion import Motion, complete, estimate_motion
 from vinpaint_cli.ops.image import coordinate_grid, luma
 from vinpaint_cli.ops.propagate.candidates import Ring, from_far, from_route
 from vinpaint_cli.ops.propagate.propagation import PropagateOptions, Search, propagate

@@ -5,14 +5,8 @@ import pytest
 from scenes import block, pan
 
 from vinpaint_cli.ops.flow.camera import accumulate, apply_homography, between, fit_homography
-from vinpaint_cli.ops.flow.motion import (
-    DisFlow,
-    Motion,
-    complete,
-    estimate_motion,
-    inconsistency,
-    inconsistency_at,
-)
+from vinpaint_cli.ops.flow.dis import DisFlow
+from vinpaint_cli.ops.flow.motion import Motion, complete, estimate_motion, inconsistency, inconsistency_at
 from vinpaint_cli.ops.image import coordinate_grid, luma
 
 ZOOM = np.array([[1.02, 0.01, -3.0], [-0.01, 1.02, 2.0], [1e-5, 0, 1]])

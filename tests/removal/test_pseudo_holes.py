@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 from scenes import block, pan
 
+from vinpaint_cli.pipeline.stages import Stages
 from vinpaint_cli.removal.pseudo_holes import FrameRun, hide_pseudo_holes, usable
 
 HEIGHT, WIDTH = 64, 96
@@ -56,7 +57,7 @@ def test_what_is_kept_aside_is_never_learned_from() -> None:
 
 def test_the_true_hole_is_trusted_as_far_as_propagation_is() -> None:
     run = run_of()
-    found = hide_pseudo_holes(run, 1, np.random.default_rng(0), propagate=False)
+    found = hide_pseudo_holes(run, 1, np.random.default_rng(0), stages=Stages(propagates=False))
     assert (found.known.trust[run.holes] == 0).all()
     assert (found.known.residual[run.holes] == 255).all()
     better = hide_pseudo_holes(run, 1, np.random.default_rng(0)).known

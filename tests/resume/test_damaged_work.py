@@ -19,7 +19,7 @@ from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.pipeline.options import WorkOptions
 from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.removal.run import Removal, remove
-from vinpaint_cli.resume.fingerprint import take_fingerprint
+from vinpaint_cli.resume.fingerprint import differences, take_fingerprint
 from vinpaint_cli.resume.journal import Journal
 from vinpaint_cli.resume.work import folder_of, look
 from vinpaint_cli.types import EncodeOptions
@@ -315,3 +315,12 @@ def test_a_work_dir_that_cannot_be_is_said(clip: Callable[..., Path], tmp_path: 
     for folder in (tmp_path / "file", tmp_path / "no" / "w"):
         with pytest.raises(OutputError, match=r"cannot be made \(.*\); give --work-dir a folder"):
             remove(source, tmp_path / "out.mkv", OPTIONS, work=WorkOptions(str(folder)))
+
+
+def test_an_option_that_is_newer_than_the_folder_had_its_default(clip: Callable[..., Path]) -> None:
+    source = clip(codec="ffv1", frames=2)
+    then = take_fingerprint(source, OPTIONS, "out.mkv", SilentListener()).to_dict()
+    del then["options"]["--flow"]
+    assert differences(then, take_fingerprint(source, OPTIONS, "out.mkv", SilentListener())) == []
+    now = take_fingerprint(source, replace(OPTIONS, flow="raft"), "out.mkv", SilentListener())
+    assert differences(then, now) == ["--flow was dis, is raft"]

@@ -142,5 +142,6 @@ _NAMES = {
     "weights": "weights.registry:weight_names",
     "segmenters": "masks.segment:segmenter_names",
     "trackers": "masks.track:tracker_names",
+    "flows": "ops.flow:flow_names",
 }
 _ACTIONS = {"version": _show_version, "devices": show_devices}

@@ -14,6 +14,7 @@ import numpy as np
 
 from vinpaint_cli.errors import WeightsError
 from vinpaint_cli.mask_making.clip import MaskedClip
+from vinpaint_cli.ops.flow import open_flow
 from vinpaint_cli.pipeline.device import frame_threads
 from vinpaint_cli.pipeline.options import MINUTES, FitOptions
 from vinpaint_cli.pipeline.plan import Plan
@@ -105,7 +106,9 @@ def _propagate_seconds(job: MaskedClip, plan: Plan) -> dict[str, float]:
     scale = min(1.0, (TRIAL_PIXELS / _pixels(largest)) ** 0.5)
     frames, holes = _made_small(job, plan, largest, scale)
     clock = Clock()
-    stages = Stages(threads=frame_threads(largest.roi, plan.memory), clock=clock)
+    estimator = open_flow(job.options.flow, plan.placement.device)
+    threads = frame_threads(largest.roi, plan.memory)
+    stages = Stages(estimator=estimator, threads=threads, clock=clock)
     found = stages.find(frames, holes, scale * job.source.info.height)
     if job.options.texture and found.motion is not None:
         with clock.time("texture"):

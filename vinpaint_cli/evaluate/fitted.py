@@ -8,6 +8,7 @@ from vinpaint_cli.evaluate.complete import Cost, HiddenClip
 from vinpaint_cli.pipeline.device import Placement
 from vinpaint_cli.pipeline.options import FitOptions
 from vinpaint_cli.pipeline.progress import Listener
+from vinpaint_cli.pipeline.stages import Stages
 from vinpaint_cli.types import Method
 
 
@@ -36,5 +37,5 @@ def fitted_method(
         fit = start_fit(
             name, (width, height), config=options.config, seed=options.seed, device=placement.device
         )
-        fit_clip(fit, runs, FitSettings(options, listener, propagates))
+        fit_clip(fit, runs, FitSettings(options, listener, Stages(propagates)))
     return fit.method(placement.precision), cost

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from vinpaint_cli.metrics.ewarp import mean_where, visible, warp_error
 from vinpaint_cli.metrics.image import l1, largest_window, psnr, ssim, ssim_hole
-from vinpaint_cli.ops.flow.motion import DisFlow, FlowEstimator
+from vinpaint_cli.ops.flow import FlowEstimator
+from vinpaint_cli.ops.flow.dis import DisFlow
 from vinpaint_cli.ops.image import luma
 
 Array = npt.NDArray[np.float32]

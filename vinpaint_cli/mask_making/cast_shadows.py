@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from vinpaint_cli.ops.cast_shadow import (
     lasting_shadow,
     search_zone,
 )
+from vinpaint_cli.ops.flow import FlowEstimator
 from vinpaint_cli.ops.image import to_levels
 from vinpaint_cli.pipeline.device import frame_threads, memory_errors
 from vinpaint_cli.pipeline.progress import Listener, advance
@@ -71,7 +72,11 @@ class ShadedMask:
 
 
 def add_shadows(
-    source: FrameSource, mask: HoleSource, plan: Callable[[HoleSource], Plan], listener: Listener
+    source: FrameSource,
+    mask: HoleSource,
+    plan: Callable[[HoleSource], Plan],
+    listener: Listener,
+    estimator: FlowEstimator,
 ) -> ShadedMask:
     """Find the shadows of what the mask covers, and join them to it.
 
@@ -79,6 +84,7 @@ def add_shadows(
     never come out of the shadow, it is not found. Takes longer than propagation for a removal.
 
     * ``plan``: cuts the work for a mask into segments, as for a removal.
+    * ``estimator``: of optical flow.
 
     Raises what the source, the mask and planning raise, OutOfMemoryError, and Interrupted.
     """
@@ -96,7 +102,8 @@ def add_shadows(
 
         reader = SegmentReader(source, zone, 0)
         for segment in planned.segments:
-            _look(segment, reader, found, frame_threads(segment.roi, planned.memory), tick)
+            threads = frame_threads(segment.roi, planned.memory)
+            _look(segment, reader, found, Stages(estimator=estimator, threads=threads), tick)
         for shot, roi in _regions(planned):
             _InShot(found, shot, roi, source.info.height / 240, tick).settle()
     shaded = _join(found)
@@ -134,12 +141,12 @@ class _Zone(DerivedMask):
 
 
 def _look(
-    segment: Segment, reader: SegmentReader, found: _Found, threads: int, tick: Callable[[], None]
+    segment: Segment, reader: SegmentReader, found: _Found, stages: Stages, tick: Callable[[], None]
 ) -> None:
     """Look for shadows in every frame of a segment's core alone; by halves where memory does not suffice."""
     try:
         with memory_errors(f"looking for shadows in {len(segment.frames)} frames"):
-            for index, shadow, unknown in _in_segment(segment, reader, found.holes, threads, tick):
+            for index, shadow, unknown in _in_segment(segment, reader, found.holes, stages, tick):
                 _put(found.shadows, index, segment.roi, shadow)
                 _put(found.unknown, index, segment.roi, unknown)
             return
@@ -148,7 +155,7 @@ def _look(
         if not parts:
             raise
     for part in parts:
-        _look(part, reader, found, 1, tick)
+        _look(part, reader, found, replace(stages, threads=1), tick)
 
 
 def _put(masks: PackedMasks, index: int, roi: Box, part: Hole) -> None:
@@ -158,14 +165,14 @@ def _put(masks: PackedMasks, index: int, roi: Box, part: Hole) -> None:
 
 
 def _in_segment(
-    segment: Segment, reader: SegmentReader, holes: PackedMasks, threads: int, tick: Callable[[], None]
+    segment: Segment, reader: SegmentReader, holes: PackedMasks, stages: Stages, tick: Callable[[], None]
 ) -> Iterator[tuple[int, Hole, Hole]]:
     """Frames of the core with a hole, their shadows in the region, and where nobody knows of any."""
     pictures, alphas = reader.read(segment)
     zones = [alpha > 0 for alpha in alphas]
     first = segment.frames.start
     core = range(segment.core.start - first, segment.core.stop - first)
-    found = Stages(threads=threads).find(pictures, zones, reader.height, wanted=core, tick=tick)
+    found = stages.find(pictures, zones, reader.height, wanted=core, tick=tick)
     unit = found.scale
     for place in core:
         hole = holes.hole(first + place)[segment.roi.slices()]

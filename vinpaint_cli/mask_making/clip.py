@@ -12,6 +12,7 @@ from vinpaint_cli.mask_making.follow import find_hole
 from vinpaint_cli.masks.sources.options import covering
 from vinpaint_cli.masks.sources.shapes import HoleSource
 from vinpaint_cli.methods import load_method, method_spec
+from vinpaint_cli.ops.flow import open_flow
 from vinpaint_cli.pipeline.device import Placement, available_memory, place
 from vinpaint_cli.pipeline.options import RemoveOptions, check_options
 from vinpaint_cli.pipeline.plan import ZONE_BYTES_PER_PIXEL, Plan, make_plan
@@ -68,7 +69,8 @@ class MaskedClip:
         plan = partial(
             self._plan, feather=0, listener=listener, bytes_per_pixel=ZONE_BYTES_PER_PIXEL, region=region
         )
-        return add_shadows(self.source, self.mask, plan, listener)
+        estimator = open_flow(self.options.flow, self.placement.device)
+        return add_shadows(self.source, self.mask, plan, listener, estimator)
 
     def plan(self, listener: Listener) -> Plan:
         """Scan the clip and cut the work into segments."""

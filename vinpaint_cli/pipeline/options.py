@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.masks.sources.options import MaskOptions, check_mask_options
 from vinpaint_cli.methods import method_spec
+from vinpaint_cli.ops.flow import DEFAULT_FLOW, FLOWS
 from vinpaint_cli.pipeline.device import available_memory
 from vinpaint_cli.plan.memory import parse_memory
 from vinpaint_cli.types import EncodeOptions
@@ -37,10 +38,11 @@ class RemoveOptions:
     """What may be chosen for a removal; None means: choose well.
 
     method: a name of `vinpaint methods`. weights: a file or a name of weights.toml. device: auto, cpu,
-    cuda, mps. precision: auto, fp32, bf16, fp16. propagate: bring in real pixels first. texture: give
-    some to what no frame shows, where propagation ran and the method leaves it smooth. feather: pixels of
-    soft edge outside the hole. memory: ``8G``, ``512M`` or ``50%`` of what is free. fit: for a method whose
-    network is fitted to the clip first, unless weights are given.
+    cuda, mps. precision: auto, fp32, bf16, fp16. propagate: bring in real pixels first. flow: name of the
+    estimator of optical flow that those are found along. texture: give some to what no frame shows, where
+    propagation ran and the method leaves it smooth. feather: pixels of soft edge outside the hole. memory:
+    ``8G``, ``512M`` or ``50%`` of what is free. fit: for a method whose network is fitted to the clip first,
+    unless weights are given.
     """
 
     mask: MaskOptions = field(default_factory=MaskOptions)
@@ -49,6 +51,7 @@ class RemoveOptions:
     device: str = "auto"
     precision: str = "auto"
     propagate: bool = True
+    flow: str = DEFAULT_FLOW
     texture: bool = True
     feather: int | None = None
     memory: str | None = None
@@ -73,6 +76,7 @@ class WorkOptions:
 def check_options(options: RemoveOptions) -> None:
     """Refuse options that contradict each other, before anything is decoded; raises UsageError."""
     spec = method_spec(options.method)
+    FLOWS.module(options.flow)
     check_mask_options(options.mask)
     check_fit_options(options.fit, spec.fitted, spec.name)
     if options.memory is not None:

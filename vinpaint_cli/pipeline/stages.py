@@ -25,7 +25,8 @@ import numpy as np
 
 from vinpaint_cli.ops.complete.background import Shot, complete_background
 from vinpaint_cli.ops.complete.decide import decide
-from vinpaint_cli.ops.flow.motion import DisFlow, FlowEstimator, Motion
+from vinpaint_cli.ops.flow import FlowEstimator, open_flow
+from vinpaint_cli.ops.flow.motion import Motion
 from vinpaint_cli.ops.propagate.propagation import PropagateOptions, propagate
 from vinpaint_cli.ops.propagate.temporal_smoothing import even_out
 from vinpaint_cli.pipeline.progress import Clock
@@ -67,7 +68,7 @@ class Stages:
 
     propagates: bool = True
     texture: bool = True
-    estimator: FlowEstimator = field(default_factory=DisFlow)
+    estimator: FlowEstimator = field(default_factory=open_flow)
     threads: int = 1
     clock: Clock = field(default_factory=Clock)
 

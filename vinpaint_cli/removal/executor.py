@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from vinpaint_cli.errors import OutOfMemoryError
 from vinpaint_cli.mask_making.clip import MaskedClip
 from vinpaint_cli.methods import load_method
+from vinpaint_cli.ops.flow import FlowEstimator, open_flow
 from vinpaint_cli.pipeline.compose import MemoryPatches
 from vinpaint_cli.pipeline.device import Placement, frame_threads, memory_errors
 from vinpaint_cli.pipeline.fill import Filled, MemoryFit, fill_segment
@@ -92,15 +93,18 @@ class Worker:
         self._job: MaskedClip | None = None
         self._reader: SegmentReader | None = None
         self._fit = MemoryFit()
-        self._method: tuple[tuple[str, str | None, Placement], Method] | None = None
+        self._loaded: tuple[tuple[str, str | None, str, Placement], Method, FlowEstimator] | None = None
 
     def adopt(self, spec: FillSpec, job: MaskedClip) -> None:
         """Begin a job whose clip and mask are open already."""
         self._spec, self._job, self._fit = spec, job, spec.fit
         self._reader = job.reader()
 
-    def load(self, spec: FillSpec) -> Method:
-        """The method of a job, loaded once, on the CPU where the device has no room; raises WeightsError."""
+    def load(self, spec: FillSpec) -> tuple[Method, FlowEstimator]:
+        """Method and flow estimator of a job, loaded once, on the CPU where the device has no room.
+
+        Raises WeightsError.
+        """
         try:
             return self._load(spec)
         except OutOfMemoryError:
@@ -109,20 +113,21 @@ class Worker:
         self._fit = MemoryFit(on_cpu=True)
         return self._load(spec)
 
-    def _load(self, spec: FillSpec) -> Method:
+    def _load(self, spec: FillSpec) -> tuple[Method, FlowEstimator]:
         placement = Placement("cpu", "fp32") if self._fit.on_cpu else spec.placement
-        key = spec.options.method, spec.options.weights, placement
-        if self._method is None or self._method[0] != key:
-            self._method = None  # the old one makes room first
-            with memory_errors(f"method {spec.options.method}"):
+        options = spec.options
+        key = options.method, options.weights, options.flow, placement
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = None  # the old ones make room first
+            with memory_errors(f"method {options.method}"):
                 method = load_method(
-                    spec.options.method,
-                    weights=spec.options.weights,
+                    options.method,
+                    weights=options.weights,
                     device=placement.device,
                     dtype=placement.precision,
                 )
-            self._method = key, method
-        return self._method[1]
+                self._loaded = key, method, open_flow(options.flow, placement.device)
+        return self._loaded[1:]
 
     def fill(self, spec: FillSpec, segment: Segment, tick: Callable[[], None] = lambda: None) -> Filled:
         """Fill one segment of a job.
@@ -164,8 +169,9 @@ class Worker:
         clock = Clock()
         sufficed = self._fit.frames is None
         threads = frame_threads(segment.roi, self._job.memory) if sufficed else 1
-        stages = Stages(spec.options.propagate, spec.options.texture, threads=threads, clock=clock)
-        filled = fill_segment(segment, self._reader, self.load(spec), stages, tick, answers)
+        method, estimator = self.load(spec)
+        stages = Stages(spec.options.propagate, spec.options.texture, estimator, threads, clock)
+        filled = fill_segment(segment, self._reader, method, stages, tick, answers)
         return replace(filled, seconds=clock.seconds, fit=self._fit)
 
     def _make_room(self, spec: FillSpec) -> None:

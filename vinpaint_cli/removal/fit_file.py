@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vinpaint_cli.errors import OutputError, WeightsError
+from vinpaint_cli.ops.flow import DEFAULT_FLOW
 from vinpaint_cli.pipeline.options import FitOptions
 from vinpaint_cli.pipeline.scan import Scan
 from vinpaint_cli.resume.fingerprint import clip_digest
@@ -39,11 +40,11 @@ class ClipMark:
         return cls(clip_digest(path), path.name, info.width, info.height, frames)
 
 
-def key_of(clip: ClipMark, scan: Scan | None, options: FitOptions, propagates: bool) -> str:
+def key_of(clip: ClipMark, scan: Scan | None, options: FitOptions, propagates: bool, flow: str) -> str:
     """What a fit was for: one word that differs where clip, hole or options do."""
     holes = [] if scan is None else [asdict(box) if box else None for box in scan.holes]
     pixels = (scan.hole_pixels, scan.covered_pixels) if scan else 0
-    told = [asdict(clip), holes, pixels, asdict(options), propagates]
+    told = [asdict(clip), holes, pixels, asdict(options), propagates, *({flow} - {DEFAULT_FLOW})]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

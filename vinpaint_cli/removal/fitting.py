@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from vinpaint_cli.methods.fitting import Budget, ClipFit, FitMaterial, FitStatus
 from vinpaint_cli.pipeline.device import memory_errors
 from vinpaint_cli.pipeline.options import MINUTES, FitOptions
 from vinpaint_cli.pipeline.progress import Listener, advance
+from vinpaint_cli.pipeline.stages import Stages
 from vinpaint_cli.removal.pseudo_holes import FrameRun, hide_pseudo_holes, usable
 from vinpaint_cli.types import Progress
 
@@ -24,14 +25,14 @@ LITTLE = 3.0
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
-    """What a fit is made with: how long and how, whether propagation is used, who is told.
+    """What a fit is made with: how long and how, with which stages of filling, who is told.
 
     goes_on: whether it goes on from a saved state; then the time for its material does not count.
     """
 
     options: FitOptions
     listener: Listener
-    propagate: bool = True
+    stages: Stages = field(default_factory=Stages)
     goes_on: bool = False
 
 
@@ -67,9 +68,7 @@ def _material(runs: Sequence[FrameRun], settings: FitSettings) -> Iterator[FitMa
     rounds = 1 if minutes is not None and minutes < LITTLE else ROUNDS
     with settings.listener.stage("hide", (2 * frames - len(runs)) * rounds) as progress:
         for run in runs:
-            yield hide_pseudo_holes(
-                run, rounds, rng, propagate=settings.propagate, tick=lambda: advance(progress)
-            )
+            yield hide_pseudo_holes(run, rounds, rng, stages=settings.stages, tick=lambda: advance(progress))
 
 
 def _budget(options: FitOptions, spent: float) -> Budget:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +43,7 @@ def hide_pseudo_holes(
     rounds: int,
     rng: np.random.Generator,
     *,
-    propagate: bool = True,
+    stages: Stages | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> FitMaterial:
     """Hide known pixels at two places at a time, and let propagation fill them as it fills the true hole.
@@ -52,9 +52,9 @@ def hide_pseudo_holes(
     the first round is held out. A run without a hole gets object-shaped holes that wander. ``tick`` is called
     about twice per frame and round. Deterministic for a state of ``rng``.
     """
-    places = _places(run, 2 * rounds, rng)
+    places, stages = _places(run, 2 * rounds, rng), stages or Stages()
     hidden = [
-        _hide(run, places[first] | places[first + 1], propagate, tick) for first in range(0, len(places), 2)
+        _hide(run, places[first] | places[first + 1], stages, tick) for first in range(0, len(places), 2)
     ]
     truth, residual = _known(run, places[0] | places[1], *hidden[0])
     trust = np.where(run.holes, _trusted(residual), np.uint8(255)).astype(np.uint8)
@@ -83,12 +83,12 @@ def _hole_bank(run: FrameRun, residual: Bytes, places: Sequence[Bool]) -> Bytes:
     return np.stack([place[len(place) // 2] for place in places]).astype(np.uint8) * np.uint8(255)
 
 
-def _hide(run: FrameRun, place: Bool, propagate: bool, tick: Callable[[], None]) -> tuple[Bytes, Bytes]:
+def _hide(run: FrameRun, place: Bool, stages: Stages, tick: Callable[[], None]) -> tuple[Bytes, Bytes]:
     """What propagation makes of the true hole and of another ``place``: pictures and residual, uint8."""
     targets = list(run.holes | place)
     height, width = run.holes.shape[1:]
-    threads = frame_threads(Box(0, 0, width, height))
-    found = Stages(propagate, threads=threads).find(run.pictures, targets, run.height, tick=tick)
+    stages = replace(stages, threads=frame_threads(Box(0, 0, width, height)))
+    found = stages.find(run.pictures, targets, run.height, tick=tick)
     return _levels(found.frames), _levels(found.residual)
 
 

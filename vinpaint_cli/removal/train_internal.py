@@ -13,11 +13,13 @@ from vinpaint_cli.errors import Interrupted, OutputError, UsageError
 from vinpaint_cli.mask_making.clip import MaskedClip
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.masks.sources.shapes import NoHole
+from vinpaint_cli.ops.flow import DEFAULT_FLOW, open_flow
 from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions, check_fit_options
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import Listener, SilentListener
 from vinpaint_cli.pipeline.reader import SegmentReader
 from vinpaint_cli.pipeline.scan import Scan, scan
+from vinpaint_cli.pipeline.stages import Stages
 from vinpaint_cli.removal.fit_file import (
     SUFFIX,
     ClipMark,
@@ -47,7 +49,7 @@ PATHS = ("input", "output")
 
 @dataclass(frozen=True, slots=True)
 class TrainInternalOptions:
-    """What a person may say: the hole, None for none; how it is fitted; where; before it, propagation or not.
+    """What may be chosen for a fit; device, propagate and flow as in `RemoveOptions`.
 
     mask: None fits with object-shaped holes, so that the file serves any mask later.
     """
@@ -56,6 +58,7 @@ class TrainInternalOptions:
     fit: FitOptions = field(default_factory=FitOptions)
     device: str = "auto"
     propagate: bool = True
+    flow: str = DEFAULT_FLOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,9 @@ def fit_for_job(job: MaskedClip, plan: Plan, folder: Path, listener: Listener) -
     Raises any `VinpaintError`.
     """
     options = job.options
-    told = TrainInternalOptions(options.mask, options.fit, job.placement.device, options.propagate)
+    told = TrainInternalOptions(
+        options.mask, options.fit, job.placement.device, options.propagate, options.flow
+    )
     mark = ClipMark.of(job.path, job.source.info, plan.scan.frames)
     clip = _Clip(job.path, job.source, plan.scan, plan.segments, job, mark)
     target = folder / f"{job.path.stem}.{clip.key(told)[:8]}{SUFFIX}"
@@ -174,7 +179,7 @@ class _Clip:
 
     def key(self, options: TrainInternalOptions) -> str:
         scanned = None if self.job is None else self.scan
-        return key_of(self.mark, scanned, options.fit, options.propagate)
+        return key_of(self.mark, scanned, options.fit, options.propagate, options.flow)
 
     def runs(self) -> Iterator[FrameRun]:
         """What is fitted to, read one run after the other."""
@@ -267,18 +272,20 @@ class _Fitting:
         if self._state is not None:
             self._listener.note(f"going on with the fit in {state_path(self._target)}")
         options, info = self._options, self._clip.source.info
+        device = place(options.device).device
         job = self._clip.job
         fit = start_fit(
             fitted_methods()[0] if job is None else job.spec.name,
             (info.width, info.height),
             config=options.fit.config,
             seed=options.fit.seed,
-            device=place(options.device).device,
+            device=device,
             state=self._state,
         )
         runs = list(self._clip.runs())
         seen = sum(len(run.holes) for run in runs)
-        settings = FitSettings(options.fit, self._listener, options.propagate, self._state is not None)
+        stages = Stages(options.propagate, estimator=open_flow(options.flow, device))
+        settings = FitSettings(options.fit, self._listener, stages, self._state is not None)
         try:
             fit_clip(fit, runs, settings, lambda state: write_state(self._target, self._key, state))
         except Interrupted as exc:

@@ -79,7 +79,7 @@ def differences(then: Mapping[str, Any], now: Fingerprint) -> list[str]:
     found = []
     if then.get("version") != now.version:
         found.append(f"vinpaint was {then.get('version')}, is {now.version}")
-    before = then.get("options", {})
+    before = _options(RemoveOptions()) | then.get("options", {})  # an older one may lack newer options
     for name in sorted({*before, *now.options}):
         old, new = before.get(name), now.options.get(name)
         if old != new:

@@ -220,7 +220,7 @@ def decode(jpeg: bytes) -> Bytes:
     """A jpeg → RGB ``(h, w, 3)`` uint8, by torchvision, or by Pillow where that is absent."""
     try:
         import torch
-        from torchvision.io import ImageReadMode, decode_jpeg  # type: ignore[import-untyped]  # it has no types
+        from torchvision.io import ImageReadMode, decode_jpeg
     except (ImportError, OSError, RuntimeError):
         return _decode_slowly(jpeg)
     data = torch.frombuffer(bytearray(jpeg), dtype=torch.uint8)

@@ -265,9 +265,9 @@ def flow_estimator(device: torch.device) -> Estimator:
     if device.type != "cpu" or find_spec("cv2") is None:
         return estimate_flow
     from vinpaint_cli.methods.flow_recurrent.method import on_tensors
-    from vinpaint_cli.ops.flow.motion import DisFlow
+    from vinpaint_cli.ops.flow import open_flow
 
-    return on_tensors(DisFlow())
+    return on_tensors(open_flow())
 
 
 def unit_range(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

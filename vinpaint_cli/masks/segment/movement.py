@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vinpaint_cli.masks.segment.palette import to_lab
+from vinpaint_cli.ops.flow import open_flow
 from vinpaint_cli.ops.flow.camera import apply_homography, fit_homography
-from vinpaint_cli.ops.flow.motion import DisFlow, inconsistency
+from vinpaint_cli.ops.flow.motion import inconsistency
 from vinpaint_cli.ops.image import Array, Bool, coordinate_grid, sample
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _compare(rgb: Picture, other: Picture, core: Bool, least_share: float) -> _P
     import cv2
 
     first, second = (np.asarray(cv2.cvtColor(one, cv2.COLOR_RGB2GRAY), np.uint8) for one in (rgb, other))
-    estimate = DisFlow()
+    estimate = open_flow()
     flow, back = estimate(first, second), estimate(second, first)
     grid = coordinate_grid(*first.shape)
     camera = fit_homography(flow, inconsistency(flow, back) < 1)

@@ -16,7 +16,7 @@ from vinpaint_cli.masks.track.frame_reader import (
     small_pictures,
     work_size,
 )
-from vinpaint_cli.ops.flow.motion import DisFlow, FlowEstimator
+from vinpaint_cli.ops.flow import FlowEstimator, open_flow
 from vinpaint_cli.ops.image import coordinate_grid, luma, sample
 from vinpaint_cli.types import FrameSource
 
@@ -56,7 +56,7 @@ class WarpTracker:
 
     def __init__(self, segmenter: Segmenter | None = None) -> None:
         """``segmenter`` is not asked."""
-        self._flow = DisFlow()
+        self._flow = open_flow()
 
     def track(
         self,

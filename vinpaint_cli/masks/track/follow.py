@@ -24,8 +24,8 @@ from vinpaint_cli.masks.track.frame_reader import Bytes, small_pictures
 from vinpaint_cli.masks.track.guided_filter import snap
 from vinpaint_cli.masks.track.recover import likeness_needed, likest
 from vinpaint_cli.metrics.davis import region_similarity
+from vinpaint_cli.ops.flow import open_flow
 from vinpaint_cli.ops.flow.camera import apply_homography, fit_homography
-from vinpaint_cli.ops.flow.motion import DisFlow
 from vinpaint_cli.ops.image import Array, Bool, coordinate_grid, dilate, luma, sample
 from vinpaint_cli.types import Box, FrameSource
 
@@ -95,7 +95,7 @@ def _seen(source: FrameSource, shot: range, index: int, size: tuple[int, int]) -
     pictures = [picture for _, picture in small_pictures(source, near, size)]
     here = pictures[0 if ahead else -1]
     other = pictures[-1 if ahead else 0]
-    flow = DisFlow()(grey_of(here), grey_of(other))
+    flow = open_flow()(grey_of(here), grey_of(other))
     return here, flow if ahead else -flow
 
 
@@ -144,7 +144,7 @@ class Follower:
     def __init__(self, target: Target, direction: int) -> None:
         self._appearance, self._needed = target.appearance.copy(), target.needed
         self._direction = direction
-        self._flow = DisFlow()
+        self._flow = open_flow()
         self._rng = np.random.default_rng(1)
         self._grey: Bytes | None = None
         self._belief: Plane | None = None

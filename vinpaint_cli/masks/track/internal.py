@@ -33,7 +33,7 @@ from vinpaint_cli.masks.track.frame_reader import WORK_PIXELS, Bytes, shrunk, sm
 from vinpaint_cli.masks.track.guided_filter import snap
 from vinpaint_cli.masks.track.learned import Finder
 from vinpaint_cli.masks.track.recover import likeness_needed, likest
-from vinpaint_cli.ops.flow.motion import DisFlow
+from vinpaint_cli.ops.flow import open_flow
 from vinpaint_cli.ops.image import coordinate_grid, sample
 from vinpaint_cli.types import FrameSource
 
@@ -124,7 +124,7 @@ class Hunter:
         """``pace``: steps of learning for each picture on which the object is found."""
         self._finder, self._needed = quarry.finder.copy(), quarry.needed
         self._pace, self._due = pace, 0.0
-        self._flow = DisFlow()
+        self._flow = open_flow()
         self._areas = deque([max(quarry.area, LEAST)], maxlen=LATELY)
         self._before: tuple[Bytes, Plane] | None = None
         self._at_border = False

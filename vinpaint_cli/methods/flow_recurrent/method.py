@@ -30,7 +30,7 @@ from vinpaint_cli.methods.flow_recurrent.spec import SPEC
 from vinpaint_cli.nets.blocks import State
 from vinpaint_cli.nets.conditioning import HEAD_CHANNELS, OPEN, make_conditioning
 from vinpaint_cli.nets.letterbox import GREY, Letterbox
-from vinpaint_cli.ops.flow.motion import DisFlow, FlowEstimator
+from vinpaint_cli.ops.flow import FlowEstimator, open_flow
 from vinpaint_cli.types import Clip
 
 
@@ -60,7 +60,7 @@ class FlowRecurrentMethod(NetworkMethod[FlowRecurrent]):
         network = load_network(weights)
         super().__init__(network, SPEC, device, number, size or network.config.size)
         self.network = self.network.to(memory_format=torch.channels_last)
-        self.stream = Stream(self.network, on_tensors(estimator or DisFlow()))
+        self.stream = Stream(self.network, on_tensors(estimator or open_flow()))
 
     @property
     def config(self) -> FlowRecurrentConfig:

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vinpaint_cli.ops.complete.key_frame import complete_picture
+from vinpaint_cli.ops.flow import FlowEstimator
 from vinpaint_cli.ops.flow.camera import Homography, accumulate, apply_homography, between, fit_homography
-from vinpaint_cli.ops.flow.motion import FlowEstimator, Motion, inconsistency
+from vinpaint_cli.ops.flow.motion import Motion, inconsistency
 from vinpaint_cli.ops.image import (
     Array,
     Bool,

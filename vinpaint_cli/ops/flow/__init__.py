@@ -1,1 +1,48 @@
-"""Optical flow and camera motion between frames: estimation, consistency, completion inside holes."""
+"""Optical flow: estimators by name, and what is made of their flow.
+
+An estimator is one file here and one line of :data:`FLOWS`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, cast
+
+from vinpaint_cli.util.registry import Registry
+
+if TYPE_CHECKING:
+    from vinpaint_cli.ops.image import Array, Bytes
+
+FLOWS = Registry(
+    "flow estimator",
+    {
+        "dis": "vinpaint_cli.ops.flow.dis:DisFlow",
+        "raft": "vinpaint_cli.ops.flow.raft:open_raft",
+    },
+)
+"""Name → what makes an estimator for a device."""
+
+DEFAULT_FLOW = "dis"
+
+
+class FlowEstimator(Protocol):
+    """Finds where the pixels of one picture went in the next; may be called from several threads."""
+
+    def __call__(self, first: Bytes, second: Bytes) -> Array:
+        """Flow ``(h, w, 2)`` float32 from 8-bit grey ``(h, w)`` to ``(h, w)``.
+
+        ``flow[y, x] = (dx, dy)`` in pixels takes a point of the first picture to the second.
+        """
+        ...
+
+
+def flow_names() -> tuple[str, ...]:
+    """Names an estimator may be asked for by."""
+    return FLOWS.names
+
+
+def open_flow(name: str = DEFAULT_FLOW, device: str = "cpu") -> FlowEstimator:
+    """An estimator; ``device`` as torch names it, for those that are networks.
+
+    Raises UsageError for an unknown name, WeightsError for a network whose weights are not there.
+    """
+    return cast("FlowEstimator", FLOWS.load(name)(device))

@@ -1,4 +1,4 @@
-"""Optical flow between neighbours, its consistency, and its completion inside holes.
+"""How a clip moves: flow between neighbours, its consistency, and its completion inside holes.
 
 Flow convention: ``flow[y, x] = (dx, dy)`` in pixels takes a point of the first picture to the second, so
 ``warp(B, flow)(x) = B(x + flow(x))`` looks like the first picture.
@@ -6,14 +6,13 @@ Flow convention: ``flow[y, x] = (dx, dy)`` in pixels takes a point of the first 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from vinpaint_cli.ops.flow import FlowEstimator
 from vinpaint_cli.ops.flow.camera import Homography, apply_homography, fit_homography
 from vinpaint_cli.ops.image import (
     Array,
@@ -29,38 +28,6 @@ from vinpaint_cli.ops.image import (
 from vinpaint_cli.ops.parallel import for_each
 
 Half = npt.NDArray[np.float16]
-
-
-class FlowEstimator(Protocol):
-    """Finds where the pixels of one picture went in the next; may be called from several threads."""
-
-    def __call__(self, first: Bytes, second: Bytes) -> Array:
-        """Flow ``(h, w, 2)`` float32 in pixels from 8-bit grey ``(h, w)`` to ``(h, w)``."""
-        ...
-
-
-class DisFlow:
-    """Dense inverse search (Kroeger et al., ECCV 2016) as OpenCV has it; deterministic, on the CPU."""
-
-    def __init__(self) -> None:
-        self._of_thread = threading.local()
-
-    def __call__(self, first: Bytes, second: Bytes) -> Array:
-        """Flow from ``first`` to ``second``; pictures smaller than 16 pixels are taken as still."""
-        if min(first.shape) < 16:
-            return np.zeros((*first.shape, 2), np.float32)
-        initial = np.zeros((*first.shape, 2), np.float32)
-        pictures = np.ascontiguousarray(first), np.ascontiguousarray(second)
-        return np.asarray(self._estimator().calc(*pictures, initial), np.float32)
-
-    def _estimator(self) -> Any:
-        """One of OpenCV's for each thread: they keep what they work with."""
-        import cv2
-
-        if not hasattr(self._of_thread, "estimator"):
-            preset = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
-            self._of_thread.estimator = cv2.DISOpticalFlow.create(preset)
-        return self._of_thread.estimator
 
 
 @dataclass(frozen=True, slots=True)

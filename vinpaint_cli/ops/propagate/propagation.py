@@ -27,7 +27,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.ops.complete.smooth_fill import fill_smoothly
-from vinpaint_cli.ops.flow.motion import DisFlow, FlowEstimator, Motion
+from vinpaint_cli.ops.flow import FlowEstimator, open_flow
+from vinpaint_cli.ops.flow.motion import Motion
 from vinpaint_cli.ops.image import Array, Bool, box_around, depth_inside, enlarged, shrunk, to_levels
 from vinpaint_cli.ops.parallel import collected, for_each
 from vinpaint_cli.ops.propagate.candidates import Ring, far_frames, from_far, from_route
@@ -72,7 +73,7 @@ def propagate(
     options = options or PropagateOptions()
     asked = range(len(holes)) if wanted is None else wanted
     filled = _unit_range(frames)
-    search = begin_search(filled, holes, options, estimator or DisFlow(), tick)
+    search = begin_search(filled, holes, options, estimator or open_flow(), tick)
     confidence = np.ones(frames.shape[:3], np.float32)
 
     def work(t: int) -> tuple[Array | float, Array | float]:

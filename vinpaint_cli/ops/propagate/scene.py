@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vinpaint_cli.ops.flow import FlowEstimator
 from vinpaint_cli.ops.flow.camera import Homography, accumulate
-from vinpaint_cli.ops.flow.motion import FlowEstimator, Motion, estimate_motion
+from vinpaint_cli.ops.flow.motion import Motion, estimate_motion
 from vinpaint_cli.ops.image import Array, Bool, Bytes, dilate, inside, luma, membrane, sample, to_levels
 from vinpaint_cli.ops.parallel import collected
 
