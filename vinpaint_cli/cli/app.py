@@ -41,7 +41,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_app() -> typer.Typer:
-    """All commands."""
+    """The application with all its commands."""
     app = typer.Typer(
         name="vinpaint",
         cls=PlainGroup,

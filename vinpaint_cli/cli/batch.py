@@ -68,7 +68,7 @@ def _standard_input() -> bytes:
 
 
 def _check(console: Console, found: Batch) -> None:
-    """Say every mistake; UsageError when there is one, or nothing to do."""
+    """Print every mistake; UsageError when there is one, or nothing to do."""
     for note in found.notes:
         console.say(note)
     for mistake in found.mistakes:
@@ -98,7 +98,7 @@ def _runner(
 def _run(
     console: Console, found: Batch, runner: Runner, folder: str | None, skip_existing: bool, as_json: bool
 ) -> None:
-    """Do the jobs, and tell of them; raises BatchFailed and Interrupted."""
+    """Do the jobs and print how they end; raises BatchFailed and Interrupted."""
     from vinpaint_cli.batch.report import BatchReport, check_report
     from vinpaint_cli.batch.runner import make_folders, run_batch
     from vinpaint_cli.cli.batch_view import JobReporter, summary
@@ -125,7 +125,7 @@ def _run(
 
 
 def _raise_for(outcome: Outcome) -> None:
-    """What the exit code says."""
+    """Raise what the exit code stands for: BatchFailed, Interrupted, or nothing."""
     counts, total = outcome.counts, len(outcome.results)
     again = "the same command with --skip-existing"
     if outcome.interrupted:
@@ -140,7 +140,7 @@ def _raise_for(outcome: Outcome) -> None:
 
 
 def _show(console: Console, found: Batch, skip_existing: bool, as_json: bool) -> None:
-    """What would be done, without doing it."""
+    """Print what would be done."""
     described = [describe(job, skip_existing) for job in found.jobs]
     for job, one in zip(found.jobs, described, strict=True):
         console.say(

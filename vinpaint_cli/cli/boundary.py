@@ -86,7 +86,7 @@ class Boundary:
             raise KeyboardInterrupt
 
     def _tell(self, error: BaseException) -> int:
-        """Say what happened in one line, and where with -v; returns the exit code."""
+        """Print what happened in one line, and where with -v; returns the exit code."""
         code, line = _explained(error)
         self._console.trace(error)
         self._console.error(line)
@@ -94,7 +94,7 @@ class Boundary:
 
 
 def _stopped(error: BaseException | None) -> Interrupted:
-    """What a signal led to, with the notes of what it raised."""
+    """The Interrupted that a signal led to, with the notes of what it had raised."""
     stopped = Interrupted("stopped; nothing was written")
     for note in notes_of(error):
         stopped.add_note(note)
@@ -102,11 +102,8 @@ def _stopped(error: BaseException | None) -> Interrupted:
 
 
 @contextmanager
-def stops_told() -> Iterator[None]:
-    """Keep what is noted on a KeyboardInterrupt, of which Typer makes a mere exit code.
-
-    Raises Interrupted in its place.
-    """
+def interrupt_as_error() -> Iterator[None]:
+    """Turn a KeyboardInterrupt into Interrupted with its notes; Typer would make a bare exit code of it."""
     try:
         yield
     except KeyboardInterrupt as exc:

@@ -25,7 +25,7 @@ READER_GONE = 141
 
 
 class _Stderr(RichConsole):
-    """Goes on in silence when nobody reads stderr any more: the work matters, not the talk about it."""
+    """A console on stderr; when nobody reads it any more, it is silent and the work goes on."""
 
     def on_broken_pipe(self) -> None:
         """Write to nowhere from here on."""
@@ -34,7 +34,7 @@ class _Stderr(RichConsole):
 
 
 class Console:
-    """One per run; colours and bars appear on a terminal only, and NO_COLOR is honoured."""
+    """Prints and asks, one per run; colours appear on a terminal only, and NO_COLOR is honoured."""
 
     def __init__(self) -> None:
         self.quiet = False
@@ -58,31 +58,31 @@ class Console:
         return self.rich.is_terminal and not self.quiet
 
     def say(self, text: str, style: str = "") -> None:
-        """One line unless -q."""
+        """Print one line unless -q."""
         if not self.quiet:
             self.rich.print(Text(text, style), soft_wrap=True)
 
     def detail(self, text: str) -> None:
-        """One line with -v only."""
+        """Print one line with -v only."""
         if self.verbose:
             self.say(text, "dim")
 
     def warn(self, text: str) -> None:
-        """One line that should not be missed, unless -q."""
+        """Print one line that should not be missed, unless -q."""
         if not self.quiet:
             self._labelled("warning", "yellow", text)
 
     def error(self, text: str) -> None:
-        """One line, always."""
+        """Print one line, always."""
         self._labelled("error", "bold red", text)
 
     def trace(self, error: BaseException) -> None:
-        """Where an error came from, with -v only."""
+        """Print where an error came from, with -v only."""
         if self.verbose:
             print("".join(traceback.format_exception(error)).rstrip(), file=sys.stderr)
 
     def ask(self, question: str) -> bool:
-        """A yes or no from the person at the terminal; no when nobody is there."""
+        """Ask the person at the terminal for yes or no; no when nobody is there."""
         if not (sys.stdin is not None and sys.stdin.isatty() and self.rich.is_terminal):
             return False
         self.rich.print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
@@ -98,17 +98,17 @@ class Console:
         return all(self.ask(f"{target} exists; overwrite it?") for target in there)
 
     def data(self, value: object) -> None:
-        """One JSON object on stdout."""
+        """Print one JSON object on stdout."""
         self.lines(json.dumps(value, indent=2))
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
-        """Rows of cells on stdout, in columns as wide as their longest cell."""
+        """Print rows of cells on stdout, in columns as wide as their longest cell."""
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         self.lines("\n".join(lines))
 
     def lines(self, text: str) -> None:
-        """Data for a person or another program, on stdout.
+        """Print data for a person or another program on stdout.
 
         Raises OutputError when it cannot be written, SystemExit when nobody reads it any more.
         """

@@ -75,7 +75,7 @@ def as_dict(about: VideoInfo, count: Count | None) -> dict[str, Any]:
 
 
 def _count(console: Console, clip: str) -> Count:
-    """Decode everything."""
+    """Decode the whole clip, counting frames and the times between them."""
     from vinpaint_cli.pipeline.progress import advance
     from vinpaint_cli.video.source.read import open_source
 

@@ -46,11 +46,11 @@ def mask(
         memory=memory,
         listener=BarListener(console),
     )
-    tell(console, report, as_json)
+    show_report(console, report, as_json)
 
 
-def tell(console: Console, report: MaskReport, as_json: bool) -> None:
-    """Warnings, where the files are, and the JSON object."""
+def show_report(console: Console, report: MaskReport, as_json: bool) -> None:
+    """Print warnings, where the files are, and the JSON object if it was asked for."""
     for line in report.warnings:
         console.warn(line)
     made = (report.output, report.preview, report.overlay)

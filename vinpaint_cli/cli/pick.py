@@ -82,7 +82,7 @@ def _announce(console: Console, server: PickServer, browser: bool, as_json: bool
 
 
 def _farewell(console: Console, bench: Workbench, as_json: bool) -> None:
-    """The command line on stdout."""
+    """Print the command that removes what was pointed at."""
     command, written = bench.command, bench.written
     if as_json:
         masks = None if written is None else str(Path(written))

@@ -1,4 +1,4 @@
-"""Options of filling on the workers of a Ray cluster, for `remove` and `batch`."""
+"""`remove` and `batch` on the workers of a Ray cluster: the options read, and who fills there."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def ray_options(values: Values) -> RayOptions | None:
 def executor_for(
     ray: RayOptions | None, options: RemoveOptions
 ) -> Iterator[tuple[Executor | None, RemoveOptions]]:
-    """Who fills one clip (None: this process), and the options as they will be followed there."""
+    """The executor that fills one clip (None: this process), and the options as its workers take them."""
     if ray is None:
         yield None, options
         return
@@ -51,7 +51,7 @@ def executor_for(
 
 @contextmanager
 def ray_runner(ray: RayOptions, composers: int | None, keep_going: bool) -> Iterator[Runner]:
-    """Who does the jobs of a batch on a cluster; ``composers`` at a time, None: one for each worker."""
+    """The runner of a batch on a cluster; ``composers`` jobs at a time, None: one for each worker."""
     from vinpaint_cli.batch.ray.executor import running_pool
     from vinpaint_cli.batch.ray.runner import RayRunner
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from vinpaint_cli.cli.boundary import stops_told
+from vinpaint_cli.cli.boundary import interrupt_as_error
 from vinpaint_cli.cli.command import command
 from vinpaint_cli.cli.console import Console, duration
 from vinpaint_cli.cli.progress import BarListener
@@ -67,7 +67,7 @@ def _remove(
     target = check_output(path, output, overwrite=True)
     asked = () if is_whole(work, target) else (target,)  # one that is whole is not written again
     overwrite = console.may_overwrite(*asked)
-    with stops_told(), executor_for(ray, options) as (executor, followed):
+    with interrupt_as_error(), executor_for(ray, options) as (executor, followed):
         report = run(
             path,
             output,
@@ -86,7 +86,7 @@ def _remove(
 
 
 def _preview(console: Console, path: str, options: RemoveOptions, preview: str, as_json: bool) -> None:
-    from vinpaint_cli.cli.mask import tell
+    from vinpaint_cli.cli.mask import show_report
     from vinpaint_cli.mask_making.run import make_mask
     from vinpaint_cli.pipeline.options import check_options
 
@@ -102,7 +102,7 @@ def _preview(console: Console, path: str, options: RemoveOptions, preview: str, 
         device=options.device,
         listener=BarListener(console),
     )
-    tell(console, report, as_json)
+    show_report(console, report, as_json)
 
 
 def _details(console: Console, report: RemoveReport) -> None:
@@ -129,5 +129,5 @@ def summary(report: RemoveReport) -> str:
 
 
 def _filler(report: RemoveReport) -> str:
-    """Who invented what no frame shows."""
+    """What filled what no frame shows."""
     return "filling from around" if report.method == "propagate" else report.method

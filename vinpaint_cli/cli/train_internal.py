@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vinpaint_cli.cli.boundary import stops_told
+from vinpaint_cli.cli.boundary import interrupt_as_error
 from vinpaint_cli.cli.command import command
 from vinpaint_cli.cli.console import Console, duration
 from vinpaint_cli.cli.progress import BarListener
@@ -43,7 +43,7 @@ def train_internal(
     overwrite = console.may_overwrite(*asked)
     chosen = {**values, "mask": given, "fit_config": config, "fit_seed": seed}
     options = build(TrainInternalOptions, chosen)
-    with stops_told():
+    with interrupt_as_error():
         report = run(
             input, target, options, overwrite=overwrite, resume=resume, listener=BarListener(console)
         )
