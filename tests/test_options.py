@@ -164,7 +164,7 @@ def test_a_value_goes_to_its_place() -> None:
     assert build(EvaluateOptions, {"method": (), "masks": ("box",)}) == EvaluateOptions(masks=("box",))
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.fixed_dictionaries({}, optional={
     "mask": st.lists(st.just("m.png"), min_size=1, max_size=2), "dilate": st.integers(0, 9),
     "propagate": st.booleans(), "crf": st.floats(0, 50), "start": st.just("f2"),
