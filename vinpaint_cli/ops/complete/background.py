@@ -76,6 +76,12 @@ STRAY = 0.12
 MISFIT = 0.06
 """Difference in that band, light apart, at which a key frame does not show that background any more."""
 
+MOST = 0.35
+"""Part of what is seen beside the hole that must agree; the rest may be a shadow, or pass by."""
+
+TINT = 0.025
+"""Change of colour, light apart, that a key frame may take on (of 1): more is of another thing."""
+
 SOFT = 2.0
 """Pixels, at 240 lines, over which what is laid passes into what was seen."""
 
@@ -282,7 +288,7 @@ def _rest(shot: Shot, t: int, window: Window, rest: Array, reliable: Bool) -> tu
     weight = (reliable & (length < shot.pixels(4))).astype(np.float32)
     side = 2 * shot.pixels(ROUND) + 1
     inward = cv2.blur(membrane(rest, weight), (side, side)) if weight.any() else np.zeros_like(rest)
-    return np.asarray(inward, np.float32), float(np.median(length[beside]))
+    return np.asarray(inward, np.float32), float(np.quantile(length[beside], MOST))
 
 
 def _lay(shot: Shot, left: Bool, key: _Key, place: _Place) -> bool:
@@ -321,11 +327,15 @@ def _light(shot: Shot, apart: Array, beside: Bool) -> Array:
     mean = mean_around(apart, known, shot.pixels(4))
     usual = np.median(mean[beside], axis=0)
     known *= np.exp(-((np.abs(mean - usual).max(-1) / STRAY) ** 2)) * (np.abs(mean).max(-1) < 3 * STRAY)
-    return membrane(mean, known) if known.max() > 0.05 else np.zeros_like(apart)
+    if known.max() <= 0.05:
+        return np.zeros_like(apart)
+    inward = membrane(mean, known)
+    brighter = inward.mean(-1, keepdims=True)
+    return np.asarray(brighter + np.clip(inward - brighter, -TINT, TINT), np.float32)
 
 
 def _misfit(shot: Shot, apart: Array, beside: Bool) -> float:
     if not beside.any():
         return 0.0
     mean = mean_around(apart, beside.astype(np.float32), shot.pixels(3))
-    return float(np.median(np.abs(mean[beside]).mean(-1)))
+    return float(np.quantile(np.abs(mean[beside]).mean(-1), MOST))
