@@ -14,9 +14,9 @@ from PIL import Image
 
 from vinpaint_cli.train.build import PackOptions, build
 from vinpaint_cli.train.config import TrainConfig
-from vinpaint_cli.train.loop import Progress, Run, train
+from vinpaint_cli.train.loop import Run, RunProgress, train
 from vinpaint_cli.train.pack import Pack
-from vinpaint_cli.train.recipe_sttn import STTNRecipe
+from vinpaint_cli.train.recipes.sttn import STTNRecipe
 
 SIZE = (48, 32)
 
@@ -82,7 +82,7 @@ def config() -> TrainConfig:
     )
 
 
-Start = Callable[..., tuple[STTNRecipe, Progress]]
+Start = Callable[..., tuple[STTNRecipe, RunProgress]]
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def start(pack: Pack) -> Start:
 
     def go(
         config: TrainConfig, out: Path, resume: dict[str, Any] | None = None, **options: Any
-    ) -> tuple[STTNRecipe, Progress]:
+    ) -> tuple[STTNRecipe, RunProgress]:
         torch.manual_seed(config.seed)
         recipe = STTNRecipe(config, torch.device("cpu"))
         run = replace(Run(out, torch.device("cpu"), log_every=2, save_every=1000), **options)

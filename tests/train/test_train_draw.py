@@ -10,11 +10,10 @@ import torch
 
 from vinpaint_cli.errors import InputError
 from vinpaint_cli.train import draw
-from vinpaint_cli.train.cut import crop, shrink_residual
-from vinpaint_cli.train.draw import Draws, Mix, held_out, moved_photo, validation
+from vinpaint_cli.train.augment import CameraPath, camera_view, random_camera_path
+from vinpaint_cli.train.draw import Draws, Mix, crop, held_out, moved_photo, shrink_residual, validation
 from vinpaint_cli.train.holes import KINDS, cover_more, draw_holes
 from vinpaint_cli.train.pack import Pack
-from vinpaint_cli.train.virtual_camera import Path, random_path, view
 
 MIX = Mix(size=(48, 32), batch=3, frames=(1, 4), frame_weights=(0.5, 0.5))
 
@@ -109,18 +108,18 @@ def test_more_holes_are_drawn_until_enough_is_covered() -> None:
 
 def test_a_camera_that_stands_straight_sees_the_photo() -> None:
     photo = torch.rand(3, 32, 48)
-    still = Path(np.array([[23.5, 15.5]] * 2), np.ones(2), np.zeros(2), np.zeros((2, 2)))
-    assert torch.allclose(view(photo, still, (48, 32))[1], photo, atol=1e-4)
+    still = CameraPath(np.array([[23.5, 15.5]] * 2), np.ones(2), np.zeros(2), np.zeros((2, 2)))
+    assert torch.allclose(camera_view(photo, still, (48, 32))[1], photo, atol=1e-4)
     aside = replace(still, centres=still.centres + np.array([4, 2]))
-    assert torch.allclose(view(photo, aside, (20, 10))[0], photo[:, 13:23, 18:38], atol=1e-4)
+    assert torch.allclose(camera_view(photo, aside, (20, 10))[0], photo[:, 13:23, 18:38], atol=1e-4)
 
 
 def test_paths_move_as_fast_as_asked() -> None:
     rng, steps = np.random.default_rng(0), np.arange(10.0)
-    still = random_path(rng, steps, (640, 480), (48, 32), 0.0)
+    still = random_camera_path(rng, steps, (640, 480), (48, 32), 0.0)
     assert np.ptp(still.centres, axis=0).max() < 1e-9
     assert np.ptp(still.scales) < 1e-9
-    moving = random_path(rng, steps, (640, 480), (48, 32), 1.0)
+    moving = random_camera_path(rng, steps, (640, 480), (48, 32), 1.0)
     assert np.ptp(moving.centres, axis=0).max() > 1
 
 

@@ -14,10 +14,9 @@ from vinpaint_cli.errors import UsageError
 from vinpaint_cli.methods.sttn.method import load_network
 from vinpaint_cli.methods.sttn.net import STTN, STTNConfig
 from vinpaint_cli.train import checkpoint, journal
-from vinpaint_cli.train.config import TrainConfig, changed, read_config
-from vinpaint_cli.train.export import export
+from vinpaint_cli.train.checkpoint import export
+from vinpaint_cli.train.config import TrainConfig, changed, preset_names, read_config
 from vinpaint_cli.train.pack import Pack
-from vinpaint_cli.train.presets import PRESETS
 from vinpaint_cli.weights.state import load_checkpoint
 
 Start = Callable[..., Any]
@@ -40,7 +39,7 @@ def test_the_file_rebuilds_the_averaged_network(config: TrainConfig, start: Star
     assert TrainConfig.from_dict(told["training"]) == config
 
 
-@pytest.mark.parametrize("name", PRESETS["sttn"])
+@pytest.mark.parametrize("name", preset_names("sttn"))
 def test_presets_build_networks(name: str) -> None:
     config = read_config(name)
     with torch.device("meta"):
@@ -55,8 +54,9 @@ def test_a_file_changes_a_preset(tmp_path: Path) -> None:
     path.write_text('preset = "small"\nseed = 7\n[train]\nrate = 0.25\n[data]\nsize = [216, 120]\n')
     config = read_config(str(path))
     assert (config.train.rate, config.seed, config.data.size) == (0.25, 7, (216, 120))
-    assert config.network == PRESETS["sttn"]["small"]["network"]
-    assert config.train.valid == PRESETS["sttn"]["small"]["train"]["valid"]
+    small = read_config("small")
+    assert config.network == small.network
+    assert config.train.valid == small.train.valid
     assert changed(config, {"batch": 2, "size": None}, {"steps": 9}).data.batch == 2
 
 
@@ -112,10 +112,10 @@ for name in ("av", "cv2", "typer", "rich", "scenedetect"):
     sys.modules[name] = None
 import pathlib, torch
 from vinpaint_cli.train.config import TrainConfig
-from vinpaint_cli.train import build, export
+from vinpaint_cli.train import build, checkpoint
 from vinpaint_cli.train.loop import Run, train
 from vinpaint_cli.train.pack import open_packs
-from vinpaint_cli.train.recipe_sttn import STTNRecipe
+from vinpaint_cli.train.recipes.sttn import STTNRecipe
 torch.set_num_threads(1)
 network = dict(channels=8, blocks=1, patches=[[3, 2], [3, 2]], size=[48, 32], reduction=8, prefill=True)
 data = dict(size=[48, 32], batch=1, frames=[2])

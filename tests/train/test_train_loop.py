@@ -14,11 +14,10 @@ import torch
 from vinpaint_cli.errors import InputError, Interrupted, OutputError
 from vinpaint_cli.train import checkpoint
 from vinpaint_cli.train.config import TrainConfig
-from vinpaint_cli.train.cut import Batch
-from vinpaint_cli.train.draw import Draws
+from vinpaint_cli.train.draw import Batch, Draws
 from vinpaint_cli.train.loop import Diverged
 from vinpaint_cli.train.pack import Pack
-from vinpaint_cli.train.recipe_sttn import STTNRecipe
+from vinpaint_cli.train.recipes.sttn import STTNRecipe
 
 Start = Callable[..., Any]
 

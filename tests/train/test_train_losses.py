@@ -8,7 +8,7 @@ import torch
 
 from vinpaint_cli.train import losses
 from vinpaint_cli.train.config import Optimisation
-from vinpaint_cli.train.loop import Progress, average, learning_rate
+from vinpaint_cli.train.loop import RunProgress, average, learning_rate
 
 
 def clips(value: float) -> torch.Tensor:
@@ -57,7 +57,7 @@ def test_hinge_losses_stop_at_the_margin() -> None:
 
 def test_learning_rate_warms_up_and_follows_a_cosine() -> None:
     settings = Optimisation(steps=100, rate=1.0, warmup=10, floor=0.1)
-    rates = [learning_rate(settings, Progress(step)) for step in range(101)]
+    rates = [learning_rate(settings, RunProgress(step)) for step in range(101)]
     assert rates[0] == pytest.approx(0.1, abs=1e-3)
     assert rates[50] == pytest.approx(0.55)
     assert rates[100] == pytest.approx(0.1)
@@ -67,8 +67,8 @@ def test_learning_rate_warms_up_and_follows_a_cosine() -> None:
 
 def test_minutes_take_the_place_of_steps() -> None:
     settings = Optimisation(minutes=2.0)
-    assert Progress(10_000, 60.0).share(settings) == pytest.approx(0.5)
-    assert Progress(10_000, 60.0).share(Optimisation()) == 0
+    assert RunProgress(10_000, 60.0).share(settings) == pytest.approx(0.5)
+    assert RunProgress(10_000, 60.0).share(Optimisation()) == 0
 
 
 def test_the_average_follows_fast_at_first_then_slowly() -> None:

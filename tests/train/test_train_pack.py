@@ -10,7 +10,7 @@ from PIL import Image
 from vinpaint_cli.errors import InputError, OutputError
 from vinpaint_cli.train import pack as pack_module
 from vinpaint_cli.train.build import PackOptions, build
-from vinpaint_cli.train.material import find_material
+from vinpaint_cli.train.clips import find_material
 from vinpaint_cli.train.pack import Pack, PackWriter, Photo, open_packs
 
 

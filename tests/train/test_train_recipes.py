@@ -18,15 +18,14 @@ from vinpaint_cli.errors import InputError, UsageError
 from vinpaint_cli.methods import load_method
 from vinpaint_cli.nets.flow import estimate_flow
 from vinpaint_cli.train import checkpoint
-from vinpaint_cli.train.config import Optimisation, TrainConfig, read_config
+from vinpaint_cli.train.checkpoint import export
+from vinpaint_cli.train.config import Optimisation, TrainConfig, preset_names, read_config
 from vinpaint_cli.train.draw import Draws
-from vinpaint_cli.train.export import export
-from vinpaint_cli.train.loop import train
+from vinpaint_cli.train.loop import Run, RunProgress, learning_rate, train
 from vinpaint_cli.train.pack import Pack
-from vinpaint_cli.train.presets import PRESETS
-from vinpaint_cli.train.progress import Progress, Run, learning_rate
-from vinpaint_cli.train.recipe import RECIPES, Stage, recipe_of, split
-from vinpaint_cli.train.recipe_flow_recurrent import flow_estimator
+from vinpaint_cli.train.recipes import RECIPES, recipe_of
+from vinpaint_cli.train.recipes.base import Stage, split
+from vinpaint_cli.train.recipes.flow_recurrent import flow_estimator
 from vinpaint_cli.types import Clip
 from vinpaint_cli.weights.state import load_checkpoint
 
@@ -77,7 +76,7 @@ def config_of(method: str, steps: int = 10, **network: Any) -> TrainConfig:
 
 def sit(
     config: TrainConfig, method: str, pack: Pack, out: Path, resume: Any = None, **options: Any
-) -> tuple[Any, Progress]:
+) -> tuple[Any, RunProgress]:
     torch.manual_seed(config.seed)
     recipe = recipe_of(method)(config, CPU)
     run = replace(Run(out, CPU, log_every=1), **options)
@@ -259,7 +258,7 @@ def test_losses_of_every_stage_are_in_the_log(pack: Pack, tmp_path: Path) -> Non
 def test_each_stage_has_a_warm_up_and_a_cosine_of_its_own() -> None:
     settings = Optimisation(steps=100, rate=1.0, warmup=10, floor=0.0)
     stages = Stage("a", 0.4, 2.0), Stage("b")
-    progress, rates = Progress(), []
+    progress, rates = RunProgress(), []
     for step in range(100):
         progress.step = step
         progress.enter(stages, settings)
@@ -284,7 +283,7 @@ def test_stages_end_where_they_are_told() -> None:
 
 @pytest.mark.parametrize("method", NEW)
 def test_presets_build_networks_and_small_ones_can_travel(method: str) -> None:
-    for name in PRESETS[method]:
+    for name in preset_names(method):
         config = read_config(name, method)
         with torch.device("meta"):
             network = recipe_of(method).build(config.network)
@@ -296,7 +295,7 @@ def test_presets_build_networks_and_small_ones_can_travel(method: str) -> None:
 
 def test_base_is_the_papers() -> None:
     with torch.device("meta"):
-        networks = [recipe_of(name).build(PRESETS[name]["base"]["network"]) for name in NEW]
+        networks = [recipe_of(name).build(read_config("base", name).network) for name in NEW]
     counts = [sum(p.numel() for p in n.parameters()) for n in (networks[0], networks[1].temporal)]
     assert counts == [15_494_838, 2_947_011]
     assert not networks[1].config.align
@@ -405,11 +404,11 @@ for name in ("av", "cv2", "typer", "rich", "scenedetect"):
     sys.modules[name] = None
 import pathlib, torch
 from vinpaint_cli.train.config import TrainConfig
-from vinpaint_cli.train.export import export
+from vinpaint_cli.train.checkpoint import export
 from vinpaint_cli.train.loop import train
 from vinpaint_cli.train.pack import open_packs
-from vinpaint_cli.train.progress import Run
-from vinpaint_cli.train.recipe import recipe_of
+from vinpaint_cli.train.loop import Run
+from vinpaint_cli.train.recipes import recipe_of
 torch.set_num_threads(1)
 cpu = torch.device("cpu")
 data = dict(size=[48, 32], batch=1, frames=[2], consecutive=True)
@@ -429,4 +428,4 @@ def test_every_method_with_a_network_can_be_trained() -> None:
     from vinpaint_cli.methods import method_names, method_spec
 
     assert {name for name in method_names() if method_spec(name).weights is not None} == set(RECIPES.names)
-    assert set(PRESETS) == set(RECIPES.names)
+    assert all(preset_names(name) for name in RECIPES.names)

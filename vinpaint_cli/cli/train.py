@@ -78,10 +78,9 @@ def _trainer(method: str) -> Callable[..., None]:
         import torch
 
         from vinpaint_cli.pipeline.device import place
-        from vinpaint_cli.train.loop import train
+        from vinpaint_cli.train.loop import Run, train
         from vinpaint_cli.train.pack import open_packs
-        from vinpaint_cli.train.progress import Run
-        from vinpaint_cli.train.recipe import recipe_of
+        from vinpaint_cli.train.recipes import recipe_of
         from vinpaint_cli.util.cpu import allowed_cores
 
         settings, state = _settings(method, values)
@@ -122,7 +121,7 @@ def _settings(method: str, values: Values) -> tuple[TrainConfig, dict[str, Any] 
 @command("train-export")
 def export(console: Console, run: str, out: str | None, licence: str) -> None:
     """Write the weights of a run as float16 safetensors for `--weights`."""
-    from vinpaint_cli.train.export import export as write
+    from vinpaint_cli.train.checkpoint import export as write
 
     path = write(run, out, licence)
     console.say(f"{path}: {path.stat().st_size / 2**20:.1f} MiB", "bold")

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.errors import InputError
-from vinpaint_cli.train.material import (
+from vinpaint_cli.train.clips import (
     STILL_GROUPS,
     Material,
     find_material,

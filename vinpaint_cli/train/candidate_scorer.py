@@ -82,8 +82,7 @@ def collect_examples(
 
     ``tick`` is told the name of each clip. Raises InputError and VideoError.
     """
-    from vinpaint_cli.train.clips import Clips
-    from vinpaint_cli.train.material import STILL_GROUPS, find_material
+    from vinpaint_cli.train.clips import STILL_GROUPS, Clips, find_material
 
     rng = np.random.default_rng(seed)
     source = Clips(find_material(paths), size, SPAN, VIDEO_SHARE, STILL_GROUPS)

@@ -1,15 +1,20 @@
-"""Checkpoints of a run: everything that lets it go on as if it had never stopped."""
+"""Checkpoints of a run, from which it goes on as if it had never stopped, and their export as weights."""
 
 from __future__ import annotations
 
+import copy
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vinpaint_cli.errors import InputError, OutputError
+from vinpaint_cli.train import checkpoint
+from vinpaint_cli.train.recipes import recipe_of
 from vinpaint_cli.util.atomic_write import atomic_write
+from vinpaint_cli.weights.state import save_checkpoint
 
 NAME = "last.pt"
 
@@ -53,3 +58,37 @@ def restore_random(state: dict[str, torch.Tensor]) -> None:
     torch.set_rng_state(state["cpu"])
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])
+
+
+def export(
+    run: str | Path,
+    out: str | Path | None,
+    licence: str,
+    metrics: Mapping[str, Any] | None = None,
+    precision: torch.dtype = torch.float16,
+) -> Path:
+    """Write the averaged weights of a run as safetensors; the file alone rebuilds the network.
+
+    ``out`` None is ``METHOD.safetensors`` in the working directory. The file's metadata hold ``config`` (the
+    network's), ``training`` (the run's), ``data`` (sources with their licences), ``licence``, ``metrics``,
+    ``step`` and ``seconds``. Raises InputError, OutputError.
+    """
+    state = checkpoint.read(run)
+    method = str(state.get("method"))
+    network = recipe_of(method).build(state["network"])
+    network.load_state_dict(state["ema"])
+    half = copy.deepcopy(network).to(precision)
+    if not all(tensor.isfinite().all() for tensor in half.state_dict().values()):
+        raise InputError(f"weights of {run} do not fit into {precision}; train on with a smaller rate")
+    metadata = {
+        "config": state["network"],
+        "training": state["config"],
+        "data": state["sources"],
+        "licence": licence,
+        "metrics": {**state["metrics"], **(metrics or {})},
+        "step": state["step"],
+        "seconds": round(float(state["seconds"])),
+    }
+    path = Path(out or f"{method}.safetensors")
+    save_checkpoint(path, half, metadata)
+    return path

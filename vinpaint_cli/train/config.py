@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -10,11 +9,14 @@ from typing import Any, TypeVar
 
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.train.draw import Mix
-from vinpaint_cli.train.presets import PRESETS
+from vinpaint_cli.util.presets import read_settings
 
 T = TypeVar("T")
 
 PRECISIONS = ("fp32", "bf16")
+
+SIZES = ("tiny", "small", "base")
+"""Names that presets may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +98,16 @@ def read_config(name: str, method: str = "sttn") -> TrainConfig:
 
     A file may name a preset under ``preset`` and change some of its values. Raises UsageError.
     """
-    presets = PRESETS[method]
-    if name in presets:
-        return TrainConfig.from_dict(presets[name])
-    try:
-        values = tomllib.loads(Path(name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        raise UsageError(
-            f"cannot read the configuration {name}: {exc}; give {', '.join(presets)} or a TOML file"
-        ) from exc
-    preset = values.pop("preset", None)
-    if preset is not None and preset not in presets:
-        raise UsageError(f"{name}: there is no preset {preset!r}; choose one of {', '.join(presets)}")
-    merged = dict(presets.get(str(preset), {}))
-    for key, value in values.items():
-        merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) else value
-    return TrainConfig.from_dict(merged)
+    return TrainConfig.from_dict(read_settings(name, _presets(method), preset_names(method)))
+
+
+def preset_names(method: str) -> list[str]:
+    """Presets that a method has, from the smallest network to the paper's."""
+    return [name for name in SIZES if (_presets(method) / f"{name}.toml").is_file()]
+
+
+def _presets(method: str) -> Path:
+    return Path(__file__).parent / "presets" / method
 
 
 def changed(

@@ -1,4 +1,4 @@
-"""The one loop all networks are trained by; what a step does is the business of a recipe."""
+"""The training loop of all networks; what a step does is the business of a recipe."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,69 @@ from torch.utils.data import DataLoader
 
 from vinpaint_cli.errors import Interrupted, OutputError, VinpaintError
 from vinpaint_cli.train import checkpoint
-from vinpaint_cli.train.cut import Batch
-from vinpaint_cli.train.draw import Draws, validation
+from vinpaint_cli.train.config import Optimisation
+from vinpaint_cli.train.draw import Batch, Draws, validation
 from vinpaint_cli.train.journal import LOG, VALIDATION, Means, Table, write_json, write_png
 from vinpaint_cli.train.pack import UNSTATED, Pack
-from vinpaint_cli.train.progress import Progress, Run, learning_rate
-from vinpaint_cli.train.recipe import Recipe
+from vinpaint_cli.train.recipes.base import Recipe, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Where and how a run is carried out; nothing here changes its result but ``device``.
+
+    ``workers``: processes that draw batches, 0 = this one. ``log_every``, ``save_every``: steps, and
+    ``save_seconds`` the longest time between checkpoints. ``stop_at``: leave early at this step, as Ctrl-C
+    does. ``say`` is told one line at a time.
+    """
+
+    out: Path
+    device: torch.device
+    workers: int = 0
+    log_every: int = 20
+    save_every: int = 1000
+    save_seconds: float = 600.0
+    stop_at: int | None = None
+    say: Callable[[str], None] = field(default=lambda line: None)
+
+
+@dataclass(slots=True)
+class RunProgress:
+    """How far a run has come.
+
+    Steps done, seconds spent in all, last validation (dB), number of the stage and the step it began at.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+    stage: int = 0
+    began: int = 0
+
+    def share(self, settings: Optimisation) -> float:
+        """0 at the start, 1 when steps or minutes are used up."""
+        if settings.steps:
+            return self.step / settings.steps
+        return self.seconds / (60 * settings.minutes) if settings.minutes else 0.0
+
+    def enter(self, stages: Sequence[Stage], settings: Optimisation) -> Stage:
+        """The stage the next step belongs to; a stage once left does not come back."""
+        while self.stage < len(stages) - 1 and self.share(settings) >= stages[self.stage].until:
+            self.stage, self.began = self.stage + 1, self.step
+        return stages[self.stage]
+
+
+def learning_rate(
+    settings: Optimisation, progress: RunProgress, stages: Sequence[Stage] = (Stage("all"),)
+) -> float:
+    """Linear warm-up, then a cosine from ``rate`` to ``floor``·``rate``, in each stage anew."""
+    stage = stages[progress.stage]
+    first = stages[progress.stage - 1].until if progress.stage else 0.0
+    share = (progress.share(settings) - first) / max(1e-9, stage.until - first)
+    warm = min(1.0, (progress.step - progress.began + 1) / max(1, settings.warmup))
+    wave = 0.5 + 0.5 * math.cos(math.pi * min(1.0, max(0.0, share)))
+    return settings.rate * stage.rate * warm * (settings.floor + (1 - settings.floor) * wave)
+
 
 BAD_BATCH = "bad_batch.pt"
 
@@ -32,7 +90,9 @@ class Diverged(VinpaintError):
     """The loss is no longer a number; the last checkpoint is from before."""
 
 
-def train(recipe: Recipe, packs: Sequence[Pack], run: Run, resume: dict[str, Any] | None = None) -> Progress:
+def train(
+    recipe: Recipe, packs: Sequence[Pack], run: Run, resume: dict[str, Any] | None = None
+) -> RunProgress:
     """Train until steps or minutes are used up; returns how far it came.
 
     resume: a checkpoint to go on from. Raises Diverged when loss or gradient stop being numbers,
@@ -42,7 +102,7 @@ def train(recipe: Recipe, packs: Sequence[Pack], run: Run, resume: dict[str, Any
     for note in recipe.notes:
         run.say(note)
     ema = copy.deepcopy(recipe.generator).eval().requires_grad_(False)
-    progress = Progress() if resume is None else _restore(recipe, ema, resume)
+    progress = RunProgress() if resume is None else _restore(recipe, ema, resume)
     return _Session(recipe, packs, run, ema, progress).go()
 
 
@@ -50,7 +110,7 @@ class _Session:
     """One sitting of a run."""
 
     def __init__(
-        self, recipe: Recipe, packs: Sequence[Pack], run: Run, ema: nn.Module, progress: Progress
+        self, recipe: Recipe, packs: Sequence[Pack], run: Run, ema: nn.Module, progress: RunProgress
     ) -> None:
         self.recipe, self.run, self.ema, self.progress = recipe, run, ema, progress
         self.settings = recipe.config.train
@@ -64,7 +124,7 @@ class _Session:
         self.judged = Table(run.out / VALIDATION, progress.step)
         self.saved_at = time.monotonic()
 
-    def go(self) -> Progress:
+    def go(self) -> RunProgress:
         """Step until the end, a signal or ``stop_at``; always leaves a checkpoint."""
         with stop_signals() as stopped:
             try:
@@ -224,7 +284,7 @@ def _prepare_folder(out: Path, recipe: Recipe) -> None:
     write_json(out / "config.json", recipe.config.to_dict())
 
 
-def _restore(recipe: Recipe, ema: nn.Module, state: dict[str, Any]) -> Progress:
+def _restore(recipe: Recipe, ema: nn.Module, state: dict[str, Any]) -> RunProgress:
     for name, module in recipe.modules.items():
         if name in state["modules"]:  # a discriminator may join later
             module.load_state_dict(state["modules"][name])
@@ -234,7 +294,7 @@ def _restore(recipe: Recipe, ema: nn.Module, state: dict[str, Any]) -> Progress:
     ema.load_state_dict(state["ema"])
     checkpoint.restore_random(state["random"])
     stage, began = state.get("stage", (0, 0))
-    return Progress(
+    return RunProgress(
         int(state["step"]), float(state["seconds"]), dict(state["metrics"]), int(stage), int(began)
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -10,12 +9,10 @@ from typing import Any
 
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.methods.internal.net import InternalConfig
+from vinpaint_cli.util.presets import read_settings
 
 RENAMED = {"shadowed": "pseudo_hole_share"}
 """Settings that once had another name, by which files may still call them."""
-
-START = "internal-small"
-"""Entry of weights.toml: the bundled network, trained on many clips, that a fit starts from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +54,9 @@ class FitConfig:
             raise UsageError(f"pseudo_hole_share, floor and regularise {ratios} must be between 0 and 1")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
+        """Plain values, under the names that files use."""
+        stored = {name: key for key, name in RENAMED.items()}
+        return {stored.get(name, name): value for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FitConfig:
@@ -75,43 +73,14 @@ class FitConfig:
             raise UsageError(f"the settings of this fit cannot be used: {exc}") from exc
 
 
-QUICK: Mapping[str, Any] = {
-    "network": {"model": "base", "width": 32, "prefill": True},
-    "start": START,
-    "batch": 8,
-    "side": 128,
-    "pseudo_hole_share": 0.6,
-    "rate": 5e-4,
-    "floor": 0.02,
-    "betas": [0.9, 0.99],
-    "ema": 0.99,
-    "hidden": 1.0,
-    "known": 0.0,
-    "error": 0.3,
-}
-"""The coarse network at two thirds of its width, from bundled weights: minutes on two CPU cores."""
-
-PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "quick": QUICK,
-    "refine": {},
-    "stack": {"network": {"model": "stack"}},
-    "base": {"network": {"model": "base"}},
-}
-"""``refine``, ``stack`` and ``base`` are the authors' networks, loss and optimiser, from nothing."""
+PRESETS = ("quick", "refine", "stack", "base")
+"""Files of the folder ``presets``; all but ``quick`` are the authors'."""
 
 
 def read_fit_config(name: str) -> FitConfig:
-    """A preset by name, or a TOML file, which may name one under ``preset`` and change it; UsageError."""
-    if name in PRESETS:
-        return FitConfig.from_dict(PRESETS[name])
-    names = ", ".join(PRESETS)
-    try:
-        values = tomllib.loads(Path(name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        raise UsageError(f"cannot read the configuration {name}: {exc}; give {names} or a TOML file") from exc
-    preset = str(values.pop("preset", "refine"))
-    if preset not in PRESETS:
-        raise UsageError(f"{name}: there is no preset {preset!r}; choose one of {names}")
-    merged = {**PRESETS[preset], **values}
-    merged["network"] = {**PRESETS[preset].get("network", {}), **values.get("network", {})}
-    return FitConfig.from_dict(merged)
+    """A preset by name, or a TOML file, which may name one under ``preset`` and change it; UsageError.
+
+    A file that names none changes ``refine``.
+    """
+    folder = Path(__file__).parent / "presets"
+    return FitConfig.from_dict(read_settings(name, folder, PRESETS, default="refine"))

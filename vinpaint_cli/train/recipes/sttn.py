@@ -1,4 +1,4 @@
-"""How STTN is trained: on the composite, and against T-PatchGAN when asked to (paper, section 3.3)."""
+"""Training recipe of STTN: on the composite, and against T-PatchGAN when asked to (paper, section 3.3)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.methods.sttn.net import STTN, STTNConfig
@@ -15,20 +14,19 @@ from vinpaint_cli.nets.blocks import TemporalPatchGAN
 from vinpaint_cli.nets.holes import HIDDEN
 from vinpaint_cli.train import losses
 from vinpaint_cli.train.config import TrainConfig
-from vinpaint_cli.train.cut import Batch
+from vinpaint_cli.train.draw import Batch
 from vinpaint_cli.train.perceptual import clip_loss, features_of
-from vinpaint_cli.train.recipe import Stage
-from vinpaint_cli.train.steps import Numbers, autocast, check_hidden, judged, move, shown_of, unpack
+from vinpaint_cli.train.recipes.base import Numbers, Recipe, composite, score, unpack
 
 
-class STTNRecipe:
-    """One generator, perhaps a discriminator, and what a step does with them (a ``Recipe``)."""
+class STTNRecipe(Recipe):
+    """Trains the generator and, where its loss has a weight, a discriminator."""
 
     name = "sttn"
-    stages = (Stage("all"),)
+    generator: STTN
 
     def __init__(self, config: TrainConfig, device: torch.device, compiled: bool = False) -> None:
-        self.config, self.device = config, device
+        super().__init__(config, device, compiled)
         if config.losses:
             raise UsageError("STTN's losses stand in the table `train`; leave the table `losses` out")
         try:
@@ -40,7 +38,7 @@ class STTNRecipe:
                 f"clips of {config.data.size[0]}x{config.data.size[1]} do not split into the patches "
                 f"{shape.patches} on 1/{shape.reduction} of the frame; change --size"
             )
-        check_hidden(config, shape.blend_head)
+        self._check_hidden(shape.blend_head)
         self.features, self.notes = features_of(config, config.train.perceptual, device)
         self.generator = STTN(shape).to(device).to(memory_format=torch.channels_last)
         settings = config.train
@@ -51,25 +49,11 @@ class STTNRecipe:
             self._optimisers["discriminator"] = self._adam(self.discriminator)
         self._fill: Callable[..., Any] = torch.compile(self._forward) if compiled else self._forward
 
-    def _adam(self, network: nn.Module) -> Adam:
-        settings = self.config.train
-        return Adam(network.parameters(), lr=settings.rate, betas=settings.betas)
-
     @property
     def modules(self) -> Mapping[str, nn.Module]:
         """Everything with weights."""
         named: dict[str, nn.Module] = {"generator": self.generator}
         return named | ({"discriminator": self.discriminator} if self.discriminator is not None else {})
-
-    @property
-    def optimisers(self) -> Mapping[str, Adam]:
-        """One per module."""
-        return self._optimisers
-
-    @property
-    def network_config(self) -> dict[str, Any]:
-        """What rebuilds the generator."""
-        return self.generator.config.to_dict()
 
     @staticmethod
     def build(network: Mapping[str, Any]) -> STTN:
@@ -77,18 +61,18 @@ class STTNRecipe:
         return STTN(STTNConfig.from_dict(network))
 
     def step(self, batch: Batch, number: int, stage: str = "all") -> Numbers:
-        """Move the weights once; returns what the log shows. ``number`` counts steps from 0."""
+        """See the base class."""
         truth, found, residual = unpack(batch)
         with self._precision():
             predicted = self._fill(self.generator, found, residual)
         predicted = predicted.float()
-        shown = shown_of(found, predicted, residual, self.generator.config.blend_head)
+        shown = composite(found, predicted, residual, self.generator.config.blend_head)
         adversarial = self.discriminator is not None and number >= self.config.train.adversarial_from
         numbers: Numbers = {}
         if adversarial:
-            numbers["discriminator"] = self._judge(truth, shown.detach())
+            numbers["discriminator"] = self._train_discriminator(truth, shown.detach())
         total, parts = self._total(truth, shown, predicted, residual, adversarial)
-        numbers |= self._move("generator", total)
+        numbers |= self._move_one("generator", total)
         gain = losses.psnr(shown.detach(), truth, residual).mean()
         return {"loss": float(total.detach()), **parts, "psnr": float(gain), **numbers}
 
@@ -98,14 +82,14 @@ class STTNRecipe:
         settings = self.config.train
         hole = losses.hole_l1(shown, truth, residual)
         total, parts = settings.hole * hole, {"hole": float(hole.detach())}
-        if not self.generator.config.blend_head:  # what judges gives back what is known
+        if not self.generator.config.blend_head:  # a blend head gives back what is known
             valid = losses.valid_l1(predicted, truth, residual)
             total, parts["valid"] = total + settings.valid * valid, float(valid.detach())
         if settings.error > 0:
             total = total + settings.error * losses.log_error(shown, truth, residual)
         if self.features is not None:
-            looks = clip_loss(self.features, shown, truth)
-            total, parts["perceptual"] = total + settings.perceptual * looks, float(looks.detach())
+            apart = clip_loss(self.features, shown, truth)
+            total, parts["perceptual"] = total + settings.perceptual * apart, float(apart.detach())
         if adversarial and self.discriminator is not None:
             with self._precision():
                 score = self.discriminator(shown).float()
@@ -114,21 +98,18 @@ class STTNRecipe:
             parts["fooled"] = float(fooled.detach())
         return total, parts
 
-    def _judge(self, truth: Tensor, shown: Tensor) -> float:
+    def _train_discriminator(self, truth: Tensor, shown: Tensor) -> float:
         """Train the discriminator first, as STTN does in every step."""
         assert self.discriminator is not None
         with self._precision():
             real, fake = self.discriminator(truth).float(), self.discriminator(shown).float()
         loss = losses.hinge_discriminator(real, fake)
-        self._move("discriminator", loss)
+        self._move_one("discriminator", loss)
         return float(loss.detach())
 
-    def _move(self, which: str, loss: Tensor) -> Numbers:
+    def _move_one(self, which: str, loss: Tensor) -> Numbers:
         parameters = self.modules[which].parameters()
-        return {"norm": move(loss, parameters, [self._optimisers[which]], self.config.train.clip)}
-
-    def _precision(self) -> torch.autocast:
-        return autocast(self.config, self.device)
+        return {"norm": self._move(loss, parameters, [self._optimisers[which]])}
 
     def _forward(self, network: STTN, found: Tensor, residual: Tensor) -> Tensor:
         """The network's own picture ``(B, T, 3, h, w)`` in [-1, 1]; hidden pixels are taken away first."""
@@ -140,9 +121,9 @@ class STTNRecipe:
 
     @torch.no_grad()
     def show(self, network: nn.Module, batch: Batch) -> tuple[Numbers, Tensor]:
-        """Judge a network on a batch; see :func:`vinpaint_cli.train.steps.judged`."""
+        """See the base class."""
         assert isinstance(network, STTN)
         truth, found, residual = unpack(batch)
         with self._precision():
             predicted = self._forward(network, found, residual).float()
-        return judged(truth, found, residual, predicted, network.config.blend_head)
+        return score(truth, found, residual, predicted, network.config.blend_head)

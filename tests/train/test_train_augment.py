@@ -9,12 +9,10 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from vinpaint_cli.train import clips, draw
-from vinpaint_cli.train import foregrounds as actors
-from vinpaint_cli.train.clips import Clips, Drawn
-from vinpaint_cli.train.foregrounds import Movement, Wave, put_in_front, random_movement
+from vinpaint_cli.train import augment, clips, draw
+from vinpaint_cli.train.augment import ForegroundMotion, Wave, add_foreground, random_motion
+from vinpaint_cli.train.clips import Clips, Drawn, find_material, read_photo
 from vinpaint_cli.train.holes import KINDS, moved_to
-from vinpaint_cli.train.material import find_material, read_photo
 
 SIZE = (96, 64)
 STEPS = np.arange(8.0)
@@ -24,7 +22,7 @@ def test_a_thing_covers_what_is_around_its_middle_and_nothing_else() -> None:
     grey = torch.full((8, 3, 64, 96), 100.0)
     photo = torch.full((3, 80, 120), 240.0)
     for seed in range(6):
-        shown, places = put_in_front(np.random.default_rng(seed), grey, photo, STEPS)
+        shown, places = add_foreground(np.random.default_rng(seed), grey, photo, STEPS)
         covered = (shown - grey).abs().amax(1) > 20
         assert shown.shape == grey.shape
         assert places.shape == (8, 2)
@@ -39,31 +37,29 @@ def test_a_thing_covers_what_is_around_its_middle_and_nothing_else() -> None:
 
 def test_the_same_seed_gives_the_same_thing() -> None:
     clip, photo = torch.rand(8, 3, 64, 96) * 255, torch.rand(3, 80, 120) * 255
-    one, other, third = (put_in_front(np.random.default_rng(s), clip, photo, STEPS)[0] for s in (1, 1, 2))
+    one, other, third = (add_foreground(np.random.default_rng(s), clip, photo, STEPS)[0] for s in (1, 1, 2))
     assert torch.equal(one, other)
     assert not torch.equal(one, third)
 
 
 def test_most_things_are_followed_by_the_camera() -> None:
     rng, steps = np.random.default_rng(0), np.arange(41.0)
-    far = [
-        np.abs(np.diff(random_movement(rng, steps, SIZE).places[[0, -1]], axis=0)).max() for _ in range(300)
-    ]
+    far = [np.abs(np.diff(random_motion(rng, steps, SIZE).places[[0, -1]], axis=0)).max() for _ in range(300)]
     assert 0.45 < np.mean(np.array(far) < 45) < 0.8
 
 
-def _movement(**changed: Any) -> Movement:
-    still = Movement(np.full((1, 2), [47.5, 31.5]), np.ones(1), np.ones(1), np.zeros(1), ())
+def _motion(**changed: Any) -> ForegroundMotion:
+    still = ForegroundMotion(np.full((1, 2), [47.5, 31.5]), np.ones(1), np.ones(1), np.zeros(1), ())
     return replace(still, **changed)
 
 
 def _shape(waves: tuple[Wave, ...], time: float) -> torch.Tensor:
-    return actors._seen(torch.ones(4, 24, 40), _movement(waves=waves), 0, time, SIZE)[3]
+    return augment._rendered(torch.ones(4, 24, 40), _motion(waves=waves), 0, time, SIZE)[3]
 
 
 def test_a_thing_at_rest_is_seen_as_it_is() -> None:
     piece = torch.cat([torch.rand(3, 24, 40) * 255, torch.ones(1, 24, 40)])
-    seen = actors._seen(piece, _movement(), 0, 0.0, SIZE)
+    seen = augment._rendered(piece, _motion(), 0, 0.0, SIZE)
     torch.testing.assert_close(seen[:, 20:44, 28:68], piece, atol=1e-3, rtol=0)
     assert seen[3].sum() == 24 * 40
 
@@ -77,7 +73,7 @@ def test_a_thing_at_rest_is_seen_as_it_is() -> None:
     ],
 )
 def test_things_turn_grow_and_narrow(changed: dict[str, Any], rows: int, columns: int) -> None:
-    alpha = actors._seen(torch.ones(4, 24, 40), _movement(**changed), 0, 0.0, SIZE)[3]
+    alpha = augment._rendered(torch.ones(4, 24, 40), _motion(**changed), 0, 0.0, SIZE)[3]
     assert int(alpha.any(1).sum()) == pytest.approx(rows, abs=1)
     assert int(alpha.any(0).sum()) == pytest.approx(columns, abs=1)
 
@@ -86,7 +82,7 @@ def test_a_thing_rolls_clockwise_for_a_positive_angle() -> None:
     """Its right end, white, comes to lie below; y points down."""
     piece = torch.ones(4, 24, 40)
     piece[:3, :, :20] = 0
-    seen = actors._seen(piece, _movement(angles=np.array([np.pi / 2])), 0, 0.0, SIZE)
+    seen = augment._rendered(piece, _motion(angles=np.array([np.pi / 2])), 0, 0.0, SIZE)
     assert seen[0, 40, 47] == 1
     assert seen[0, 22, 47] == 0
 
@@ -104,14 +100,14 @@ def test_without_waves_a_thing_keeps_its_shape_and_with_them_it_bends() -> None:
 
 def test_things_bend_in_every_direction() -> None:
     rng = np.random.default_rng(0)
-    waves = [wave for _ in range(60) for wave in actors._random_waves(rng)]
+    waves = [wave for _ in range(60) for wave in augment._random_waves(rng)]
     signs = {tuple(np.sign(wave.reach)) for wave in waves if wave.reach.any()}
     assert signs == {(-1, -1), (-1, 1), (1, -1), (1, 1)}
-    assert max(np.abs(wave.reach).max() for wave in waves) <= max(actors.BEND)
+    assert max(np.abs(wave.reach).max() for wave in waves) <= max(augment.BEND)
 
 
 def test_small_photos_are_enlarged_evenly() -> None:
-    piece = actors._cut_out(np.random.default_rng(0), torch.rand(3, 8, 40) * 255, torch.ones(1, 20, 30))
+    piece = augment._cut_out(np.random.default_rng(0), torch.rand(3, 8, 40) * 255, torch.ones(1, 20, 30))
     assert piece.shape == (4, 26, 36)
     assert float(piece[3, 4:-4, 4:-4].min()) == 1
     assert float(piece[3, 0].max()) == 0
@@ -132,8 +128,8 @@ def test_holes_move_to_a_place_and_stay_as_they_are() -> None:
     assert moved_to(nothing, np.array([1.0, 1.0])) is nothing
 
 
-def _drawn(material: Path, monkeypatch: pytest.MonkeyPatch, acted: tuple[float, ...]) -> list[Drawn]:
-    monkeypatch.setattr(clips, "ACTED", acted)
+def _drawn(material: Path, monkeypatch: pytest.MonkeyPatch, counts: tuple[float, ...]) -> list[Drawn]:
+    monkeypatch.setattr(clips, "FOREGROUNDS", counts)
     source = Clips(find_material([material]), (48, 32), 8, 0.5, "intel")
     rng = np.random.default_rng(3)
     return [source.draw(rng) for _ in range(6)]
@@ -148,12 +144,12 @@ def fronts(monkeypatch: pytest.MonkeyPatch) -> list[Shown]:
     noted: list[Shown] = []
 
     def put(*given: Any) -> object:
-        shown, places = put_in_front(*given)
+        shown, places = add_foreground(*given)
         noted.append((given[1], shown, places))
         return shown, places
 
-    monkeypatch.setattr(clips, "put_in_front", put)
-    monkeypatch.setattr(draw, "put_in_front", put)
+    monkeypatch.setattr(clips, "add_foreground", put)
+    monkeypatch.setattr(draw, "add_foreground", put)
     return noted
 
 
@@ -191,7 +187,7 @@ def test_holes_lie_on_what_was_put_in_front(
 
     monkeypatch.setattr(clips, "moved_to", moved)
     monkeypatch.setattr(clips, "draw_kind", lambda rng: kind)
-    monkeypatch.setattr(clips, "ON_STAGE", 1.0)
+    monkeypatch.setattr(clips, "HOLE_ON_FOREGROUND", 1.0)
     monkeypatch.setattr(clips, "BESIDE", (0.0, 0.0))
     found = _drawn(material, monkeypatch, (0.0, 1.0, 0.0))
     assert {drawn.kind for drawn in found} == {kind}

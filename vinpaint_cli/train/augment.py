@@ -1,7 +1,7 @@
-"""Things that move in front of a clip: cut-outs of photos that drift, turn, grow and bend.
+"""Augmentation: photos seen by a moving virtual camera, and cut-outs of photos that move in front of a clip.
 
 What is hard to fill is what moves by itself, before a camera that follows it. Clips that may be used for
-training show little of that, so it is put in front of them.
+training show little of that, so foregrounds are put in front of them: they drift, turn, grow and bend.
 """
 
 from __future__ import annotations
@@ -17,6 +17,73 @@ from torch.nn import functional
 from vinpaint_cli.masks.sources.random import blob, tight
 
 Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class CameraPath:
+    """Where the camera stands at each frame.
+
+    ``centres`` ``(T, 2)``: what it looks at, x and y in photo pixels; ``scales`` ``(T,)``: photo pixels per
+    frame pixel; ``angles`` ``(T,)``: roll in radians; ``tilts`` ``(T, 2)``: perspective, the relative change
+    of scale from the picture's middle to its right and lower edge.
+    """
+
+    centres: Array
+    scales: Array
+    angles: Array
+    tilts: Array
+
+
+def random_camera_path(
+    rng: np.random.Generator, steps: Array, photo: tuple[int, int], size: tuple[int, int], speed: float
+) -> CameraPath:
+    """A smooth path seen at times ``steps`` ``(T,)`` (frames), both sizes ``(width, height)``.
+
+    ``speed`` scales everything that moves: about that many frame pixels per frame; 0 stands still.
+    """
+    fit = min(photo[0] / size[0], photo[1] / size[1])
+    scale = fit * rng.uniform(0.45, 0.97) if fit > 0.6 else fit * rng.uniform(0.7, 0.97)
+    room = np.maximum(np.array(photo) - np.array(size) * scale, 0) / 2
+    start = np.array(photo) / 2 + rng.uniform(-1, 1, 2) * room
+    velocity = rng.normal(0, 1, 2) * speed * scale
+    time = steps - steps.mean()
+    wave = np.sin(time[:, None] * rng.uniform(0.05, 0.5, 2) + rng.uniform(0, 6.28, 2))
+    centres = start + time[:, None] * velocity + wave * speed * scale * rng.uniform(0, 1.5, 2)
+    return CameraPath(
+        centres,
+        scale * np.exp(time * rng.normal(0, 0.004) * speed),
+        rng.normal(0, 0.04) + time * rng.normal(0, 0.004) * speed,
+        rng.normal(0, 0.03, 2) + time[:, None] * rng.normal(0, 0.002, 2) * speed,
+    )
+
+
+def camera_view(picture: Tensor, path: CameraPath, size: tuple[int, int], mode: str = "bilinear") -> Tensor:
+    """What the camera sees: ``picture`` ``(C, H, W)`` float → ``(T, C, h, w)``; mirrored beyond its edges."""
+    grids = _grids(path, size, tuple(picture.shape[-2:]))
+    source = picture[None].expand(len(grids), -1, -1, -1)
+    return functional.grid_sample(source, grids, mode=mode, padding_mode="reflection", align_corners=False)
+
+
+def _grids(path: CameraPath, size: tuple[int, int], photo: tuple[int, ...]) -> Tensor:
+    """Where each pixel of each frame looks, ``(T, h, w, 2)``, −1 … 1 over the photo ``(H, W)``."""
+    width, height = size
+    y, x = torch.meshgrid(
+        torch.arange(height, dtype=torch.float32) - (height - 1) / 2,
+        torch.arange(width, dtype=torch.float32) - (width - 1) / 2,
+        indexing="ij",
+    )
+    return torch.stack([_grid(x, y, path, t, photo) for t in range(len(path.scales))])
+
+
+def _grid(x: Tensor, y: Tensor, path: CameraPath, t: int, photo: tuple[int, ...]) -> Tensor:
+    tilt = path.tilts[t]
+    depth = 1 + tilt[0] * x / (x.abs().max() + 1) + tilt[1] * y / (y.abs().max() + 1)
+    cos, sin = float(np.cos(path.angles[t])), float(np.sin(path.angles[t]))
+    scale = float(path.scales[t])
+    u = float(path.centres[t, 0]) + scale * (cos * x - sin * y) / depth
+    v = float(path.centres[t, 1]) + scale * (sin * x + cos * y) / depth
+    return torch.stack([(u + 0.5) * 2 / photo[1] - 1, (v + 0.5) * 2 / photo[0] - 1], -1)
+
 
 FOLLOWED = 0.6
 """How often the camera follows the thing, so that it hardly moves in the picture."""
@@ -51,7 +118,7 @@ class Wave:
 
 
 @dataclass(frozen=True, slots=True)
-class Movement:
+class ForegroundMotion:
     """How a thing moves over T frames.
 
     ``places`` ``(T, 2)``: its middle, x and y in pixels of the frame; ``scales``, ``breadths`` and ``angles``
@@ -65,13 +132,13 @@ class Movement:
     waves: tuple[Wave, ...]
 
 
-def random_movement(rng: np.random.Generator, steps: Array, size: tuple[int, int]) -> Movement:
+def random_motion(rng: np.random.Generator, steps: Array, size: tuple[int, int]) -> ForegroundMotion:
     """A smooth movement at times ``steps`` ``(T,)`` (frames) in pictures of ``size`` ``(width, height)``."""
     time = steps - steps.mean()
     velocity = rng.normal(0, DRIFT if rng.random() < FOLLOWED else CROSSING, 2)
     swing = np.sin(time[:, None] * _pace(rng, 2) + rng.uniform(0, 6.28, 2)) * rng.uniform(0, SWING, 2)
     roll = np.sin(time * _pace(rng, 1) + rng.uniform(0, 6.28)) * rng.uniform(0, 0.1)
-    return Movement(
+    return ForegroundMotion(
         rng.uniform(0.2, 0.8, 2) * size + time[:, None] * velocity + swing,
         np.exp(time * rng.normal(0, 0.006)),
         np.exp(time * rng.normal(0, 0.008)),
@@ -120,20 +187,22 @@ def random_outline(rng: np.random.Generator, size: tuple[int, int]) -> npt.NDArr
     return tight(both)
 
 
-def put_in_front(rng: np.random.Generator, clip: Tensor, other: Tensor, steps: Array) -> tuple[Tensor, Array]:
+def add_foreground(
+    rng: np.random.Generator, clip: Tensor, other: Tensor, steps: Array
+) -> tuple[Tensor, Array]:
     """Move a piece of ``other`` ``(3, H, W)`` over ``clip`` ``(T, 3, h, w)``, both in 0…255.
 
     steps: times of the clip's frames ``(T,)``. Returns the new clip and where the piece's middle is, x and y
     in pixels ``(T, 2)``.
     """
     height, width = clip.shape[-2:]
-    movement = random_movement(rng, steps, (width, height))
+    motion = random_motion(rng, steps, (width, height))
     piece = _cut_out(rng, other, torch.from_numpy(random_outline(rng, (width, height))).float()[None])
     frames = []
     for t, frame in enumerate(clip):
-        seen = _seen(piece, movement, t, float(steps[t]), (width, height))
+        seen = _rendered(piece, motion, t, float(steps[t]), (width, height))
         frames.append(frame + seen[3:] * (seen[:3] - frame))
-    return torch.stack(frames), movement.places
+    return torch.stack(frames), motion.places
 
 
 def _cut_out(rng: np.random.Generator, other: Tensor, outline: Tensor) -> Tensor:
@@ -150,17 +219,17 @@ def _cut_out(rng: np.random.Generator, other: Tensor, outline: Tensor) -> Tensor
     return torch.cat([part, alpha])
 
 
-def _seen(piece: Tensor, movement: Movement, t: int, time: float, size: tuple[int, int]) -> Tensor:
+def _rendered(piece: Tensor, motion: ForegroundMotion, t: int, time: float, size: tuple[int, int]) -> Tensor:
     """The piece ``(4, a, b)`` as frame ``t``, at ``time``, shows it, ``(4, h, w)``; alpha 0 beyond it."""
     y, x = torch.meshgrid(
-        torch.arange(size[1], dtype=torch.float32) - float(movement.places[t, 1]),
-        torch.arange(size[0], dtype=torch.float32) - float(movement.places[t, 0]),
+        torch.arange(size[1], dtype=torch.float32) - float(motion.places[t, 1]),
+        torch.arange(size[0], dtype=torch.float32) - float(motion.places[t, 0]),
         indexing="ij",
     )
-    cos, sin, scale = np.cos(movement.angles[t]), np.sin(movement.angles[t]), movement.scales[t]
-    u = (float(cos) * x + float(sin) * y) / float(scale * movement.breadths[t])
+    cos, sin, scale = np.cos(motion.angles[t]), np.sin(motion.angles[t]), motion.scales[t]
+    u = (float(cos) * x + float(sin) * y) / float(scale * motion.breadths[t])
     v = (float(cos) * y - float(sin) * x) / float(scale)
-    u, v = _bent(u, v, movement.waves, time)
+    u, v = _bent(u, v, motion.waves, time)
     rows, columns = piece.shape[-2:]
     grid = torch.stack([2 * u / columns, 2 * v / rows], -1)[None]
     seen = functional.grid_sample(piece[None], grid, padding_mode="border", align_corners=False)[0]

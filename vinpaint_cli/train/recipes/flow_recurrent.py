@@ -1,4 +1,4 @@
-"""How the frame-recurrent networks are trained (Ding et al., 2019, sections 3.2 to 3.4).
+"""Training recipe of the frame-recurrent networks (Ding et al., 2019, sections 3.2 to 3.4).
 
 First H_s on frames and H_c on flow; then both are frozen, and H_t and H_f are trained on sequences. As in
 the work it builds on (Lai et al., ECCV 2018), the previous output and the state get no gradient.
@@ -9,14 +9,13 @@ what H_s paints, so no flow packed beforehand fits. See :func:`flow_estimator`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.methods.flow_recurrent.net import (
@@ -31,12 +30,10 @@ from vinpaint_cli.methods.flow_recurrent.net import (
 from vinpaint_cli.nets.blocks import State
 from vinpaint_cli.nets.flow import estimate_flow, luma
 from vinpaint_cli.train import losses
-from vinpaint_cli.train import losses as temporal
 from vinpaint_cli.train.config import TrainConfig, weights_of
-from vinpaint_cli.train.cut import Batch
+from vinpaint_cli.train.draw import Batch
 from vinpaint_cli.train.perceptual import features_of, perceptual, style
-from vinpaint_cli.train.recipe import Stage, split
-from vinpaint_cli.train.steps import Numbers, autocast, check_hidden, judged, move, shown_of, unpack
+from vinpaint_cli.train.recipes.base import Numbers, Recipe, Stage, composite, score, split, unpack
 
 FRAMES, SEQUENCES = "frames", "sequences"
 MULTIPLE = 8
@@ -66,24 +63,22 @@ class RecurrentLosses:
     error: float = 0.0
 
 
-class FlowRecurrentRecipe:
-    """Four networks and what a step does with them (a ``Recipe``)."""
+class FlowRecurrentRecipe(Recipe):
+    """Trains H_s and H_c on frames and flow, then H_t and H_f on sequences."""
 
     name = "flow-recurrent"
+    generator: FlowRecurrent
 
     def __init__(self, config: TrainConfig, device: torch.device, compiled: bool = False) -> None:
-        self.config, self.device = config, device
+        super().__init__(config, device, compiled)
         self.weights = weights_of(RecurrentLosses, config)
         if any(side % MULTIPLE for side in config.data.size) or min(config.data.frames) < 2:
             raise UsageError(
                 f"clips of {config.data.frames} frames of {config.data.size} cannot be trained on; give "
                 f"multiples of {MULTIPLE} and 2 frames or more"
             )
-        try:
-            self.generator = self.build(config.network).to(device)
-        except ValueError as exc:
-            raise UsageError(f"the network of this configuration cannot be built: {exc}") from exc
-        check_hidden(config, self.generator.config.blend_head)
+        self.generator = self._built()
+        self._check_hidden(self.generator.config.blend_head)
         self._optimisers = {name: self._adam(part) for name, part in self.generator.named_children()}
         both = Stage(FRAMES, 0.5, rate=2.0), Stage(SEQUENCES)
         self.stages = split(
@@ -103,27 +98,8 @@ class FlowRecurrentRecipe:
         """A new generator of a configuration; ValueError when it means nothing."""
         return FlowRecurrent(FlowRecurrentConfig.from_dict(network))
 
-    def _adam(self, network: nn.Module) -> Adam:
-        settings = self.config.train
-        return Adam(network.parameters(), settings.rate, settings.betas, weight_decay=settings.decay)
-
-    @property
-    def modules(self) -> Mapping[str, nn.Module]:
-        """Everything with weights."""
-        return {"generator": self.generator}
-
-    @property
-    def optimisers(self) -> Mapping[str, Adam]:
-        """One per network."""
-        return self._optimisers
-
-    @property
-    def network_config(self) -> dict[str, Any]:
-        """What rebuilds the generator."""
-        return self.generator.config.to_dict()
-
     def step(self, batch: Batch, number: int, stage: str = SEQUENCES) -> Numbers:
-        """Move the weights once; returns what the log shows."""
+        """See the base class."""
         truth, found, residual = unit_range(batch)
         if stage == FRAMES:
             self._train("inpainter", "completer")
@@ -134,19 +110,13 @@ class FlowRecurrentRecipe:
             self._train("temporal", "blender")
             parts = self._sequence_losses(truth, found, residual)
             names, numbers = ["temporal", "blender"], {}
-        return self._move(parts, names) | numbers
+        networks = {name: self.generator.get_submodule(name) for name in names}
+        return self._move_by_parts(parts, self.weights, networks) | numbers
 
     def _train(self, *names: str) -> None:
         """These networks learn, the others stay as they are, their normalisation included."""
         for name, network in self.generator.named_children():
             network.train(name in names).requires_grad_(name in names)
-
-    def _move(self, parts: Mapping[str, Tensor], names: Sequence[str]) -> Numbers:
-        total = torch.stack([loss * getattr(self.weights, name) for name, loss in parts.items()]).sum()
-        parameters = [p for name in names for p in self.generator.get_submodule(name).parameters()]
-        norm = move(total, parameters, [self._optimisers[name] for name in names], self.config.train.clip)
-        told = {name: float(loss.detach()) for name, loss in parts.items()}
-        return {"loss": float(total.detach()), **told, "norm": norm}
 
     def _error(self, shown: Tensor, truth: Tensor, residual: Tensor) -> dict[str, Tensor]:
         if self.weights.error <= 0:
@@ -156,15 +126,15 @@ class FlowRecurrentRecipe:
     # ------------------------------------------------------------ first stage: each frame alone
 
     def _frame_losses(self, truth: Tensor, found: Tensor, residual: Tensor) -> dict[str, Tensor]:
-        with autocast(self.config, self.device):
+        with self._precision():
             pictures = self.generator.propose(found.flatten(0, 1), residual.flatten(0, 1))
         inpainted, raw = (picture.view_as(truth) for picture in pictures)
         blend_head = self.generator.config.blend_head
-        shown = shown_of(found, inpainted if blend_head else raw, residual, blend_head)
+        shown = composite(found, inpainted if blend_head else raw, residual, blend_head)
         parts = {
             "hole": losses.hole_l1(shown, truth, residual),
             "valid": losses.valid_l1(raw, truth, residual),
-            "rough": temporal.roughness(shown, residual),
+            "rough": losses.roughness(shown, residual),
         } | self._error(shown, truth, residual)
         if self.features is not None:
             real = self.features(truth.flatten(0, 1))
@@ -180,32 +150,32 @@ class FlowRecurrentRecipe:
             corrupted = self.estimate(here.grey(), there.grey())
             wanted = self.estimate(luma(here.inpainted), luma(there.inpainted))
             lost = lost_flow(here.hole, there.hole, corrupted)
-        with autocast(self.config, self.device):
+        with self._precision():
             completed = self.generator.completer(corrupted, lost).float()
-        loss = temporal.masked_l1(completed, wanted, lost)
+        loss = losses.masked_l1(completed, wanted, lost)
         network = self.generator.completer
-        move(loss, network.parameters(), [self._optimisers["completer"]], self.config.train.clip)
+        self._move(loss, network.parameters(), [self._optimisers["completer"]])
         return {"completer": float(loss.detach())}
 
     # ------------------------------------------------------------ second stage: sequences
 
     def _sequence_losses(self, truth: Tensor, found: Tensor, residual: Tensor) -> dict[str, Tensor]:
-        view = self._look(self.generator, found, residual)
+        view = self._inpainted(self.generator, found, residual)
         here, there = _pairs(view)
         true_here, true_there = _pairs(InpaintedFrames(truth, residual, truth))
         flows, wanted = [], []
         for a, b, c, d in ((here, there, true_here, true_there), (there, here, true_there, true_here)):
-            with autocast(self.config, self.device):
+            with self._precision():
                 flows.append(robust_flow(self.generator, a, b, self.estimate))
             wanted.append(self.estimate(luma(c.frames), luma(d.frames)))
         back, ahead = (flow.view(len(truth), -1, *flow.shape[1:]) for flow in flows)
         outputs = self._unroll(self.generator, view, back)
-        shown = shown_of(found, outputs, residual, self.generator.config.blend_head)
+        shown = composite(found, outputs, residual, self.generator.config.blend_head)
         parts = {
             "data": losses.hole_l1(shown, truth, residual),
-            "short": temporal.short_term(shown, residual, back),
-            "reverse": temporal.reverse_term(shown, residual, ahead),
-            "long": temporal.long_term(shown, residual, back, ahead),
+            "short": losses.short_term(shown, residual, back),
+            "reverse": losses.reverse_term(shown, residual, ahead),
+            "long": losses.long_term(shown, residual, back, ahead),
             "flow": torch.stack([(f - w).abs().mean() for f, w in zip(flows, wanted, strict=True)]).mean(),
         }
         parts |= self._error(shown, truth, residual)
@@ -215,9 +185,9 @@ class FlowRecurrentRecipe:
         return parts
 
     @torch.no_grad()
-    def _look(self, network: FlowRecurrent, found: Tensor, residual: Tensor) -> InpaintedFrames:
-        """The frames, each inpainted alone, all ``(B, T, …)``."""
-        with autocast(self.config, self.device):
+    def _inpainted(self, network: FlowRecurrent, found: Tensor, residual: Tensor) -> InpaintedFrames:
+        """The frames, each inpainted alone, all ``(B, T, …)``, without gradient."""
+        with self._precision():
             inpainted = network.inpaint(found.flatten(0, 1), residual.flatten(0, 1))
         return InpaintedFrames(found, residual, inpainted.view_as(found))
 
@@ -230,7 +200,7 @@ class FlowRecurrentRecipe:
             now = view.inpainted[:, t]
             if network.config.align:
                 before = moved(before, now, back[:, t - 1])
-            with autocast(self.config, self.device):
+            with self._precision():
                 output, state = network.advance(before, view.frames[:, t], view.residual[:, t], now, state)
             state = state[0].detach(), state[1].detach()
             outputs.append(output)
@@ -238,22 +208,22 @@ class FlowRecurrentRecipe:
 
     @torch.no_grad()
     def show(self, network: nn.Module, batch: Batch) -> tuple[Numbers, Tensor]:
-        """Judge a network on a batch; besides, ``alone`` is the PSNR of H_s without the recurrence."""
+        """See the base class; besides, ``alone`` is the PSNR of H_s without the recurrence."""
         assert isinstance(network, FlowRecurrent)
         truth, found, residual = unit_range(batch)
-        view = self._look(network, found, residual)
+        view = self._inpainted(network, found, residual)
         outputs = view.inpainted
         if network.config.recurrent:
             here, there = _pairs(view)
             back = outputs.new_zeros(len(here.frames), 2, *outputs.shape[-2:])
             if network.config.align:
-                with autocast(self.config, self.device):
+                with self._precision():
                     back = robust_flow(network, here, there, self.estimate)
             outputs = self._unroll(network, view, back.view(len(truth), -1, *back.shape[1:]))
         truth, found = truth * 2 - 1, found * 2 - 1
         blend_head = network.config.blend_head
-        alone, _ = judged(truth, found, residual, view.inpainted * 2 - 1, blend_head)
-        numbers, picture = judged(truth, found, residual, outputs * 2 - 1, blend_head)
+        alone, _ = score(truth, found, residual, view.inpainted * 2 - 1, blend_head)
+        numbers, picture = score(truth, found, residual, outputs * 2 - 1, blend_head)
         return {**numbers, "alone": alone["psnr"]}, picture
 
 
@@ -271,7 +241,7 @@ def flow_estimator(device: torch.device) -> Estimator:
 
 
 def unit_range(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """uint8 batch → truth, found and shares in [0, 1], float32."""
+    """uint8 batch → truth, found and residual in [0, 1], float32."""
     truth, found, residual = unpack(batch)
     return (truth + 1) / 2, (found + 1) / 2, residual
 

@@ -1,4 +1,4 @@
-"""How CombCN is trained: the 3-D network alone first, then both together (paper, section "Training")."""
+"""Training recipe of CombCN: its 3-D network alone first, then both together (paper, section "Training")."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
 
-from vinpaint_cli.errors import UsageError
 from vinpaint_cli.methods.combcn.net import CombCN, CombCNConfig, half_size
 from vinpaint_cli.train import losses
 from vinpaint_cli.train.config import TrainConfig, weights_of
-from vinpaint_cli.train.cut import Batch
+from vinpaint_cli.train.draw import Batch
 from vinpaint_cli.train.perceptual import clip_loss, features_of
-from vinpaint_cli.train.recipe import Stage, split
-from vinpaint_cli.train.steps import Numbers, autocast, check_hidden, judged, move, shown_of, unpack
+from vinpaint_cli.train.recipes.base import Numbers, Recipe, Stage, composite, score, split, unpack
 
 VOLUME, JOINT = "volume", "joint"
 MULTIPLE = 8
@@ -38,22 +35,19 @@ class CombCNLosses:
     perceptual: float = 0.0
 
 
-class CombCNRecipe:
-    """Both networks and what a step does with them (a ``Recipe``)."""
+class CombCNRecipe(Recipe):
+    """Trains the 3-D network, then both."""
 
     name = "combcn"
+    generator: CombCN
 
     def __init__(self, config: TrainConfig, device: torch.device, compiled: bool = False) -> None:
-        self.config, self.device = config, device
+        super().__init__(config, device, compiled)
         self.weights = weights_of(CombCNLosses, config)
         self.features, self.notes = features_of(config, self.weights.perceptual, device)
-        if any(side % MULTIPLE for side in config.data.size):
-            raise UsageError(f"--size {config.data.size} must be multiples of {MULTIPLE} for CombCN")
-        try:
-            self.generator = self.build(config.network).to(device)
-        except ValueError as exc:
-            raise UsageError(f"the network of this configuration cannot be built: {exc}") from exc
-        check_hidden(config, self.generator.config.blend_head)
+        self._check_multiple(MULTIPLE, "CombCN")
+        self.generator = self._built()
+        self._check_hidden(self.generator.config.blend_head)
         self._networks = {
             name: part
             for name, part in ((VOLUME, self.generator.volume), ("frames", self.generator.frames))
@@ -68,49 +62,26 @@ class CombCNRecipe:
         """A new generator of a configuration; ValueError when it means nothing."""
         return CombCN(CombCNConfig.from_dict(network))
 
-    def _adam(self, network: nn.Module) -> Adam:
-        settings = self.config.train
-        return Adam(network.parameters(), settings.rate, settings.betas, weight_decay=settings.decay)
-
-    @property
-    def modules(self) -> Mapping[str, nn.Module]:
-        """Everything with weights."""
-        return {"generator": self.generator}
-
-    @property
-    def optimisers(self) -> Mapping[str, Adam]:
-        """One per network."""
-        return self._optimisers
-
-    @property
-    def network_config(self) -> dict[str, Any]:
-        """What rebuilds the generator."""
-        return self.generator.config.to_dict()
-
     def step(self, batch: Batch, number: int, stage: str = JOINT) -> Numbers:
-        """Move the weights once; returns what the log shows."""
+        """See the base class."""
         truth, found, residual = unpack(batch)
         self.generator.train()
         parts = (
             self._volume(truth, found, residual) if stage == VOLUME else self._joint(truth, found, residual)
         )
-        total = torch.stack([parts[name] * getattr(self.weights, name) for name in parts]).sum()
-        names = [VOLUME] if stage == VOLUME else list(self._networks)
-        parameters = [p for name in names for p in self._networks[name].parameters()]
-        norm = move(total, parameters, [self._optimisers[name] for name in names], self.config.train.clip)
-        told = {name: float(loss.detach()) for name, loss in parts.items()}
-        return {"loss": float(total.detach()), **told, "norm": norm}
+        networks = {VOLUME: self._networks[VOLUME]} if stage == VOLUME else self._networks
+        return self._move_by_parts(parts, self.weights, networks)
 
     def _volume(self, truth: Tensor, found: Tensor, residual: Tensor) -> dict[str, Tensor]:
-        with autocast(self.config, self.device):
+        with self._precision():
             prepared = self.generator.prepare(found.flatten(0, 1), residual.flatten(0, 1))
             structure = self.generator.structure(prepared.view(*truth.shape[:2], *prepared.shape[1:]))
         return {"volume": losses.hole_l1(structure.float(), *half_size(truth, residual))}
 
     def _joint(self, truth: Tensor, found: Tensor, residual: Tensor) -> dict[str, Tensor]:
-        with autocast(self.config, self.device):
+        with self._precision():
             filled, structure = self._fill(found, residual)
-        shown = shown_of(found, filled.float(), residual, self.generator.config.blend_head)
+        shown = composite(found, filled.float(), residual, self.generator.config.blend_head)
         parts = {"frames": losses.hole_l1(shown, truth, residual)}
         if structure is not None:
             parts["volume"] = losses.hole_l1(structure.float(), *half_size(truth, residual))
@@ -122,12 +93,12 @@ class CombCNRecipe:
 
     @torch.no_grad()
     def show(self, network: nn.Module, batch: Batch) -> tuple[Numbers, Tensor]:
-        """Judge a network on a batch; besides, ``volume`` is the PSNR of the 3DCN at half size."""
+        """See the base class; besides, ``volume`` is the PSNR of the 3DCN at half size."""
         truth, found, residual = unpack(batch)
-        with autocast(self.config, self.device):
+        with self._precision():
             filled, structure = network(found, residual)
         blend_head = self.generator.config.blend_head
-        numbers, picture = judged(truth, found, residual, filled.float(), blend_head)
+        numbers, picture = score(truth, found, residual, filled.float(), blend_head)
         if structure is not None:
             numbers["volume"] = float(losses.psnr(structure.float(), *half_size(truth, residual)).mean())
         return numbers, picture

@@ -1,0 +1,40 @@
+"""Settings from TOML: presets that come with the package, and a person's file that may change one of them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vinpaint_cli.errors import UsageError
+
+
+def read_settings(
+    name: str, folder: Path, names: Sequence[str], default: str | None = None
+) -> dict[str, Any]:
+    """Tables and values of the preset ``name``, or of a TOML file of that path.
+
+    folder: holds the presets as ``NAME.toml``, and ``names`` are those to choose from. A file may name one
+    under ``preset`` and change some of its values, also single ones of its tables; without that it changes
+    the ``default`` preset, None for an empty one. Raises UsageError for a file that cannot be read, or a
+    preset that is not there.
+    """
+    if name in names:
+        return _read(folder / f"{name}.toml")
+    known = ", ".join(names)
+    try:
+        changes = _read(Path(name))
+    except (OSError, ValueError) as exc:
+        raise UsageError(f"cannot read the configuration {name}: {exc}; give {known} or a TOML file") from exc
+    preset = changes.pop("preset", default)
+    if preset is not None and preset not in names:
+        raise UsageError(f"{name}: there is no preset {preset!r}; choose one of {known}")
+    settings = {} if preset is None else _read(folder / f"{preset}.toml")
+    for key, value in changes.items():
+        settings[key] = {**settings.get(key, {}), **value} if isinstance(value, dict) else value
+    return settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
