@@ -122,7 +122,7 @@ data = dict(size=[48, 32], batch=1, frames=[2])
 config = TrainConfig.from_dict(dict(network=network, data=data, train=dict(steps=1, adversarial=0.0)))
 cpu, out = torch.device("cpu"), pathlib.Path({str(tmp_path)!r})
 train(STTNRecipe(config, cpu), open_packs([{str(pack.path)!r}]), Run(out, cpu))
-export.export(out, out / "w.safetensors", "none")
+checkpoint.export(out, out / "w.safetensors", "none")
 """
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=100
