@@ -130,4 +130,6 @@ def summary(report: RemoveReport) -> str:
 
 def _filler(report: RemoveReport) -> str:
     """What filled what no frame shows."""
-    return "filling from around" if report.method == "propagate" else report.method
+    from vinpaint_cli.methods import method_spec
+
+    return report.method if method_spec(report.method).invents else "filling from around"

@@ -85,7 +85,7 @@ def check_options(options: RemoveOptions) -> None:
         raise UsageError(f"--feather {options.feather} is not a width of 0 to 64 pixels")
     if spec.weights is None and options.weights is not None:
         raise UsageError(f"method {spec.name!r} has no network and takes no --weights; leave the option out")
-    if spec.name == "propagate" and not options.propagate:
+    if not spec.invents and not options.propagate:
         raise UsageError(f"--no-propagate leaves method {spec.name!r} nothing to do; choose another --method")
 
 
