@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -104,16 +105,34 @@ def test_a_command_takes_each_key_and_spelling_once(name: str) -> None:
 
 
 def test_every_option_of_every_command_is_in_the_table() -> None:
-    program = typer.main.get_command(make_app())
-    found: dict[str, set[str]] = {
-        "vinpaint": {one.name for one in program.params} - {"install_completion", "show_completion"}
+    completion = {"install_completion", "show_completion"}
+    found = {
+        name: {one.name.rstrip("_") for one in command.params} - completion for name, command in commands()
     }
-    for name, below in program.commands.items():  # type: ignore[attr-defined]
+    assert found == {name: {option.key for option in options_of(name)} for name in COMMANDS}
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Every command by its name in the table."""
+    program: Any = typer.main.get_command(make_app())
+    yield "vinpaint", program
+    for name, below in program.commands.items():
         for last, one in getattr(below, "commands", {"": below}).items():
             trained = name == "train" and last not in ("pack", "export", "agreement")
-            full = "train-network" if trained else f"{name}-{last}".rstrip("-")
-            found[full] = {parameter.name.rstrip("_") for parameter in one.params}
-    assert found == {name: {option.key for option in options_of(name)} for name in COMMANDS}
+            yield "train-network" if trained else f"{name}-{last}".rstrip("-"), one
+
+
+def test_a_function_wants_its_options_in_the_types_they_have() -> None:
+    for name, one in commands():
+        options = {option.key: option for option in options_of(name)}
+        hints = get_type_hints(inspect.unwrap(one.callback))
+        wanted = hints.keys() - {"console", "values", "given", "return"}
+        assert wanted <= options.keys()
+        for key in wanted:
+            option = options[key]
+            kind: Any = tuple[str, ...] if option.kind is tuple else option.kind
+            may_lack = option.default is None and option.kind is not tuple
+            assert hints[key] == (kind | None if may_lack else kind), (name, key)
 
 
 @pytest.mark.parametrize("option", [one for one in TABLE if one.place and not one.place.startswith("Job.")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
 from keyword import iskeyword
 from typing import Any
@@ -13,7 +14,6 @@ from typer.core import TyperCommand, TyperGroup
 
 from vinpaint_cli import __version__
 from vinpaint_cli.cli.console import console_of
-from vinpaint_cli.cli.devices import show_devices
 from vinpaint_cli.options import Option, options_of
 
 Command = Callable[..., None]
@@ -54,6 +54,7 @@ def command(name: str) -> Callable[[Command], Command]:
     def with_options(work: Command) -> Command:
         options = options_of(name)
 
+        @wraps(work)
         def run(context: typer.Context, **parameters: Any) -> None:
             values = {option.key: _value(option, parameters[_name(option)]) for option in options}
             console = console_of(context)
@@ -66,7 +67,6 @@ def command(name: str) -> Callable[[Command], Command]:
         signature = inspect.Signature([context, *map(_parameter, options)])
         run.__signature__ = signature  # type: ignore[attr-defined]  # which Typer reads
         run.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
-        run.__doc__, run.__name__ = work.__doc__, work.__name__
         return run
 
     return with_options
@@ -125,6 +125,14 @@ def _show_version(context: typer.Context, value: bool) -> None:
         raise typer.Exit
 
 
+def _show_devices(context: typer.Context, value: bool) -> None:
+    if value:
+        from vinpaint_cli.pipeline.device import describe_devices
+
+        console_of(context).lines("\n".join(describe_devices()))
+        raise typer.Exit
+
+
 def _completion(option: Option) -> Callable[[], list[str]] | None:
     """What the shell asks for the names that a value may be; its room is loaded only then."""
     if not option.names:
@@ -144,4 +152,4 @@ _NAMES = {
     "trackers": "masks.track:tracker_names",
     "flows": "ops.flow:flow_names",
 }
-_ACTIONS = {"version": _show_version, "devices": show_devices}
+_ACTIONS = {"version": _show_version, "devices": _show_devices}

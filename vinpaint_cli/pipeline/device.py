@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from vinpaint_cli.errors import OutOfMemoryError, UsageError
 from vinpaint_cli.ops.parallel import allowed_threads
-from vinpaint_cli.plan.memory import default_budget
+from vinpaint_cli.plan.memory import default_budget, format_bytes
 from vinpaint_cli.types import Box
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -65,6 +65,20 @@ def _device(device: str) -> str:
         have = ", ".join(name for name, present in there.items() if present)
         raise UsageError(f"device {device!r} is not on this machine, which has {have}; use --device auto")
     return device
+
+
+def describe_devices() -> list[str]:
+    """One line per device of this machine: its name for ``--device``, and what it is."""
+    import torch
+
+    found = []
+    for index in range(torch.cuda.device_count()):
+        about = torch.cuda.get_device_properties(index)
+        found.append(f"cuda:{index}  {about.name}, {format_bytes(about.total_memory)}")
+    if torch.backends.mps.is_available():
+        found.append("mps     Apple GPU")
+    free = format_bytes(available_memory())
+    return [*found, f"cpu     {torch.get_num_threads()} threads, {free} of memory free"]
 
 
 def frame_threads(region: Box, memory: int | None = None) -> int:
