@@ -49,7 +49,7 @@ def small_weights(name: str, folder: Path) -> str | None:
     return str(module.write_weights(folder))
 
 
-@pytest.fixture(scope="module", params=SEGMENTERS)
+@pytest.fixture(scope="module", params=SEGMENTERS.targets)
 def segmenter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
     name = request.param
     package = OPTIONAL.get(name)
@@ -65,8 +65,8 @@ def is_probability(plane: np.ndarray, height: int = HEIGHT, width: int = WIDTH) 
 
 def test_it_says_its_name(segmenter: Segmenter) -> None:
     assert isinstance(segmenter, Segmenter)
-    assert segmenter.name in SEGMENTERS  # type: ignore[attr-defined]
-    assert segmenter_names() == (AUTO, *SEGMENTERS)
+    assert segmenter.name in SEGMENTERS.targets  # type: ignore[attr-defined]
+    assert segmenter_names() == (AUTO, *SEGMENTERS.targets)
 
 
 @pytest.mark.parametrize("deep", [False, True])

@@ -20,13 +20,15 @@ def clip() -> DiscClip:
     return disc_clip(line(FRAMES, (30, 40), (3, 1)))
 
 
-@pytest.fixture(scope="module", params=TRACKERS)
+@pytest.fixture(scope="module", params=TRACKERS.targets)
 def tracker(request: pytest.FixtureRequest) -> Tracker:
     return open_tracker(request.param)
 
 
-def run(tracker: Tracker, clip: DiscClip, seeds: dict[int, np.ndarray], shot: range = SHOT) -> list[Tracked]:
-    return list(tracker.track(clip.source, shot, seeds))
+def run(
+    tracker: Tracker, clip: DiscClip, prompt_masks: dict[int, np.ndarray], shot: range = SHOT
+) -> list[Tracked]:
+    return list(tracker.track(clip.source, shot, prompt_masks))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ def test_every_frame_of_the_shot_has_a_mask_of_its_size(found: dict[int, Tracked
         assert 0 <= one.confidence <= 1
 
 
-def test_a_seed_is_given_back_as_it_is(found: dict[int, Tracked], clip: DiscClip) -> None:
+def test_a_prompt_mask_is_given_back_as_it_is(found: dict[int, Tracked], clip: DiscClip) -> None:
     assert np.array_equal(found[3].hole, clip.masks[3])
     assert found[3].confidence == 1
     assert all(found[index].hole.any() for index in SHOT)
@@ -63,24 +65,27 @@ def test_two_runs_agree(tracker: Tracker, found: dict[int, Tracked], clip: DiscC
         assert one.confidence == found[one.index].confidence
 
 
-def test_it_looks_at_the_shot_alone_and_changes_no_seed(tracker: Tracker, clip: DiscClip) -> None:
-    source, seeds = MemorySource(clip.source.pictures), {2: clip.masks[2].copy(), 0: clip.masks[0].copy()}
-    given = list(tracker.track(source, range(2, 5), seeds))
+def test_it_looks_at_the_shot_alone_and_changes_no_prompt_mask(tracker: Tracker, clip: DiscClip) -> None:
+    source, prompt_masks = (
+        MemorySource(clip.source.pictures),
+        {2: clip.masks[2].copy(), 0: clip.masks[0].copy()},
+    )
+    given = list(tracker.track(source, range(2, 5), prompt_masks))
     assert sorted(one.index for one in given) == [2, 3, 4]
     assert set(source.asked) <= {2, 3, 4}
     given[0].hole[:] = True
-    assert np.array_equal(seeds[2], clip.masks[2])
-    assert np.array_equal(seeds[0], clip.masks[0])
+    assert np.array_equal(prompt_masks[2], clip.masks[2])
+    assert np.array_equal(prompt_masks[0], clip.masks[0])
 
 
 def test_it_ticks_once_per_frame(tracker: Tracker, clip: DiscClip) -> None:
-    for seeds in ({}, {1: clip.masks[1], 5: clip.masks[5]}):
+    for prompt_masks in ({}, {1: clip.masks[1], 5: clip.masks[5]}):
         ticks = []
-        list(tracker.track(clip.source, SHOT, seeds, lambda: ticks.append(1)))  # noqa: B023  # run at once
+        list(tracker.track(clip.source, SHOT, prompt_masks, lambda: ticks.append(1)))  # noqa: B023  # run at once
         assert len(ticks) == len(SHOT)
 
 
-def test_without_a_seed_there_is_surely_nothing(tracker: Tracker, clip: DiscClip) -> None:
+def test_without_a_prompt_mask_there_is_surely_nothing(tracker: Tracker, clip: DiscClip) -> None:
     given = run(tracker, clip, {0: clip.masks[0]})
     assert sorted(one.index for one in given) == list(SHOT)
     assert not any(one.hole.any() for one in given)
@@ -92,7 +97,7 @@ def test_a_shot_of_one_frame(tracker: Tracker, clip: DiscClip) -> None:
     assert np.array_equal(one.hole, clip.masks[4])
 
 
-def test_a_seed_of_another_size_is_refused(tracker: Tracker, clip: DiscClip) -> None:
+def test_a_prompt_mask_of_another_size_is_refused(tracker: Tracker, clip: DiscClip) -> None:
     with pytest.raises(MaskError, match="mask of frame 3 is 20x10 but the video is 160x96"):
         run(tracker, clip, {3: np.ones((10, 20), bool)})
 

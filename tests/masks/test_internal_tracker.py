@@ -8,17 +8,25 @@ import torch
 from moving_disc import DiscClip, MemorySource, disc_clip, line
 
 from vinpaint_cli.masks.track import Tracked, Tracker, open_tracker
-from vinpaint_cli.masks.track.augment import CROP, draw_sample, see_found, see_given
 from vinpaint_cli.masks.track.baselines import CopyTracker
 from vinpaint_cli.masks.track.internal import InternalTracker, small_mask
-from vinpaint_cli.masks.track.learned import RECENT, SETTLING, STEPS, Finder
+from vinpaint_cli.masks.track.paste_and_find import (
+    CROP,
+    FINAL_STEPS,
+    KEPT_FRAMES,
+    STEPS,
+    ObjectNet,
+    draw_sample,
+    given_frame,
+    segmented_frame,
+)
 from vinpaint_cli.metrics.davis import region_similarity
 
 FRAMES = 8
 
 
-def follow(tracker: Tracker, clip: DiscClip, *seeds: int) -> dict[int, Tracked]:
-    given = {index: clip.masks[index] for index in seeds}
+def follow(tracker: Tracker, clip: DiscClip, *prompts: int) -> dict[int, Tracked]:
+    given = {index: clip.masks[index] for index in prompts}
     return {one.index: one for one in tracker.track(clip.source, range(len(clip.masks)), given)}
 
 
@@ -54,26 +62,26 @@ def test_an_object_that_jumps_is_found_again(clip: DiscClip, found: dict[int, Tr
 
 
 def test_it_is_deterministic_and_leaves_chance_alone(clip: DiscClip) -> None:
-    before, odds = torch.random.get_rng_state(), []
+    before, log_odds = torch.random.get_rng_state(), []
     pictures, masks = clip.source.pictures, [mask.astype(np.float32) for mask in clip.masks]
     for _ in range(2):
-        finder = Finder([see_given(pictures[0], masks[0])])
-        losses = finder.learn(0.05)
-        finder.learn_later(see_found(pictures[5], masks[5], finder.odds(pictures[5])))
-        odds.append(finder.odds(pictures[2]))
-    assert len(losses) == round(0.05 * STEPS) + round(0.05 * SETTLING)
-    assert np.array_equal(*odds)
+        net = ObjectNet([given_frame(pictures[0], masks[0])])
+        losses = net.fit(0.05)
+        net.update(segmented_frame(pictures[5], masks[5], net.log_odds(pictures[5])))
+        log_odds.append(net.log_odds(pictures[2]))
+    assert len(losses) == round(0.05 * STEPS) + round(0.05 * FINAL_STEPS)
+    assert np.array_equal(*log_odds)
     assert torch.equal(before, torch.random.get_rng_state())
 
 
 def test_nothing_is_learned_where_nothing_is_asked(monkeypatch: pytest.MonkeyPatch, clip: DiscClip) -> None:
-    monkeypatch.setattr(Finder, "learn", lambda *_: pytest.fail("learned"))
+    monkeypatch.setattr(ObjectNet, "fit", lambda *_: pytest.fail("learned"))
     assert not any(one.hole.any() for one in follow(InternalTracker(), clip).values())
     every = follow(InternalTracker(), clip, *range(FRAMES))
     assert similarity(clip, every) == [1] * FRAMES
 
 
-def test_a_seed_without_the_object_alone_gives_nothing() -> None:
+def test_a_prompt_mask_without_the_object_alone_gives_nothing() -> None:
     clip = disc_clip([None, (40.0, 48.0), (44.0, 48.0)])
     assert not any(one.hole.any() for one in follow(InternalTracker(), clip, 0).values())
 
@@ -87,20 +95,20 @@ def test_what_is_thinner_than_a_small_pixel_is_kept() -> None:
 
 
 def test_two_threads_of_time_keep_their_own_network(clip: DiscClip) -> None:
-    seen = see_given(clip.source.pictures[0], clip.masks[0].astype(np.float32))
-    one = Finder([seen])
+    seen = given_frame(clip.source.pictures[0], clip.masks[0].astype(np.float32))
+    one = ObjectNet([seen])
     other = one.copy()
-    before = one.odds(clip.source.pictures[1])
-    for _ in range(RECENT + 1):
-        other.learn_later(seen)
-    assert np.array_equal(one.odds(clip.source.pictures[1]), before)
-    assert not np.array_equal(other.odds(clip.source.pictures[1]), before)
+    before = one.log_odds(clip.source.pictures[1])
+    for _ in range(KEPT_FRAMES + 1):
+        other.update(seen)
+    assert np.array_equal(one.log_odds(clip.source.pictures[1]), before)
+    assert not np.array_equal(other.log_odds(clip.source.pictures[1]), before)
 
 
 def test_odds_have_the_size_of_the_picture() -> None:
     picture = np.zeros((37, 53, 3), np.uint8)
     mask = np.zeros((37, 53), np.float32)
-    assert Finder([see_given(picture, mask)]).odds(picture).shape == (37, 53)
+    assert ObjectNet([given_frame(picture, mask)]).log_odds(picture).shape == (37, 53)
 
 
 @pytest.fixture
@@ -116,7 +124,9 @@ def striped() -> DiscClip:
 def test_a_sample_marks_what_was_pasted(striped: DiscClip, given: bool) -> None:
     picture, mask = striped.source.pictures[0], striped.masks[0].astype(np.float32)
     seen = (
-        see_given(picture, mask) if given else see_found(picture, mask, np.full(mask.shape, -1, np.float32))
+        given_frame(picture, mask)
+        if given
+        else segmented_frame(picture, mask, np.full(mask.shape, -1, np.float32))
     )
     rng = np.random.default_rng(0)
     wrong, ignored = [], []
@@ -135,15 +145,15 @@ def test_a_sample_marks_what_was_pasted(striped: DiscClip, given: bool) -> None:
 
 
 def test_near_what_was_found_nothing_is_known_and_mistakes_lie_beyond(striped: DiscClip) -> None:
-    odds = np.full((120, 200), -1, np.float32)
-    odds[38:72, 58:102], odds[100:110, 150:160] = 3, 3
-    seen = see_found(striped.source.pictures[0], striped.masks[0].astype(np.float32), odds)
+    log_odds = np.full((120, 200), -1, np.float32)
+    log_odds[38:72, 58:102], log_odds[100:110, 150:160] = 3, 3
+    seen = segmented_frame(striped.source.pictures[0], striped.masks[0].astype(np.float32), log_odds)
     assert not seen.known[36:74, 56:104].any()
     assert seen.known[:20].all()
-    assert set(seen.mistaken) == set(np.flatnonzero(odds.ravel() * seen.known.ravel() > 0))
-    assert len(seen.mistaken) == 100
+    assert set(seen.false_positives) == set(np.flatnonzero(log_odds.ravel() * seen.known.ravel() > 0))
+    assert len(seen.false_positives) == 100
 
 
 def test_a_sample_of_a_tiny_picture() -> None:
-    seen = see_given(np.zeros((9, 7, 3), np.uint8), np.zeros((9, 7), np.float32))
+    seen = given_frame(np.zeros((9, 7, 3), np.uint8), np.zeros((9, 7), np.float32))
     assert draw_sample(np.random.default_rng(0), seen).picture.shape == (7, 6, 3)

@@ -9,22 +9,25 @@ import pytest
 from moving_disc import DiscClip, MemorySource, disc_clip, line
 
 from vinpaint_cli.errors import UsageError
-from vinpaint_cli.masks.track import Tracked, open_tracker
-from vinpaint_cli.masks.track import frame_reader as passes
+from vinpaint_cli.masks.track import Tracked, frame_reader, open_tracker
 from vinpaint_cli.masks.track.baselines import WarpTracker
-from vinpaint_cli.masks.track.flow import FlowTracker, SoftMasks
-from vinpaint_cli.masks.track.follow import Belief
-from vinpaint_cli.masks.track.guided_filter import snap
-from vinpaint_cli.masks.track.recover import likeness_needed, likest
+from vinpaint_cli.masks.track.flow import FlowTracker
+from vinpaint_cli.masks.track.soft_mask import (
+    SoftMask,
+    SoftMaskStore,
+    best_match,
+    min_match_score,
+    snap_to_edges,
+)
 from vinpaint_cli.metrics.davis import region_similarity
 
 AWAY = 14
 ACROSS = line(AWAY, (25, 40), (7, 1.5))
 
 
-def follow(clip: DiscClip, *seeds: int, shot: range | None = None) -> dict[int, Tracked]:
+def follow(clip: DiscClip, *prompts: int, shot: range | None = None) -> dict[int, Tracked]:
     shot = shot or range(len(clip.masks))
-    given = {index: clip.masks[index] for index in seeds}
+    given = {index: clip.masks[index] for index in prompts}
     return {one.index: one for one in FlowTracker().track(clip.source, shot, given)}
 
 
@@ -84,8 +87,8 @@ def test_an_object_that_leaves_is_let_go() -> None:
     assert all(found[index].confidence > 0.6 for index in gone[1:])
 
 
-def test_two_seeds_hold_what_one_cannot() -> None:
-    """The disc jumps between frames 5 and 6, behind nothing: only the second seed knows where it went."""
+def test_two_prompt_masks_hold_what_one_cannot() -> None:
+    """The disc jumps between frames 5 and 6, behind nothing: only the second mask knows where it went."""
     clip = disc_clip([*line(6, (25, 30), (3, 0)), *line(6, (120, 70), (3, 0))])
     found = follow(clip, 0, 11)
     assert np.array_equal(found[0].hole, clip.masks[0])
@@ -102,7 +105,7 @@ def test_nothing_beyond_the_shot_is_looked_at(crossing: DiscClip) -> None:
     assert set(source.asked) == set(range(3, 9))
 
 
-def test_a_seed_that_says_the_object_is_not_there() -> None:
+def test_a_prompt_mask_that_says_the_object_is_not_there() -> None:
     clip = disc_clip([*line(4, (40, 48), (4, 0)), None, None, None])
     found = follow(clip, 0, 5)
     assert not found[5].hole.any()
@@ -110,14 +113,14 @@ def test_a_seed_that_says_the_object_is_not_there() -> None:
     assert min(similarity(clip, found)[:4]) > 0.85
 
 
-def test_only_seeds_without_the_object_give_nothing() -> None:
+def test_only_prompt_masks_without_the_object_give_nothing() -> None:
     clip = disc_clip([None, None, (40.0, 48.0)])
     assert not any(one.hole.any() for one in follow(clip, 0, 1).values())
 
 
 def test_large_frames_are_drawn_at_their_own_size() -> None:
     clip = disc_clip(line(4, (25, 40), (4, 1)), size=(960, 160))
-    assert passes.work_size(clip.source.info) != (960, 160)
+    assert frame_reader.work_size(clip.source.info) != (960, 160)
     assert min(similarity(clip, follow(clip, 0))) > 0.85
 
 
@@ -128,7 +131,7 @@ def test_memory_does_not_grow_with_the_clip() -> None:
     frames = range(60, 1, -1)
     tracemalloc.start()
     try:
-        seen = [index for index, _ in passes.small_pictures(clip.source, frames, size, 4 * 160 * 96 * 3)]
+        seen = [index for index, _ in frame_reader.small_frames(clip.source, frames, size, 4 * 160 * 96 * 3)]
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -139,12 +142,12 @@ def test_memory_does_not_grow_with_the_clip() -> None:
 
 
 def test_soft_masks_are_kept_small_and_mixed_by_nearness() -> None:
-    kept = SoftMasks((160, 96), (0, 10))
+    kept = SoftMaskStore((160, 96), (0, 10))
     ahead, back = np.full((96, 160), 0.02, np.float32), np.ones((96, 160), np.float32)
     for index in range(1, 10):
-        kept.add(index, Belief(ahead, 0.5), 1)
-        kept.add(index, Belief(back, 0.5), -1)
-    shares = [float(kept.plane(index).mean()) for index in range(1, 10)]
+        kept.add(index, SoftMask(ahead, 0.5), 1)
+        kept.add(index, SoftMask(back, 0.5), -1)
+    shares = [float(kept.probability(index).mean()) for index in range(1, 10)]
     assert shares == sorted(shares)
     assert shares[0] < 0.2
     assert shares[8] > 0.8
@@ -152,14 +155,14 @@ def test_soft_masks_are_kept_small_and_mixed_by_nearness() -> None:
 
 
 def test_who_sees_the_object_counts_for_more_than_who_does_not() -> None:
-    kept = SoftMasks((160, 96), (0, 10))
-    kept.add(5, Belief(np.zeros((96, 160), np.float32), 0.9), 1)
-    kept.add(5, Belief(np.ones((96, 160), np.float32), 0.6), -1)
-    assert kept.plane(5).min() > 0.6
+    kept = SoftMaskStore((160, 96), (0, 10))
+    kept.add(5, SoftMask(np.zeros((96, 160), np.float32), 0.9), 1)
+    kept.add(5, SoftMask(np.ones((96, 160), np.float32), 0.6), -1)
+    assert kept.probability(5).min() > 0.6
     assert kept.confidence(5) == pytest.approx(0.69, abs=0.02)
 
 
-def test_edges_of_a_belief_move_to_those_of_the_picture() -> None:
+def test_edges_of_a_soft_mask_move_to_those_of_the_picture() -> None:
     picture = np.full((40, 60), 40, np.uint8)
     picture[:, 30:] = 200
     guess = np.zeros((40, 60), np.float32)
@@ -167,21 +170,21 @@ def test_edges_of_a_belief_move_to_those_of_the_picture() -> None:
     wanted = np.zeros((40, 60), bool)
     wanted[:, 30:] = True
     before = region_similarity(guess > 0.5, wanted)
-    assert region_similarity(snap(guess, picture) > 0.5, wanted) > before
+    assert region_similarity(snap_to_edges(guess, picture) > 0.5, wanted) > before
 
 
-def test_the_likest_part_is_taken_and_only_when_nothing_else_is_as_like() -> None:
-    odds = np.full((40, 60), -3, np.float32)
-    odds[5:15, 5:15], odds[20:30, 40:44] = 4, 4
-    sight = likest(odds, 100)
-    assert sight.core[10, 10]
-    assert not sight.core[25, 41]
-    assert sight.likeness == pytest.approx(3)
-    seed = np.zeros((40, 60), bool)
-    seed[5:15, 5:15] = True
-    assert likeness_needed(odds, seed) == pytest.approx(1.5 * 40 * 3 / 100)
-    odds[20:30, 40:48] = 4
-    assert likeness_needed(odds, seed) == np.inf
+def test_the_best_matching_part_is_taken_and_only_when_nothing_else_is_as_like() -> None:
+    log_odds = np.full((40, 60), -3, np.float32)
+    log_odds[5:15, 5:15], log_odds[20:30, 40:44] = 4, 4
+    match = best_match(log_odds, 100)
+    assert match.core[10, 10]
+    assert not match.core[25, 41]
+    assert match.score == pytest.approx(3)
+    mask = np.zeros((40, 60), bool)
+    mask[5:15, 5:15] = True
+    assert min_match_score(log_odds, mask) == pytest.approx(1.5 * 40 * 3 / 100)
+    log_odds[20:30, 40:48] = 4
+    assert min_match_score(log_odds, mask) == np.inf
 
 
 def test_unknown_trackers_are_named() -> None:

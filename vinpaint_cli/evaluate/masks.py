@@ -142,8 +142,8 @@ class _Bench:
         found: dict[int, Tracked] = {}
         began = time.perf_counter()
         for shot in case.shots:
-            seeds = {case.start: mask} if case.start in shot else {}
-            for tracked in self.trackers[name].track(source, shot, seeds, lambda: advance(progress)):
+            prompt_masks = {case.start: mask} if case.start in shot else {}
+            for tracked in self.trackers[name].track(source, shot, prompt_masks, lambda: advance(progress)):
                 found[tracked.index] = tracked
         return found, time.perf_counter() - began
 

@@ -1,4 +1,4 @@
-"""Trackers: from masks on one or more frames of a shot to a mask on every frame, by name."""
+"""Trackers by name: from prompt masks on some frames of a shot to a mask on every frame."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ TRACKERS = Registry(
         "copy": "vinpaint_cli.masks.track.baselines:CopyTracker",
     },
 )
-"""Each class is built from a segmenter or None; warp and copy are baselines."""
+"""Each class is constructed from a segmenter or None; warp and copy are baselines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tracked:
     """The object on one frame: absolute ``index``, ``hole`` bool ``(H, W)``, ``confidence`` in [0, 1].
 
-    The confidence is a guess at the mask's overlap with the truth (J); for an empty hole it is how sure
-    the tracker is that the object is not to be seen.
+    ``hole`` is True on the object. The confidence estimates the mask's overlap with the true mask (J); for an
+    empty mask it is how sure the tracker is that the object is not visible.
     """
 
     index: int
@@ -39,33 +39,33 @@ class Tracked:
 
 @runtime_checkable
 class Tracker(Protocol):
-    """Follows one object through one shot; deterministic."""
+    """Tracks one object through one shot; deterministic."""
 
     def track(
         self,
         source: FrameSource,
         shot: range,
-        seeds: Mapping[int, Hole],
+        prompt_masks: Mapping[int, Hole],
         tick: Callable[[], None] = lambda: None,
     ) -> Iterator[Tracked]:
-        """One `Tracked` per frame of the shot, in any order.
+        """Yield one `Tracked` per frame of the shot, in any order.
 
-        shot: absolute frame indices, nothing beyond them is looked at. seeds: absolute frame index → bool
-        ``(H, W)``, True on the object; those within the shot are given back as they are with confidence 1.
-        ``tick`` is called once per frame given. Without a seed in the shot every hole is empty, with
-        confidence 1. Raises MaskError (a seed of another size than the frame) and VideoError.
+        shot: absolute frame indices; no other frames are read. prompt_masks: absolute frame index → bool
+        ``(H, W)``, True on the object; those in the shot are returned as they are, with confidence 1.
+        ``tick`` is called once per frame. Without a prompt mask in the shot every mask is empty, with
+        confidence 1. Raises MaskError (a prompt mask of another size than the frame) and VideoError.
         """
         ...
 
 
 def tracker_names() -> tuple[str, ...]:
-    """Names a tracker may be asked for by, in the order of the table."""
+    """Names of all trackers, in the order of the table."""
     return TRACKERS.names
 
 
 def open_tracker(name: str, segmenter: Segmenter | None = None) -> Tracker:
-    """Build a tracker; ``segmenter`` is what it may ask about single frames.
+    """The tracker called ``name``; ``segmenter`` may be used by it to refine single frames.
 
-    Raises UsageError (a name that is not in the table).
+    Raises UsageError (an unknown name).
     """
     return cast("Tracker", TRACKERS.load(name)(segmenter))

@@ -1,9 +1,9 @@
-"""What the object looks like, learned in the clip itself: a small network on the looks of pixels.
+"""The object's appearance, learned from the clip itself: a small network that classifies features of pixels.
 
-Nothing is learned beforehand. The network is fitted to the frames whose mask is given, and then goes on
-learning, at a lower rate, from what it was sure of lately, with every batch half from the given frames so
-that it cannot drift from them. In the spirit of OSVOS (Caelles et al., CVPR 2017) and of Robinson et al.
-(Learning Fast and Robust Target Models for Video Object Segmentation, CVPR 2020), without their backbones.
+There is no pretraining. The network is fitted to the frames whose mask is given, and is then updated, at a
+lower rate, with the tracked frames' confident pixels; half of every batch comes from the given frames, so
+that it does not drift. In the spirit of OSVOS (Caelles et al., CVPR 2017) and of Robinson et al. (Learning
+Fast and Robust Target Models for Video Object Segmentation, CVPR 2020), without their backbones.
 """
 
 from __future__ import annotations
@@ -18,43 +18,38 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from vinpaint_cli.masks.track.frame_reader import Bytes, grown, shrunk
+from vinpaint_cli.masks.track.frame_reader import downscale, upscale
+from vinpaint_cli.ops.image import Array, Bytes
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from vinpaint_cli.types import Plane
 
-    Planes = npt.NDArray[np.float32]
-
-Array = npt.NDArray[np.float32]
-Bool = npt.NDArray[np.bool_]
-
-EXAMPLES = 6000
-"""Pixels that a given frame teaches; a followed one teaches half as many."""
+TRAINING_PIXELS = 6000
+"""Training pixels drawn from a given frame; a tracked one gives half as many."""
 
 _HIDDEN = 48
 _FIT_STEPS, _FIT_RATE = 250, 5e-3
-_LEARN_STEPS, _LEARN_RATE = 6, 2e-3
-_FITTED, _LOOK_EVERY = 0.105, 10
-"""Loss at which nothing is left to learn, looked at every so many steps; smoothing alone costs 0.098."""
+_UPDATE_STEPS, _UPDATE_RATE = 6, 2e-3
+_CONVERGED, _CHECK_EVERY = 0.105, 10
+"""Loss at which training ends, checked every so many steps; label smoothing alone costs 0.098."""
 _BATCH = 2000
-_AT_ONCE = 4096
-"""Pixels that pass the network together: their figures stay in the processor's cache."""
+_CHUNK = 4096
+"""Pixels per forward pass: their activations stay in the processor's cache."""
 _RECENT = 8
 _NOISE = 0.05
 _SMOOTHING = 0.02
 _LIMIT = 6.0
-_SURE, _SURELY_NOT = 0.75, 0.2
+_SURE_OBJECT, _SURE_BACKGROUND = 0.75, 0.2
 _NEAR = 20
+_DROPOUT = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
-    """Kinds of figures a pixel is described by, in their order, each a number of columns.
+class FeatureLayout:
+    """How a pixel's features are grouped: ``kept`` columns, then one number of columns per ``dropped`` group.
 
-    ``kept`` are always seen. Of the others, each group of ``dropped`` is hidden from the network in 3 of 10
-    examples, so that it does not lean on one alone; the last group is blurred by ``jitter`` as well.
+    In training each of the ``dropped`` groups is set to 0 for 3 of 10 pixels, so that the network does not
+    rely on one alone; noise of strength ``jitter`` is added to the last group.
     """
 
     kept: int
@@ -63,52 +58,52 @@ class Looks:
 
     @property
     def columns(self) -> int:
-        """Figures per pixel."""
+        """Features per pixel."""
         return self.kept + sum(self.dropped)
 
-    def without_last(self, looks: Array) -> Array:
-        """``looks (…, columns)`` with the last group hidden."""
-        result = looks.copy()
+    def without_last(self, features: Array) -> Array:
+        """``features (…, columns)`` with the last group set to 0."""
+        result = features.copy()
         result[..., self.columns - self.dropped[-1] :] = 0
         return result
 
-    def disturb(self, looks: Array, noise: Array, rng: np.random.Generator) -> None:
-        """Hide groups of ``looks (n, columns)`` and add ``noise`` of unit strength, of the same shape."""
-        looks += np.float32(_NOISE) * noise
+    def augment(self, features: Array, noise: Array, rng: np.random.Generator) -> None:
+        """Drop groups of ``features (n, columns)`` and add ``noise``, of unit variance, in place."""
+        features += np.float32(_NOISE) * noise
         last = self.columns - self.dropped[-1]
-        looks[:, last:] += np.float32(self.jitter) * noise[::-1, last:]
+        features[:, last:] += np.float32(self.jitter) * noise[::-1, last:]
         start = self.kept
         for width in self.dropped:
-            looks[:, start : start + width] *= rng.random((len(looks), 1), np.float32) > _HIDDEN_SHARE
+            features[:, start : start + width] *= rng.random((len(features), 1), np.float32) > _DROPOUT
             start += width
 
 
-_HIDDEN_SHARE = 0.3
-
-
 @dataclass(frozen=True, slots=True)
-class Examples:
-    """Pixels to learn from: ``looks`` float32 ``(n, columns)``, ``labels`` float32 ``(n,)``, 1 = object."""
+class TrainingPixels:
+    """Training pixels: ``features`` float32 ``(n, columns)``, ``labels`` float32 ``(n,)``, 1 = object."""
 
-    looks: Array
+    features: Array
     labels: Array
 
 
-def draw_examples(looks: Array, belief: Plane, count: int, rng: np.random.Generator) -> Examples:
-    """``count`` pixels of one picture, as many of the object as beside it, only where ``belief`` is sure.
+def draw_training_pixels(
+    features: Array, mask: Plane, count: int, rng: np.random.Generator
+) -> TrainingPixels:
+    """``count`` random pixels of one frame, half object and half background, where the soft mask is decided.
 
-    looks: ``(h, w, columns)``; belief: probability ``(h, w)``. Of those beside it three in four lie near.
+    features: ``(h, w, columns)``; mask: probability ``(h, w)``. Three in four background pixels lie near the
+    object.
     """
     import cv2
 
-    flat = belief.ravel()
+    flat = mask.ravel()
     reach = np.ones((2 * _NEAR + 1, 2 * _NEAR + 1), np.uint8)
-    near = cv2.dilate((belief > 0.3).astype(np.uint8), reach).ravel() > 0
-    beside = flat < _SURELY_NOT
-    kinds = ((flat > _SURE, count // 2), (beside & near, count * 3 // 8), (beside & ~near, count // 8))
+    near = cv2.dilate((mask > 0.3).astype(np.uint8), reach).ravel() > 0
+    beside = flat < _SURE_BACKGROUND
+    kinds = ((flat > _SURE_OBJECT, count // 2), (beside & near, count * 3 // 8), (beside & ~near, count // 8))
     places = np.concatenate([_some(np.flatnonzero(kind), share, rng) for kind, share in kinds])
-    columns = looks.shape[-1]
-    return Examples(looks.reshape(-1, columns)[places], (flat[places] > 0.5).astype(np.float32))
+    columns = features.shape[-1]
+    return TrainingPixels(features.reshape(-1, columns)[places], (flat[places] > 0.5).astype(np.float32))
 
 
 def _some(places: npt.NDArray[np.intp], count: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
@@ -117,7 +112,7 @@ def _some(places: npt.NDArray[np.intp], count: int, rng: np.random.Generator) ->
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run torch on one thread: for work so small more are slower, and sums depend on their number."""
+    """Run torch on one thread: a small network is slower on several, and sums depend on their number."""
     import torch
 
     before = torch.get_num_threads()
@@ -128,24 +123,24 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class Appearance:
-    """A network ``columns → 48 → 48 → 1`` and its memory: the given frames, and the last few followed.
+class AppearanceModel:
+    """A perceptron ``columns → 48 → 48 → 1``, and the pixels it was trained on that may be drawn again.
 
-    Deterministic: the same examples in the same order give the same network.
+    Deterministic: the same pixels in the same order give the same network.
     """
 
-    def __init__(self, looks: Looks, given: Sequence[Examples]) -> None:
-        """Fit the network to the examples of the given frames, one or more."""
+    def __init__(self, layout: FeatureLayout, given: Sequence[TrainingPixels]) -> None:
+        """Fit the network to the pixels of the given frames, one or more."""
         import torch
 
-        self._looks, self._given = looks, [examples for examples in given if len(examples.labels)]
-        self._recent: list[Examples] = []
+        self._layout, self._given = layout, [pixels for pixels in given if len(pixels.labels)]
+        self._recent: list[TrainingPixels] = []
         self._rng = np.random.default_rng(0)
-        self._noise = self._rng.standard_normal((8 * _BATCH, looks.columns), np.float32)
+        self._noise = self._rng.standard_normal((8 * _BATCH, layout.columns), np.float32)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             self._network = torch.nn.Sequential(
-                torch.nn.Linear(looks.columns, _HIDDEN),
+                torch.nn.Linear(layout.columns, _HIDDEN),
                 torch.nn.ReLU(inplace=True),
                 torch.nn.Linear(_HIDDEN, _HIDDEN),
                 torch.nn.ReLU(inplace=True),
@@ -154,22 +149,22 @@ class Appearance:
         self._adam = torch.optim.Adam(self._network.parameters())
         self._train(_FIT_STEPS, _FIT_RATE)
 
-    def copy(self) -> Appearance:
-        """One that learns on its own from here."""
+    def copy(self) -> AppearanceModel:
+        """A copy that can be updated independently."""
         return copy.deepcopy(self)
 
-    def learn(self, examples: Examples) -> None:
-        """Remember the examples of a followed frame, forget those of the oldest, and go on learning."""
-        if len(examples.labels):
-            self._recent = [*self._recent, examples][-_RECENT:]
-        self._train(_LEARN_STEPS, _LEARN_RATE)
+    def update(self, pixels: TrainingPixels) -> None:
+        """Add the pixels of a tracked frame, drop those of the oldest, and take a few optimiser steps."""
+        if len(pixels.labels):
+            self._recent = [*self._recent, pixels][-_RECENT:]
+        self._train(_UPDATE_STEPS, _UPDATE_RATE)
 
-    def odds(self, looks: Array) -> Plane:
-        """Logarithm of the odds that a pixel is of the object, in -6…6: ``(h, w)`` of ``(h, w, columns)``."""
+    def log_odds(self, features: Array) -> Plane:
+        """Log-odds ``(h, w)``, within ±6, that a pixel with ``features (h, w, columns)`` is of the object."""
         import torch
 
-        height, width, columns = looks.shape
-        pieces = torch.from_numpy(looks.reshape(-1, columns)).split(_AT_ONCE)  # type: ignore[no-untyped-call]
+        height, width, columns = features.shape
+        pieces = torch.from_numpy(features.reshape(-1, columns)).split(_CHUNK)  # type: ignore[no-untyped-call]
         with one_thread(), torch.inference_mode():
             found = torch.cat([self._network(piece) for piece in pieces])
         return np.asarray(np.clip(found.numpy().reshape(height, width), -_LIMIT, _LIMIT), np.float32)
@@ -185,11 +180,15 @@ class Appearance:
             group["lr"] = rate
         losses: list[float] = []
         for step in range(steps):
-            if step % _LOOK_EVERY == 0 and losses and sum(losses[-_LOOK_EVERY:]) < _LOOK_EVERY * _FITTED:
+            if (
+                step % _CHECK_EVERY == 0
+                and losses
+                and sum(losses[-_CHECK_EVERY:]) < _CHECK_EVERY * _CONVERGED
+            ):
                 return
-            looks, labels = self._batch(step)
+            features, labels = self._batch(step)
             self._adam.zero_grad()
-            found = self._network(torch.from_numpy(looks))[:, 0]
+            found = self._network(torch.from_numpy(features))[:, 0]
             wanted = torch.from_numpy(labels) * (1 - 2 * _SMOOTHING) + _SMOOTHING
             loss = torch.nn.functional.binary_cross_entropy_with_logits(found, wanted)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -197,20 +196,20 @@ class Appearance:
             self._adam.step()
 
     def _batch(self, step: int) -> tuple[Array, Array]:
-        """Half of a given frame, half of a recent one if there is one."""
+        """Features ``(n, columns)`` and labels ``(n,)`` of a given and, if there is one, a tracked frame."""
         chosen = [self._given[step % len(self._given)]]
         if self._recent:
             chosen.append(self._recent[self._rng.integers(0, len(self._recent))])
         places = [self._rng.integers(0, len(one.labels), _BATCH) for one in chosen]
-        looks = np.concatenate([one.looks[place] for one, place in zip(chosen, places, strict=True)])
+        features = np.concatenate([one.features[place] for one, place in zip(chosen, places, strict=True)])
         labels = np.concatenate([one.labels[place] for one, place in zip(chosen, places, strict=True)])
-        start = self._rng.integers(0, len(self._noise) - len(looks))
-        self._looks.disturb(looks, self._noise[start : start + len(looks)], self._rng)
-        return looks, labels
+        start = self._rng.integers(0, len(self._noise) - len(features))
+        self._layout.augment(features, self._noise[start : start + len(features)], self._rng)
+        return features, labels
 
 
-LOOKS, TEXTURE = 39, 16
-"""Figures per pixel that `describe` gives; the last of them are texture."""
+FEATURES, TEXTURE_FEATURES = 39, 16
+"""Features per pixel that `pixel_features` gives; the last of them describe texture."""
 
 _SCALE = np.array((1 / 40, 1 / 25, 1 / 25), np.float32)
 _RING = ((0, 2), (2, 2), (2, 0), (2, -2), (0, -2), (-2, -2), (-2, 0), (-2, 2))
@@ -218,12 +217,13 @@ _ORIENTATIONS = 4
 _STEP = np.float32(12)
 
 
-def describe(rgb: Bytes) -> Planes:
-    """Looks of every pixel of ``rgb`` uint8 ``(h, w, 3)``: float32 ``(h, w, LOOKS)``, of about unit size.
+def pixel_features(rgb: Bytes) -> Array:
+    """Features of every pixel of ``rgb`` uint8 ``(h, w, 3)``: float32 ``(h, w, 39)``, of about unit variance.
 
-    Lab colour, the same blurred over 1.5, 4 and 9 pixels, its deviation over 4; the strength of edges in
-    four directions over 1.5 and 5; how the ring of pixels two away differs in light, signed over 2.5 and
-    absolute over 5 (a soft local binary pattern). Wide blurs are taken of smaller pictures.
+    Lab colour; the same blurred with a sigma of 1.5, 4 and 9 pixels; its standard deviation over 4; the
+    strength of edges in four directions over 1.5 and 5; the differences of lightness to the 8 pixels at
+    distance 2, signed over 2.5 and absolute over 5 (a soft local binary pattern). Wide blurs are computed on
+    downscaled images.
     """
     import cv2
 
@@ -239,13 +239,13 @@ def describe(rgb: Bytes) -> Planes:
     return np.asarray(cv2.merge(parts), np.float32)
 
 
-def blurred(planes: Planes, radius: float) -> Planes:
-    """Wide Gaussian blur of float32 ``(h, w, c)``, on a picture smaller by 2, or by 4 from 8 pixels on."""
+def blurred(planes: Array, radius: float) -> Array:
+    """Gaussian blur of float32 ``(h, w, c)`` at half size, or a quarter for a sigma of 8 and more."""
     height, width = planes.shape[:2]
     factor = 4 if radius >= 8 else 2
     small = max(1, width // factor), max(1, height // factor)
     parts = [
-        grown(_blur(shrunk(planes[..., at : at + 4], small), radius / factor), (width, height)).reshape(
+        upscale(_blur(downscale(planes[..., at : at + 4], small), radius / factor), (width, height)).reshape(
             height, width, -1
         )
         for at in range(0, planes.shape[2], 4)
@@ -253,14 +253,14 @@ def blurred(planes: Planes, radius: float) -> Planes:
     return np.concatenate(parts, axis=-1)
 
 
-def _blur(planes: Planes, radius: float) -> Planes:
+def _blur(planes: Array, radius: float) -> Array:
     import cv2
 
     return np.asarray(cv2.GaussianBlur(planes, (0, 0), radius), np.float32).reshape(planes.shape)
 
 
-def _edges(light: Plane) -> Planes:
-    """Strength of edges along each of four directions ``(h, w, 4)``."""
+def _edges(light: Plane) -> Array:
+    """Strength of edges in each of four directions ``(h, w, 4)``."""
     import cv2
 
     right, down = (cv2.Sobel(light, cv2.CV_32F, *way, ksize=3) / 2 for way in ((1, 0), (0, 1)))
@@ -271,8 +271,8 @@ def _edges(light: Plane) -> Planes:
     return np.dstack([strength * square * square for square in squares]).astype(np.float32, copy=False)
 
 
-def _ring(light: Plane) -> Planes:
-    """How much lighter each pixel of the ring is, squashed to -1…1: ``(h, w, 8)``."""
+def _ring(light: Plane) -> Array:
+    """Differences of lightness to 8 surrounding pixels, squashed to -1…1: ``(h, w, 8)``."""
     height, width = light.shape
     wide = np.pad(light, 2, mode="edge")
     near = [wide[2 + dy : 2 + dy + height, 2 + dx : 2 + dx + width] for dy, dx in _RING]

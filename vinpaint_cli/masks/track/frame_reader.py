@@ -1,4 +1,4 @@
-"""Small pictures of a shot, one after the other in either direction of time, in bounded memory."""
+"""Reads the frames of a shot, downscaled, forward or backward in time, in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.errors import MaskError
+from vinpaint_cli.ops.image import Bytes, luma
 from vinpaint_cli.types import FrameSource, VideoInfo
 
 if TYPE_CHECKING:
@@ -17,26 +18,24 @@ if TYPE_CHECKING:
 
     from vinpaint_cli.types import Hole, Plane
 
-Bytes = npt.NDArray[np.uint8]
-
 WORK_PIXELS = 427 * 240
-"""Pixels of the pictures that are worked on; larger frames are made smaller, smaller ones stay."""
+"""Pixels of the frames that trackers work on; larger frames are downscaled, smaller ones stay."""
 CHUNK_BYTES = 64 * 2**20
-"""Small pictures held at once when going backwards: some 200 at the full work size."""
+"""Memory of the downscaled frames held while reading backward: about 200 frames."""
 
 
 def work_size(info: VideoInfo, pixels: int = WORK_PIXELS) -> tuple[int, int]:
-    """``(width, height)`` to work at: the frame's own, or its shape with about ``pixels``."""
+    """``(width, height)`` that trackers work at: the frame's own, or scaled to about ``pixels``."""
     scale = min(1.0, math.sqrt(pixels / (info.width * info.height)))
     return max(1, round(info.width * scale)), max(1, round(info.height * scale))
 
 
-def small_pictures(
+def small_frames(
     source: FrameSource, frames: range, size: tuple[int, int], chunk_bytes: int = CHUNK_BYTES
 ) -> Iterator[tuple[int, Bytes]]:
-    """Index and picture, uint8 RGB ``(h, w, 3)`` of ``size`` = ``(width, height)``, in that order.
+    """Pairs of frame index and picture, uint8 RGB ``(h, w, 3)`` of ``size`` = ``(width, height)``.
 
-    ``frames`` steps by 1 or -1. Backwards, as many pictures as fit ``chunk_bytes`` are read at a time.
+    ``frames`` steps by 1 or -1. Backward, as many frames as fit into ``chunk_bytes`` are decoded at a time.
     """
     if frames.step > 0:
         yield from _ahead(source, frames, size)
@@ -52,16 +51,21 @@ def _ahead(source: FrameSource, frames: range, size: tuple[int, int]) -> Iterato
     if not frames:
         return
     for frame in source.frames(frames.start, frames.stop):
-        yield frame.index, shrunk(eight_bits(frame.rgb), size)
+        yield frame.index, downscale(eight_bits(frame.rgb), size)
 
 
 def eight_bits(picture: npt.NDArray[Any]) -> Bytes:
-    """``picture (h, w, 3)`` uint8 or uint16 as uint8."""
+    """A picture ``(h, w, 3)`` of uint8 or uint16 as uint8."""
     return picture if picture.dtype == np.uint8 else np.asarray((picture + np.uint32(128)) // 257, np.uint8)
 
 
-def shrunk(picture: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
-    """``picture (h, w[, c])`` at ``(width, height)``, averaged over areas; as it is at its own size."""
+def to_grey(picture: Bytes) -> Bytes:
+    """8-bit grey ``(h, w)`` of RGB ``(h, w, 3)``, as optical flow takes it."""
+    return luma(picture.astype(np.float32))
+
+
+def downscale(picture: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
+    """A picture ``(h, w[, c])`` resized to ``(width, height)`` by area; itself if it has that size."""
     if (picture.shape[1], picture.shape[0]) == size:
         return picture
     import cv2
@@ -69,8 +73,8 @@ def shrunk(picture: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), picture.dtype)
 
 
-def grown(plane: Plane, size: tuple[int, int]) -> Plane:
-    """``plane (h, w)`` float32 at ``(width, height)``, bilinear."""
+def upscale(plane: Plane, size: tuple[int, int]) -> Plane:
+    """A plane ``(h, w)`` float32 resized to ``(width, height)``, bilinear; itself if it has that size."""
     if (plane.shape[1], plane.shape[0]) == size:
         return plane
     import cv2
@@ -78,13 +82,18 @@ def grown(plane: Plane, size: tuple[int, int]) -> Plane:
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def seeds_within(info: VideoInfo, shot: range, seeds: Mapping[int, Hole]) -> dict[int, Hole]:
-    """Seeds of the shot's frames in order; raises MaskError (one of another size than the frame)."""
-    for index, hole in seeds.items():
+def prompt_masks_in_shot(info: VideoInfo, shot: range, prompt_masks: Mapping[int, Hole]) -> dict[int, Hole]:
+    """Prompt masks of the shot's frames by index, bool ``(H, W)``, in order.
+
+    Raises MaskError (a mask of another size than the frame).
+    """
+    for index, hole in prompt_masks.items():
         if hole.shape != (info.height, info.width):
             height, width = hole.shape
             raise MaskError(
                 f"the mask of frame {index} is {width}x{height} but the video is {info.width}x{info.height}; "
                 "give one of the video's size"
             )
-    return {index: np.asarray(seeds[index], np.bool_) for index in sorted(seeds) if index in shot}
+    return {
+        index: np.asarray(prompt_masks[index], np.bool_) for index in sorted(prompt_masks) if index in shot
+    }
