@@ -46,8 +46,8 @@ from vinpaint_cli.masks.track.soft_mask import (
     warp_mask,
 )
 from vinpaint_cli.metrics.davis import region_similarity
-from vinpaint_cli.ops.flow.camera import apply_homography, fit_homography
 from vinpaint_cli.ops.flow import open_flow
+from vinpaint_cli.ops.flow.camera import apply_homography, fit_homography
 from vinpaint_cli.ops.image import Array, Bytes, coordinate_grid, dilate
 from vinpaint_cli.types import Box, FrameSource
 
