@@ -14,7 +14,7 @@ from helpers_evaluate import HEIGHT, WIDTH, make_tree, write_pictures
 from scenes import block, pan, wall
 
 from vinpaint_cli.errors import InputError, OutputError, UsageError, WeightsError
-from vinpaint_cli.evaluate import complete, extras
+from vinpaint_cli.evaluate import complete, score
 from vinpaint_cli.evaluate.complete import Cost, HiddenClip, find_shots, plan
 from vinpaint_cli.evaluate.page import difference, strip, strip_frames, tinted
 from vinpaint_cli.evaluate.realism import Realism
@@ -213,7 +213,7 @@ def test_lpips_is_measured_when_its_weights_are_here(tree: Path, monkeypatch: py
         def __call__(self, result: np.ndarray, truth: np.ndarray) -> float:
             return float(np.abs(result[..., 0] - truth[..., 0].astype(float)).mean())
 
-    monkeypatch.setattr(extras, "_lpips", Red)
+    monkeypatch.setattr(score, "_lpips", Red)
     found = evaluate_methods(tree, EvaluateOptions(("telea",), size=None, frames=2))
     assert of(found, "telea").means["lpips"] > 0
     assert not any("LPIPS" in line for line in found.absent)
@@ -226,8 +226,8 @@ def test_wrong_weights_of_lpips_are_an_absence_with_a_reason(
 
     torch.save({"other": torch.zeros(1)}, tmp_path / "vgg16")
     save_file({"lin0": torch.zeros(64)}, tmp_path / "lpips-vgg")
-    monkeypatch.setattr(extras, "resolve", lambda name: tmp_path / name)
-    measures, absent = extras.find_extras()
+    monkeypatch.setattr(score, "resolve", lambda name: tmp_path / name)
+    measures, absent = score.find_extras()
     assert measures == ()
     assert "not those of LPIPS" in absent[0]
 

@@ -16,8 +16,15 @@ from vinpaint_cli import __version__
 from vinpaint_cli.errors import InputError, UsageError
 from vinpaint_cli.evaluate.complete import find_shots
 from vinpaint_cli.evaluate.dataset import ClipEntry, count_frames, find_clips, read_clip, read_truth
-from vinpaint_cli.evaluate.mask_page import page, strip, strip_frames
-from vinpaint_cli.evaluate.mask_results import MaskEvaluation, MaskRow, markdown, row_text
+from vinpaint_cli.evaluate.mask_results import (
+    MaskEvaluation,
+    MaskRow,
+    markdown,
+    page,
+    row_text,
+    strip,
+    strip_frames,
+)
 from vinpaint_cli.evaluate.report import ReportFolder
 from vinpaint_cli.masks.segment import open_segmenter
 from vinpaint_cli.masks.sources.shapes import hole_box

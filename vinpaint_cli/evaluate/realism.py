@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from vinpaint_cli.errors import WeightsError
 from vinpaint_cli.evaluate.score import Series
 from vinpaint_cli.metrics.image import sharpness
 from vinpaint_cli.metrics.kid import Described, describe, places
-from vinpaint_cli.metrics.perceptual import Features
+from vinpaint_cli.metrics.perceptual import Features, load_lite_features
 
 Bool = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
@@ -64,3 +65,11 @@ class Realism:
         ratios = np.array([sharpness(frame, truth, hole) for frame, truth, hole in trios])
         there = ratios[np.isfinite(ratios)]
         return np.array([np.median(there) if len(there) else np.nan])
+
+
+def find_features() -> tuple[Features | None, tuple[str, ...]]:
+    """The features of KID, or the line that says why it is not measured."""
+    try:
+        return load_lite_features(), ()
+    except WeightsError as exc:
+        return None, (f"KID: not measured; {exc}",)

@@ -10,11 +10,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from vinpaint_cli.errors import WeightsError
 from vinpaint_cli.metrics.ewarp import mean_where, visible, warp_error
 from vinpaint_cli.metrics.image import l1, largest_window, psnr, ssim, ssim_hole
 from vinpaint_cli.ops.flow import FlowEstimator
 from vinpaint_cli.ops.flow.dis import DisFlow
 from vinpaint_cli.ops.image import luma
+from vinpaint_cli.weights.store import resolve
 
 Array = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
@@ -30,6 +32,14 @@ FRAME_MEASURES = ("psnr", "ssim", "psnr_hole", "ssim_hole", "l1_hole")
 PAIR_MEASURES = ("ewarp", "ewarp_hole")
 
 
+BACKBONE, LINEAR = "vgg16", "lpips-vgg"
+
+NO_VFID = (
+    "VFID: not measured; it compares features of I3D over hundreds of clips, and weights.toml names no "
+    "file of I3D whose hash is known"
+)
+
+
 class Extra(Protocol):
     """A measure that needs weights of its own."""
 
@@ -41,6 +51,27 @@ class Extra(Protocol):
     def __call__(self, result: Array, truth: Bytes) -> float:
         """Distance of two pictures ``(h, w, 3)`` in 0…255."""
         ...
+
+
+def find_extras() -> tuple[tuple[Extra, ...], tuple[str, ...]]:
+    """Return the measures that can be taken here, and a line for each that cannot."""
+    try:
+        return (_lpips(),), (NO_VFID,)
+    except WeightsError as exc:
+        return (), (f"LPIPS: not measured; {exc}", NO_VFID)
+
+
+def _lpips() -> Extra:
+    backbone, linear = resolve(BACKBONE), resolve(LINEAR)
+    import torch
+    from safetensors.torch import load_file
+
+    from vinpaint_cli.metrics.lpips import Lpips
+
+    try:
+        return Lpips(torch.load(backbone, map_location="cpu", weights_only=True), load_file(linear))
+    except (KeyError, RuntimeError) as exc:
+        raise WeightsError(f"{backbone} and {linear} are not those of LPIPS ({exc}); get them again") from exc
 
 
 @dataclass(frozen=True, slots=True)
