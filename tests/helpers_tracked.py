@@ -14,18 +14,18 @@ from vinpaint_cli.masks.sources.packed import PackedMasks
 def tracked_masks(
     size: tuple[int, int], confidence: Sequence[float], prompts: Sequence[Prompt] = ()
 ) -> TrackedMasks:
-    """A hole over the left half of every frame; seeds are the frames of the prompts."""
+    """A hole over the left half of every frame; prompt frames are those of the prompts."""
     width, height = size
     masks = PackedMasks(width, height, len(confidence))
     hole = np.zeros((height, width), np.bool_)
     hole[:, : width // 2] = True
     for index, value in enumerate(confidence):
         masks.put(index, hole, value)
-    seeds = tuple(sorted({prompt.when.frame or 0 for prompt in prompts}))
+    prompt_frames = tuple(sorted({prompt.when.frame or 0 for prompt in prompts}))
     return TrackedMasks(
         masks,
         tuple(confidence),
-        seeds,
+        prompt_frames,
         tuple(prompts),
         "grabcut",
         "flow",

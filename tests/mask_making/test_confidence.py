@@ -6,24 +6,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vinpaint_cli.mask_making.confidence import DOUBTFUL, Stretch, doubtful, say_doubt, worst_frames
+from vinpaint_cli.mask_making.confidence import (
+    LOW_CONFIDENCE,
+    LowConfidenceRange,
+    low_confidence_notes,
+    low_confidence_ranges,
+    worst_frames,
+)
 
 CONFIDENCE = st.lists(st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.8, 1.0]), min_size=1, max_size=80)
 
 
 def test_stretches_are_worst_first_and_small_gaps_are_bridged() -> None:
     confidence = [1, 0.4, 0.9, 0.9, 0.3, 0.9, 0.9, 0.9, 0.45, 0.1, 1]
-    assert doubtful(confidence) == (Stretch(8, 9, 9, 0.1), Stretch(1, 4, 4, 0.3))
-    assert [str(stretch) for stretch in doubtful([0.2, 1])] == ["f0 (0.20)"]
-    assert doubtful([1, DOUBTFUL]) == doubtful([]) == ()
+    assert low_confidence_ranges(confidence) == (
+        LowConfidenceRange(8, 9, 9, 0.1),
+        LowConfidenceRange(1, 4, 4, 0.3),
+    )
+    assert [str(stretch) for stretch in low_confidence_ranges([0.2, 1])] == ["f0 (0.20)"]
+    assert low_confidence_ranges([1, LOW_CONFIDENCE]) == low_confidence_ranges([]) == ()
 
 
 @given(CONFIDENCE)
-def test_stretches_hold_every_frame_in_doubt_once(confidence: list[float]) -> None:
-    found = doubtful(confidence)
+def test_ranges_hold_every_frame_of_low_confidence_once(confidence: list[float]) -> None:
+    found = low_confidence_ranges(confidence)
     held = [index for stretch in found for index in range(stretch.first, stretch.last + 1)]
     assert len(held) == len(set(held))
-    assert {index for index, value in enumerate(confidence) if value < DOUBTFUL} <= set(held)
+    assert {index for index, value in enumerate(confidence) if value < LOW_CONFIDENCE} <= set(held)
     assert [stretch.confidence for stretch in found] == sorted(stretch.confidence for stretch in found)
     assert all(confidence[stretch.worst] == stretch.confidence for stretch in found)
 
@@ -53,11 +62,11 @@ def test_worst_frames_among_some() -> None:
 def test_what_is_said_names_a_handful_and_where_to_click() -> None:
     confidence = ([0.4] * 3 + [1.0] * 5) * 6
     confidence[17] = 0.05
-    (line,) = say_doubt(confidence)
+    (line,) = low_confidence_notes(confidence)
     assert "f16 to f18 (0.05), f0 to f2 (0.40)" in line
     assert "and 2 more" in line
     assert "--click X,Y@f17" in line
-    assert say_doubt([1.0] * 9) == []
+    assert low_confidence_notes([1.0] * 9) == []
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -93,7 +93,7 @@ class PointSegmenter:
 
 @dataclass
 class NearestTracker:
-    """Each frame has the mask of the nearest seed, less sure the farther; remembers what it was given."""
+    """Each frame has the nearest prompt mask, less sure the farther; remembers what it was given."""
 
     given: list[tuple[range, dict[int, int]]] = field(default_factory=list)
 
@@ -101,14 +101,14 @@ class NearestTracker:
         self,
         source: FrameSource,
         shot: range,
-        seeds: Mapping[int, np.ndarray],
+        prompt_masks: Mapping[int, np.ndarray],
         tick: Callable[[], None] = lambda: None,
     ) -> Iterator[Tracked]:
-        self.given.append((shot, {index: int(hole.sum()) for index, hole in sorted(seeds.items())}))
+        self.given.append((shot, {index: int(hole.sum()) for index, hole in sorted(prompt_masks.items())}))
         for index in reversed(shot):
-            nearest = min(seeds, key=lambda seed: (abs(seed - index), seed))
+            nearest = min(prompt_masks, key=lambda prompt: (abs(prompt - index), prompt))
             tick()
-            yield Tracked(index, seeds[nearest], 1 - abs(nearest - index) / 10)
+            yield Tracked(index, prompt_masks[nearest], 1 - abs(nearest - index) / 10)
 
 
 def tools() -> Tools:
@@ -138,7 +138,7 @@ def test_one_click_gives_a_mask_and_a_confidence_on_every_frame(film: FrameSourc
     assert found.count == len(found.confidence) == 10
     assert all(np.array_equal(found.masks.hole(index), disc(20, 24)) for index in range(10))
     assert found.confidence == tuple(1 - abs(index - 4) / 10 for index in range(10))
-    assert (found.seeds, found.segmenter, found.tracker) == ((4,), "points", "nearest")
+    assert (found.prompt_frames, found.segmenter, found.tracker) == ((4,), "points", "nearest")
     assert found.prompts == (Prompt(1, TimePoint(frame=4), ((20, 24),), (True,)),)
 
 
@@ -148,11 +148,11 @@ def test_points_and_box_of_one_frame_are_asked_about_at_once(film: FrameSource) 
     assert using.segmenter.asked == [(((20, 24), (9, 9)), Box(2, 2, 42, 42), 4)]  # type: ignore[attr-defined]
 
 
-def test_every_frame_that_was_pointed_at_is_a_seed(film: FrameSource) -> None:
+def test_every_frame_that_was_pointed_at_is_a_prompt_frame(film: FrameSource) -> None:
     using = tools()
     found = follow(film, using, clicks=("20,24", "40,24@f9"))
-    assert found.seeds == (0, 9)
-    assert [sorted(seeds) for _, seeds in using.tracker.given] == [[0, 9]]  # type: ignore[attr-defined]
+    assert found.prompt_frames == (0, 9)
+    assert [sorted(prompt_masks) for _, prompt_masks in using.tracker.given] == [[0, 9]]  # type: ignore[attr-defined]
     assert np.array_equal(found.masks.hole(7), disc(40, 24))
 
 
@@ -171,7 +171,7 @@ def test_times_are_exact_whatever_the_rate() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vinpaint_cli.pipeline.scan.small_rgb", lambda frame, width: frame.rgb)
         for written, frame in (("0.033", 1), ("0.0669", 2), ("0.3994", 2), ("0.4", 3), ("0:0.45", 4)):
-            assert follow(film, clicks=(f"20,24@{written}",)).seeds == (frame,)
+            assert follow(film, clicks=(f"20,24@{written}",)).prompt_frames == (frame,)
         for late in ("0.6", "f6"):
             with pytest.raises(UsageError, match="last frame is f5"):
                 follow(film, clicks=(f"20,24@{late}",))
@@ -239,12 +239,12 @@ def test_not_this_where_nothing_is_shown_is_refused(tmp_path: Path) -> None:
         follow(two_shots(tmp_path), clicks=("20,24@f9",), excludes=("9,9@f3",))
 
 
-def test_drawn_masks_are_seeds_as_they_are(film: FrameSource, tmp_path: Path) -> None:
+def test_drawn_masks_are_prompt_masks_as_they_are(film: FrameSource, tmp_path: Path) -> None:
     using = tools()
     masks = [drawn(tmp_path / f"{index}.png", square(index)) for index in (2, 7)]
     found = follow(film, using, from_frames=(f"{masks[0]}@f2", f"{masks[1]}@0.28"))
     assert using.segmenter.asked == []  # type: ignore[attr-defined]
-    assert found.seeds == (2, 7)
+    assert found.prompt_frames == (2, 7)
     for index in (2, 7):
         assert np.array_equal(found.masks.hole(index), square(index))
 
@@ -261,11 +261,11 @@ def test_labels_of_a_drawn_mask(film: FrameSource, tmp_path: Path) -> None:
     assert np.array_equal(follow(film, label=2, from_frames=(str(path),)).masks.hole(0), square(0))
 
 
-def test_a_fix_is_its_frame_and_a_seed(film: FrameSource, tmp_path: Path) -> None:
+def test_a_fix_is_its_frame_and_a_prompt_mask(film: FrameSource, tmp_path: Path) -> None:
     using = tools()
     fixed = drawn(tmp_path / "fixed.png", square(6))
     found = follow(film, using, clicks=("20,24", "20,24@f6"), fixes=(f"f6={fixed}",))
-    assert found.seeds == (0, 6)
+    assert found.prompt_frames == (0, 6)
     assert len(using.segmenter.asked) == 1, "the fix stands for the click"  # type: ignore[attr-defined]
     assert np.array_equal(found.masks.hole(6), square(6))
     assert np.array_equal(found.masks.hole(9), square(6))
@@ -288,7 +288,7 @@ def test_nothing_found_under_a_click_is_said(film: FrameSource) -> None:
         follow(film, using, clicks=("20,24@f3",))
 
 
-def test_frames_in_doubt_are_named_worst_first(film: FrameSource) -> None:
+def test_frames_of_low_confidence_are_named_worst_first(film: FrameSource) -> None:
     (note,) = follow(film, clicks=("20,24",)).notes
     assert "uncertain in f6 to f9 (0.10)" in note
     assert "--click X,Y@f9" in note

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from vinpaint_cli.errors import MaskError
-from vinpaint_cli.mask_making.confidence import doubtful
+from vinpaint_cli.mask_making.confidence import low_confidence_ranges
 from vinpaint_cli.masks.prompts import Prompt, PromptOptions, parse_prompts
 from vinpaint_cli.masks.sources.packed import PackedMasks
 from vinpaint_cli.pick.finder import EngineFinder, Followed
@@ -74,7 +74,7 @@ class ColourFinder:
             raise self.fails
         if not masks.hole(0).any():
             raise MaskError("nothing is found there; click on its middle")
-        return Followed(masks, tuple(masks.confidence), doubtful(masks.confidence), ("a note",))
+        return Followed(masks, tuple(masks.confidence), low_confidence_ranges(masks.confidence), ("a note",))
 
     def write(self, source: FrameSource, masks: PackedMasks, path: Path, listener: Listener) -> None:
         EngineFinder.write(self, source, masks, path, listener)  # type: ignore[arg-type]  # uses nothing of itself

@@ -1,4 +1,4 @@
-"""Where a tracked mask is least certain: frames to look at first, and what to say about them."""
+"""Ranges of frames whose tracked mask has low confidence, and the notes that name them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-DOUBTFUL = 0.5
-"""Confidence, a guess at the overlap with the truth, below which a person should look."""
+LOW_CONFIDENCE = 0.5
+"""Confidence (estimated overlap with the true mask, J) below which a mask should be looked at."""
 
-SAID = 4
-"""Stretches that a note names."""
+MAX_NAMED = 4
+"""Most ranges that a note names."""
 
 _GAP = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """Frames in doubt: from ``first`` to ``last``, ``worst`` the one of least ``confidence``."""
+class LowConfidenceRange:
+    """Frames ``first`` to ``last``, both included; ``worst`` is the one of least ``confidence``."""
 
     first: int
     last: int
@@ -29,14 +29,16 @@ class Stretch:
         return f"{name} ({self.confidence:.2f})"
 
 
-def doubtful(confidence: Sequence[float], below: float = DOUBTFUL) -> tuple[Stretch, ...]:
-    """Stretches of frames with a confidence under ``below``, worst first; gaps of two frames are bridged."""
+def low_confidence_ranges(
+    confidence: Sequence[float], below: float = LOW_CONFIDENCE
+) -> tuple[LowConfidenceRange, ...]:
+    """Ranges of frames with a confidence under ``below``, worst first; gaps of two frames are bridged."""
     marked = [index for index, value in enumerate(confidence) if value < below]
     if not marked:
         return ()
     breaks = [place for place, (one, next_) in enumerate(pairwise(marked), 1) if next_ - one > _GAP + 1]
     runs = [marked[start:stop] for start, stop in pairwise([0, *breaks, len(marked)])]
-    return tuple(sorted((_stretch(run, confidence) for run in runs), key=lambda run: run.confidence))
+    return tuple(sorted((_range(run, confidence) for run in runs), key=lambda run: run.confidence))
 
 
 def worst_frames(confidence: Sequence[float], most: int, among: Sequence[int] | None = None) -> list[int]:
@@ -51,19 +53,19 @@ def worst_frames(confidence: Sequence[float], most: int, among: Sequence[int] | 
     return sorted(chosen, key=lambda index: (confidence[index], index))
 
 
-def say_doubt(confidence: Sequence[float]) -> list[str]:
-    """A line that names the stretches in doubt and where to click once more; none when all is well."""
-    found = doubtful(confidence)
+def low_confidence_notes(confidence: Sequence[float]) -> list[str]:
+    """A line that names the low-confidence ranges and suggests a second click; empty when there are none."""
+    found = low_confidence_ranges(confidence)
     if not found:
         return []
-    named = ", ".join(str(stretch) for stretch in found[:SAID])
-    more = f" and {len(found) - SAID} more" if len(found) > SAID else ""
+    named = ", ".join(str(one) for one in found[:MAX_NAMED])
+    more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
     return [
         f"the mask is uncertain in {named}{more}; look at it with --preview, and if it is wrong there give a "
         f"second click, as in --click X,Y@f{found[0].worst}"
     ]
 
 
-def _stretch(run: Sequence[int], confidence: Sequence[float]) -> Stretch:
+def _range(run: Sequence[int], confidence: Sequence[float]) -> LowConfidenceRange:
     worst = min(run, key=lambda index: confidence[index])
-    return Stretch(run[0], run[-1], worst, confidence[worst])
+    return LowConfidenceRange(run[0], run[-1], worst, confidence[worst])

@@ -1,4 +1,4 @@
-"""From what a person pointed at to a mask on every frame: segment, follow, unite."""
+"""From prompts to a mask on every frame: segment the prompted frames, track, unite the objects."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vinpaint_cli.mask_making.confidence import say_doubt
+from vinpaint_cli.mask_making.confidence import low_confidence_notes
 from vinpaint_cli.mask_making.prompt_masks import (
-    Asked,
-    Task,
+    PromptSet,
+    TrackingTask,
     correct_frame,
     place,
-    plan_tasks,
-    read_asked,
-    seed_of,
+    plan_tracking,
+    read_prompts,
     segment_frame,
+    to_prompt_mask,
 )
 from vinpaint_cli.masks.grammar import TimeRange, time_range
 from vinpaint_cli.masks.prompts import Prompt, PromptOptions
@@ -40,7 +40,7 @@ _SHOTS_SAID = 4
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What segments and what follows, opened, with their names."""
+    """An opened segmenter and tracker, with their names."""
 
     segmenter: Segmenter
     tracker: Tracker
@@ -50,16 +50,16 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class TrackedMasks:
-    """Masks of all frames, not grown; a `HoleSource`.
+    """Tracked masks of all frames, not dilated; a `HoleSource`.
 
-    ``confidence``: in [0, 1] per frame, that of the least certain object; 1 where nothing was to be followed.
-    ``seeds``: frames that a person pointed at or drew, rising. ``prompts``: what was pointed at, by frame
-    number. ``notes``: lines for a person.
+    ``confidence``: in [0, 1] per frame, the least of all objects; 1 where nothing was to be tracked.
+    ``prompt_frames``: frames with a prompt, ascending. ``prompts``: clicks and boxes, by frame number.
+    ``notes``: lines for the user.
     """
 
     masks: PackedMasks
     confidence: tuple[float, ...]
-    seeds: tuple[int, ...]
+    prompt_frames: tuple[int, ...]
     prompts: tuple[Prompt, ...]
     segmenter: str
     tracker: str
@@ -86,7 +86,7 @@ class TrackedMasks:
 
 
 def open_tools(options: PromptOptions, device: str = "auto") -> Tools:
-    """The segmenter and the tracker that were asked for; raises UsageError and WeightsError.
+    """The segmenter and the tracker that the options name; raises UsageError and WeightsError.
 
     ``device``: auto, cpu, cuda or mps, for segmenters that are networks.
     """
@@ -106,40 +106,45 @@ def track_masks(
     device: str = "auto",
     when: TimeRange | None = None,
 ) -> TrackedMasks:
-    """Segment the frames that were pointed at, and follow each object through the shots that show it.
+    """Segment the prompted frames, and track each object through the shots in which it has a prompt.
 
-    An object has no mask in a shot where nothing points at it. Where only "not this" is said, the frame is
-    first followed to, corrected, and then followed from. A fix is the mask of its frame as it is, and one
-    to follow from when there is one object. Deterministic; masks are kept packed.
+    Elsewhere an object has no mask. A frame with excluding points only is first tracked to, then corrected,
+    then used as a prompt mask. A fix is the mask of its frame as it is, and a prompt mask if there is one
+    object only. Deterministic; masks are kept packed.
 
     Raises UsageError (text, or a time after the end), MaskError (a click outside the frame or on nothing, a
     drawing that does not fit), WeightsError, Interrupted, and what the source raises.
 
     * ``tools``: opened already; by default those that the options name, on ``device``.
     * ``label``, ``resize``: as in `MaskOptions`, for drawn masks.
-    * ``when``: nothing is followed, or doubted, where it is not needed for this range of time.
+    * ``when``: frames that are not needed for this range of time are not tracked, and have confidence 1.
     """
-    asked = read_asked(options, source.info, label=label, resize=resize)
+    prompt_set = read_prompts(options, source.info, label=label, resize=resize)
     tools = tools or open_tools(options, device)
     if options.segmenter == AUTO:
         listener.note(f"segmenter: {tools.segmenter_name}")
     footage = read_footage(source, listener)
-    asked = place(asked, footage)
-    tasks = plan_tasks(asked, footage)
+    prompt_set = place(prompt_set, footage)
+    tasks = plan_tracking(prompt_set, footage)
     masks = PackedMasks(source.info.width, source.info.height, footage.frames)
     wanted = footage.during(when or TimeRange())
     _follow(source, tools, tasks, wanted, masks, listener)
-    _finish(masks, asked)
+    _finish(masks, prompt_set)
     confidence = tuple(value if i in wanted else 1.0 for i, value in enumerate(masks.confidence))
     return TrackedMasks(
         masks,
         confidence,
-        tuple(sorted({index for task in tasks for index in task.seeds} | set(asked.fixed))),
-        asked.prompts,
+        tuple(sorted({index for task in tasks for index in task.prompt_frames} | set(prompt_set.fixed))),
+        prompt_set.prompts,
         tools.segmenter_name,
         tools.tracker_name,
         footage.shots,
-        (*asked.warnings, *_say_fixes(asked), *_say_unseen(tasks, footage, wanted), *say_doubt(confidence)),
+        (
+            *prompt_set.warnings,
+            *_say_fixes(prompt_set),
+            *_say_unseen(tasks, footage, wanted),
+            *low_confidence_notes(confidence),
+        ),
     )
 
 
@@ -179,13 +184,13 @@ def write_found(source: FrameSource, found: HoleSource, path: str | Path) -> Non
 def _follow(
     source: FrameSource,
     tools: Tools,
-    tasks: Sequence[Task],
+    tasks: Sequence[TrackingTask],
     wanted: range,
     masks: PackedMasks,
     listener: Listener,
 ) -> None:
-    """Follow every object through its shots into ``masks``."""
-    due = [(task, task.span(wanted)) for task in tasks if task.seeded]
+    """Track every object through its shots; their masks are united in ``masks``."""
+    due = [(task, task.span(wanted)) for task in tasks if task.has_prompts]
     total = sum(len(span) * (2 if task.corrections else 1) for task, span in due)
     confidence = [1.0] * (masks.count or 0)
     with listener.stage("track", total) as progress:
@@ -199,36 +204,38 @@ def _follow(
 
 
 def _follow_one(
-    source: FrameSource, tools: Tools, task: Task, span: range, tick: Callable[[], None]
+    source: FrameSource, tools: Tools, task: TrackingTask, span: range, tick: Callable[[], None]
 ) -> Iterator[Tracked]:
-    """One object through the frames ``span`` of one shot."""
-    seeds: dict[int, Hole] = dict(task.drawn)
+    """Track one object through the frames ``span`` of one shot."""
+    prompt_masks: dict[int, Hole] = dict(task.drawn)
     for index, prompt in sorted(task.prompts.items()):
         found = segment_frame(source, index, [prompt], tools.segmenter, task.shot)
-        seeds[index] = seed_of(found, prompt)
+        prompt_masks[index] = to_prompt_mask(found, prompt)
     if task.corrections:
         draft = {
             tracked.index: tracked.hole
-            for tracked in tools.tracker.track(source, span, seeds, tick)
+            for tracked in tools.tracker.track(source, span, prompt_masks, tick)
             if tracked.index in task.corrections
         }
         for index, prompt in sorted(task.corrections.items()):
-            seeds[index] = correct_frame(source, index, prompt, draft[index], tools.segmenter, task.shot)
-    yield from tools.tracker.track(source, span, seeds, tick)
+            prompt_masks[index] = correct_frame(
+                source, index, prompt, draft[index], tools.segmenter, task.shot
+            )
+    yield from tools.tracker.track(source, span, prompt_masks, tick)
 
 
-def _finish(masks: PackedMasks, asked: Asked) -> None:
-    """Lay in the fixes, and say of frames where nothing was followed that they surely have no mask."""
-    for index, hole in asked.fixed.items():
+def _finish(masks: PackedMasks, prompt_set: PromptSet) -> None:
+    """Put in the fixes, and empty masks of confidence 1 where nothing was tracked."""
+    for index, hole in prompt_set.fixed.items():
         masks.put(index, hole, 1.0)
     for index in range(masks.count):
         if not masks.has(index):
             masks.put(index, np.zeros_like(masks.hole(index)), 1.0)
 
 
-def _say_fixes(asked: Asked) -> list[str]:
-    """That a fix is not followed from where there are several objects."""
-    if not asked.fixed or len(asked.objects) == 1:
+def _say_fixes(prompt_set: PromptSet) -> list[str]:
+    """A note that fixes are not prompt masks when there are several objects."""
+    if not prompt_set.fixed or len(prompt_set.objects) == 1:
         return []
     return [
         "--fix holds for its own frame alone, since it is of all objects at once; to follow one from there "
@@ -236,12 +243,14 @@ def _say_fixes(asked: Asked) -> list[str]:
     ]
 
 
-def _say_unseen(tasks: Sequence[Task], footage: Footage, wanted: range) -> list[str]:
-    """A line per object that has no mask in some of several shots."""
+def _say_unseen(tasks: Sequence[TrackingTask], footage: Footage, wanted: range) -> list[str]:
+    """A note per object that has no prompt in some of several shots."""
     lines = []
     for number in dict.fromkeys(task.object for task in tasks):
         unseen = [
-            task.shot for task in tasks if task.object == number and not task.seeded and task.span(wanted)
+            task.shot
+            for task in tasks
+            if task.object == number and not task.has_prompts and task.span(wanted)
         ]
         if unseen and len(footage.shots) > 1:
             spans = ", ".join(f"f{shot.start} to f{shot.stop - 1}" for shot in unseen[:_SHOTS_SAID])

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vinpaint_cli.errors import OutputError, UsageError
-from vinpaint_cli.mask_making.confidence import DOUBTFUL, worst_frames
+from vinpaint_cli.mask_making.confidence import LOW_CONFIDENCE, worst_frames
 from vinpaint_cli.mask_making.follow import TrackedMasks
 from vinpaint_cli.masks.prompts import Prompt
 from vinpaint_cli.masks.sources.shapes import HoleSource
@@ -143,12 +143,15 @@ def pick_frames(pixels: Sequence[int], most: int = TILES) -> tuple[int, ...]:
 
 def pick_tracked(pixels: Sequence[int], tracked: TrackedMasks, most: int = TILES) -> tuple[int, ...]:
     """Frames of least confidence first, kept apart, and a few of those pointed at, which are certain."""
-    seeds = [tracked.seeds[place] for place in pick_frames([1] * len(tracked.seeds), _MOST_POINTED_AT)]
+    prompted = [
+        tracked.prompt_frames[place]
+        for place in pick_frames([1] * len(tracked.prompt_frames), _MOST_POINTED_AT)
+    ]
     confidence = tracked.confidence
-    left = [index for index in range(len(pixels)) if index not in seeds]
-    telling = [index for index in left if pixels[index] or confidence[index] < DOUBTFUL]
-    worst = worst_frames(confidence, most - len(seeds), telling)
-    return tuple(sorted([*worst, *seeds], key=lambda index: (confidence[index], index)))
+    left = [index for index in range(len(pixels)) if index not in prompted]
+    telling = [index for index in left if pixels[index] or confidence[index] < LOW_CONFIDENCE]
+    worst = worst_frames(confidence, most - len(prompted), telling)
+    return tuple(sorted([*worst, *prompted], key=lambda index: (confidence[index], index)))
 
 
 def draw_sheet(
@@ -247,7 +250,7 @@ def _write_confidence(draw: ImageDraw.ImageDraw, corner: tuple[int, int], confid
     text = f"confidence {confidence:.2f}"
     left, top, right, bottom = draw.textbbox(place, text, _font(15))
     draw.rectangle([left - 5, top - 4, right + 5, bottom + 4], _PAPER)
-    draw.text(place, text, _DOUBT if confidence < DOUBTFUL else _INK, _font(15))
+    draw.text(place, text, _DOUBT if confidence < LOW_CONFIDENCE else _INK, _font(15))
 
 
 def clock(seconds: float) -> str:

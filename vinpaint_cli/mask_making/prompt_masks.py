@@ -1,4 +1,4 @@
-"""What a person pointed at, made into masks of single frames that a tracker starts from."""
+"""From prompts (clicks, boxes, drawn masks) to prompt masks: the masks that a tracker starts from."""
 
 from __future__ import annotations
 
@@ -27,19 +27,22 @@ from vinpaint_cli.types import FrameSource, Segmenter, VideoInfo
 if TYPE_CHECKING:
     from vinpaint_cli.types import Hole, Picture, Plane
 
-MADE_OF = 0.5
-"""Probability from which on a pixel is of the object."""
+OBJECT_THRESHOLD = 0.5
+"""Probability from which on a pixel belongs to the object."""
 
 _NEIGHBOURS = 2
-"""Frames on each side that show what moves: one alone is too near for slow things."""
+"""Neighbouring frames on each side that the segmenter sees: one alone shows too little of slow motion."""
 
-_REACH = 0.02
-"""How far a correction may grow a mask, as a share of the frame's height."""
+_MAX_GROWTH = 0.02
+"""Most that a correction may grow a mask, as a share of the frame's height."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a person pointed at and drew, read; ``fixed`` and ``drawn`` are bool ``(H, W)``, True = object."""
+class PromptSet:
+    """All prompts of a clip, parsed and read: clicks and boxes, drawn masks, and fixes by frame number.
+
+    Masks are bool ``(H, W)``, True on the object.
+    """
 
     prompts: tuple[Prompt, ...]
     drawn: tuple[tuple[Drawing, Hole], ...]
@@ -48,16 +51,17 @@ class Asked:
 
     @property
     def objects(self) -> tuple[int, ...]:
-        """Numbers of the objects, rising."""
+        """Numbers of the objects, ascending."""
         drawn = {drawing.object or 1 for drawing, _ in self.drawn}
         return tuple(sorted(drawn | {prompt.object for prompt in self.prompts}))
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One object in one shot: by frame number what points at it, what only says "not this", what was drawn.
+class TrackingTask:
+    """One object to be tracked through one shot, with its prompts by frame number.
 
-    No frame is in two of the three.
+    ``prompts`` have a point on the object or a box, ``corrections`` only points beside it, ``drawn`` are
+    masks bool ``(H, W)``. No frame is in two of the three.
     """
 
     object: int
@@ -67,26 +71,26 @@ class Task:
     drawn: Mapping[int, Hole] = field(default_factory=dict)
 
     @property
-    def seeded(self) -> bool:
-        """Whether anything shows the object."""
+    def has_prompts(self) -> bool:
+        """Whether any frame shows where the object is."""
         return bool(self.prompts or self.drawn)
 
     @property
-    def seeds(self) -> tuple[int, ...]:
-        """Frames that a person said something about, rising."""
+    def prompt_frames(self) -> tuple[int, ...]:
+        """Frames with a prompt of any kind, ascending."""
         return tuple(sorted({*self.prompts, *self.corrections, *self.drawn}))
 
     def span(self, wanted: range) -> range:
-        """Frames to follow the object through: those ``wanted`` of the shot, and the way to them."""
-        asked = range(max(self.shot.start, wanted.start), min(self.shot.stop, wanted.stop))
-        places = [*self.seeds, *(asked[:1]), *(asked[-1:])]
-        return range(min(places), max(places) + 1) if places else asked
+        """Frames to track the object through: from prompts to those of the shot that are ``wanted``."""
+        needed = range(max(self.shot.start, wanted.start), min(self.shot.stop, wanted.stop))
+        places = [*self.prompt_frames, *(needed[:1]), *(needed[-1:])]
+        return range(min(places), max(places) + 1) if places else needed
 
 
-def read_asked(
+def read_prompts(
     options: PromptOptions, info: VideoInfo, *, label: int | None = None, resize: bool = False
-) -> Asked:
-    """Read every prompt and every drawn mask, before anything is decoded.
+) -> PromptSet:
+    """Parse all prompts and read all drawn masks, before the clip is decoded.
 
     ``label`` and ``resize`` are those of `MaskOptions`. Raises UsageError and MaskError.
     """
@@ -96,39 +100,40 @@ def read_asked(
         (drawing, read_drawing(drawing, size, label=label, resize=resize, warnings=warnings))
         for drawing in drawings(options)
     )
-    return Asked(prompts, drawn, read_fixes(options, size, label=label, resize=resize), tuple(warnings))
+    return PromptSet(prompts, drawn, read_fixes(options, size, label=label, resize=resize), tuple(warnings))
 
 
-def place(asked: Asked, footage: Footage) -> Asked:
-    """The same with frame numbers for all moments; UsageError for one after the clip's end."""
+def place(prompt_set: PromptSet, footage: Footage) -> PromptSet:
+    """The same prompts with all moments as frame numbers; raises UsageError for one after the clip's end."""
     last = footage.frames - 1
     try:
-        prompts = at_frames(asked.prompts, footage.seconds)
+        prompts = at_frames(prompt_set.prompts, footage.seconds)
         drawn = tuple(
             (replace(drawing, when=TimePoint(frame=frame_of(drawing.when, footage.seconds))), hole)
-            for drawing, hole in asked.drawn
+            for drawing, hole in prompt_set.drawn
         )
     except MaskError as exc:
         raise UsageError(f"{exc} (the last frame is f{last})") from exc
-    for index in asked.fixed:
+    for index in prompt_set.fixed:
         if index > last:
             raise UsageError(f"--fix f{index} is beyond the clip, whose last frame is f{last}")
-    return replace(asked, prompts=prompts, drawn=drawn)
+    return replace(prompt_set, prompts=prompts, drawn=drawn)
 
 
-def plan_tasks(asked: Asked, footage: Footage) -> tuple[Task, ...]:
-    """One task per object and shot, in that order; ``asked`` has frame numbers.
+def plan_tracking(prompt_set: PromptSet, footage: Footage) -> tuple[TrackingTask, ...]:
+    """One task per object and shot, in that order; all moments of ``prompt_set`` are frame numbers.
 
-    A fix is a seed as well when there is one object only: it is of all objects at once.
+    With a single object a fix serves as a prompt mask as well; with several it does not, as it covers all of
+    them.
 
-    Raises UsageError when "not this" is said where nothing shows the object, or an object is both drawn and
-    pointed at on one frame.
+    Raises UsageError (only points beside an object in a shot where nothing shows it, or an object that is
+    both drawn and clicked on one frame).
     """
-    objects = asked.objects
-    fixed = asked.fixed if len(objects) == 1 else {}
-    tasks = [_task(asked, fixed, number, shot) for number in objects for shot in footage.shots]
+    objects = prompt_set.objects
+    fixed = prompt_set.fixed if len(objects) == 1 else {}
+    tasks = [_task(prompt_set, fixed, number, shot) for number in objects for shot in footage.shots]
     for task in tasks:
-        if task.corrections and not task.seeded:
+        if task.corrections and not task.has_prompts:
             first = min(task.corrections)
             raise UsageError(
                 f"--not on frame f{first} corrects nothing: nothing shows object {task.object} in its shot "
@@ -137,13 +142,13 @@ def plan_tasks(asked: Asked, footage: Footage) -> tuple[Task, ...]:
     return tuple(tasks)
 
 
-def _task(asked: Asked, fixed: Mapping[int, Hole], number: int, shot: range) -> Task:
+def _task(prompt_set: PromptSet, fixed: Mapping[int, Hole], number: int, shot: range) -> TrackingTask:
     drawn: dict[int, Hole] = {}
-    for drawing, hole in asked.drawn:
+    for drawing, hole in prompt_set.drawn:
         index = _frame(drawing.when)
         if drawing.object == number and index in shot:
             drawn[index] = drawn[index] | hole if index in drawn else hole
-    own = {_frame(one.when): one for one in asked.prompts if one.object == number}
+    own = {_frame(one.when): one for one in prompt_set.prompts if one.object == number}
     own = {index: one for index, one in own.items() if index in shot and index not in fixed}
     for index in own:
         if index in drawn:
@@ -153,7 +158,7 @@ def _task(asked: Asked, fixed: Mapping[int, Hole], number: int, shot: range) -> 
     drawn |= {index: hole for index, hole in fixed.items() if index in shot}
     points = {index: one for index, one in own.items() if one.box is not None or any(one.labels)}
     corrections = {index: one for index, one in own.items() if index not in points}
-    return Task(number, shot, points, corrections, drawn)
+    return TrackingTask(number, shot, points, corrections, drawn)
 
 
 def segment_frame(
@@ -163,12 +168,12 @@ def segment_frame(
     segmenter: Segmenter,
     shot: range | None = None,
 ) -> Plane:
-    """Probability float32 ``(H, W)`` in [0, 1] of one object on frame ``index``.
+    """Segment one object on frame ``index``: probability float32 ``(H, W)`` in [0, 1].
 
-    ``prompts`` are all that point at it there, at most one of them with a box. The frames before and after
-    are shown to the segmenter as far as they are of ``shot`` (None: of the clip).
+    ``prompts`` are all its prompts on that frame, at most one of them with a box. The segmenter also gets the
+    neighbouring frames that are in ``shot`` (None: in the clip).
 
-    Raises what the source and the segmenter raise, and MaskError when there is no such frame.
+    Raises MaskError (no such frame) and what the source and the segmenter raise.
     """
     rgb, neighbours = _pictures(source, index, shot)
     points = [point for prompt in prompts for point in prompt.points]
@@ -185,23 +190,26 @@ def correct_frame(
     segmenter: Segmenter,
     shot: range | None = None,
 ) -> Hole:
-    """A tracked ``mask`` of frame ``index`` without what ``prompt`` says is not the object; bool ``(H, W)``.
+    """A tracked ``mask`` of frame ``index`` without what the points of ``prompt`` exclude; bool ``(H, W)``.
 
-    The object is segmented anew in the mask's box, from the point deepest inside the mask and away from
-    those points, and may grow beyond the mask only a little. An empty mask stays empty.
+    The object is segmented again within the mask's box, from the point deepest inside the mask and farthest
+    from the excluded points; it may grow beyond the mask by 2 % of the frame's height. An empty mask stays
+    empty.
     """
     box = hole_box(mask)
     if box is None:
         return mask
     wrong = prompt.points
-    again = Prompt(prompt.object, prompt.when, (_heart(mask, wrong), *wrong), (True, *prompt.labels), box)
-    found = segment_frame(source, index, [again], segmenter, shot) >= MADE_OF
-    return found & dilate(mask, max(1, round(_REACH * mask.shape[0])))
+    again = Prompt(
+        prompt.object, prompt.when, (_deepest_point(mask, wrong), *wrong), (True, *prompt.labels), box
+    )
+    found = segment_frame(source, index, [again], segmenter, shot) >= OBJECT_THRESHOLD
+    return found & dilate(mask, max(1, round(_MAX_GROWTH * mask.shape[0])))
 
 
-def seed_of(probability: Plane, prompt: Prompt) -> Hole:
-    """The mask that a probability ``(H, W)`` means; MaskError when nothing was found there."""
-    hole = probability >= MADE_OF
+def to_prompt_mask(probability: Plane, prompt: Prompt) -> Hole:
+    """The prompt mask bool ``(H, W)`` of a segmented probability; raises MaskError when it is empty."""
+    hole = probability >= OBJECT_THRESHOLD
     if not hole.any():
         raise MaskError(
             f"nothing is found where object {prompt.object} was pointed at on frame f{_frame(prompt.when)}; "
@@ -211,7 +219,7 @@ def seed_of(probability: Plane, prompt: Prompt) -> Hole:
 
 
 def _pictures(source: FrameSource, index: int, shot: range | None) -> tuple[Picture, list[Picture]]:
-    """The frame, and those just before and after in the same shot, nearest first."""
+    """Frame ``index``, and its neighbours in the same shot, nearest first."""
     first = max(index - _NEIGHBOURS, 0 if shot is None else shot.start)
     stop = index + _NEIGHBOURS + 1
     stop = stop if shot is None else min(stop, shot.stop)
@@ -222,8 +230,8 @@ def _pictures(source: FrameSource, index: int, shot: range | None) -> tuple[Pict
     return rgb, [around[near] for near in sorted(around, key=lambda near: (abs(near - index), near))]
 
 
-def _heart(mask: Hole, wrong: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """The pixel ``(x, y)`` of the mask that is farthest from its rim and from wrong points."""
+def _deepest_point(mask: Hole, wrong: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The pixel ``(x, y)`` of the mask that is farthest from its outline and from excluded points."""
     import cv2
 
     inside = np.pad(mask, 1).astype(np.uint8)

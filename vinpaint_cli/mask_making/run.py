@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.mask_making.clip import MaskedClip
-from vinpaint_cli.mask_making.confidence import doubtful
+from vinpaint_cli.mask_making.confidence import low_confidence_ranges
 from vinpaint_cli.mask_making.follow import TrackedMasks
 from vinpaint_cli.mask_making.overlay import check_overlay, write_overlay
 from vinpaint_cli.mask_making.preview import HoleCount, HoleCounter, check_picture, count_holes, write_preview
@@ -109,8 +109,8 @@ def _with_tracked(report: MaskReport, tracked: TrackedMasks) -> MaskReport:
         segmenter=tracked.segmenter,
         tracker=tracked.tracker,
         confidence=tuple(round(value, 3) for value in tracked.confidence),
-        worst=tuple(stretch.worst for stretch in doubtful(tracked.confidence)),
-        seeds=tracked.seeds,
+        worst=tuple(stretch.worst for stretch in low_confidence_ranges(tracked.confidence)),
+        seeds=tracked.prompt_frames,
     )
 
 

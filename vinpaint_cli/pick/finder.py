@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from vinpaint_cli.mask_making.confidence import Stretch, doubtful, say_doubt
+from vinpaint_cli.mask_making.confidence import (
+    LowConfidenceRange,
+    low_confidence_notes,
+    low_confidence_ranges,
+)
 from vinpaint_cli.mask_making.follow import Tools, open_tools, track_masks
-from vinpaint_cli.mask_making.prompt_masks import MADE_OF, correct_frame, segment_frame
+from vinpaint_cli.mask_making.prompt_masks import OBJECT_THRESHOLD, correct_frame, segment_frame
 from vinpaint_cli.masks.prompts import Prompt, PromptOptions
 from vinpaint_cli.masks.sources.packed import PackedMasks
 from vinpaint_cli.masks.track import open_tracker
@@ -31,7 +35,7 @@ class Followed:
 
     masks: PackedMasks
     confidence: tuple[float, ...]
-    weak: tuple[Stretch, ...]
+    weak: tuple[LowConfidenceRange, ...]
     notes: tuple[str, ...]
 
 
@@ -79,7 +83,7 @@ class EngineFinder:
 
     def segment(self, source: FrameSource, index: int, prompts: Sequence[Prompt]) -> Hole:
         """Mask bool ``(H, W)`` of one object on frame ``index``."""
-        found: Hole = segment_frame(source, index, prompts, self._tools.segmenter) >= MADE_OF
+        found: Hole = segment_frame(source, index, prompts, self._tools.segmenter) >= OBJECT_THRESHOLD
         return found
 
     def correct(self, source: FrameSource, index: int, prompt: Prompt, mask: Hole) -> Hole:
@@ -89,9 +93,9 @@ class EngineFinder:
     def follow(self, source: FrameSource, options: PromptOptions, listener: Listener) -> Followed:
         """Masks of every frame; raises what `track_masks` raises."""
         found = track_masks(source, options, listener, tools=self._tools)
-        in_words = say_doubt(found.confidence)  # the page draws it
+        in_words = low_confidence_notes(found.confidence)  # the page draws it
         notes = tuple(note for note in found.notes if note not in in_words)
-        return Followed(found.masks, found.confidence, doubtful(found.confidence), notes)
+        return Followed(found.masks, found.confidence, low_confidence_ranges(found.confidence), notes)
 
     def write(self, source: FrameSource, masks: PackedMasks, path: Path, listener: Listener) -> None:
         """Write the masks, not grown; raises OutputError and Interrupted."""
