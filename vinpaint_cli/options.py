@@ -177,8 +177,8 @@ TABLE: tuple[Option, ...] = (
     _fill("propagate", "", "Bring in real pixels from other frames before the network.", bool,
         "RemoveOptions.propagate", True, commands=f"{_CLIPS} train-internal",
         spelling="--propagate/--no-propagate"),
-    _fill("flow", "NAME", "What estimates the optical flow that they are found along: dis, or raft (after "
-        "`vinpaint weights pull raft-large`).", str, "RemoveOptions.flow", "dis",
+    _fill("flow", "NAME", "What estimates the optical flow along which those are found: dis, or raft "
+        "(after `vinpaint weights pull raft-large`).", str, "RemoveOptions.flow", "dis",
         commands="remove batch train-internal", names="flows"),
     _fill("texture", "", "After propagation: texture from around for what no frame shows and the method "
         "leaves smooth.", bool, "RemoveOptions.texture", True, spelling="--texture/--no-texture"),
