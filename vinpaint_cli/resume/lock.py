@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,7 +24,8 @@ def lock_folder(folder: Path) -> BaseFileLock:
     while not lock.is_locked:
         folder.mkdir(exist_ok=True)
         try:
-            lock.acquire()
+            with warnings.catch_warnings(action="ignore"):  # of a file system without locks
+                lock.acquire()
         except (FileNotFoundError, Timeout):
             if path.exists():  # else whoever held it has removed the folder meanwhile
                 who = _holder(path)
