@@ -240,8 +240,9 @@ class MethodSpec:
     empty when the method has a network but no default, None when it has no network. ``fitted``: its
     network is fitted to each clip before it is used, unless weights are given. ``mixes``: its fill is mixed
     in by the share that is left of each pixel; else it stands wherever there is a hole. ``invents``: what no
-    frame shows is as it wants it; else that is left smooth, and may be given texture. What depends on the
-    network is that of the weights once they are loaded (``Method.spec``).
+    frame shows is as it wants it; else that is left smooth, and may be given texture. ``baseline``: it is
+    measured as it is, without propagation before it. What depends on the network is that of the weights once
+    they are loaded (``Method.spec``).
     """
 
     name: str
@@ -259,6 +260,7 @@ class MethodSpec:
     fitted: bool = False
     mixes: bool = True
     invents: bool = True
+    baseline: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from vinpaint_cli.errors import UsageError
-from vinpaint_cli.methods import TABLE, load_method, method_names, method_spec
+from vinpaint_cli.methods import METHODS, load_method, method_names, method_spec
 from vinpaint_cli.types import Clip, Method
 
 SMALL = Path(__file__).parents[1] / "methods"
@@ -44,7 +44,7 @@ def build(name: str, folder: Path) -> Method:
     return load_method(name, **options)
 
 
-@pytest.fixture(params=sorted(TABLE), scope="module")
+@pytest.fixture(params=sorted(METHODS.targets), scope="module")
 def method(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Method:
     return build(request.param, tmp_path_factory.mktemp(request.param))
 
@@ -72,7 +72,7 @@ def check(filled: torch.Tensor, clip: Clip) -> None:
     assert float(filled.max()) <= 1.0
 
 
-@pytest.mark.parametrize("name", sorted(TABLE))
+@pytest.mark.parametrize("name", sorted(METHODS.targets))
 def test_spec_is_sane(name: str) -> None:
     spec = method_spec(name)
     assert spec.name == name
@@ -90,7 +90,7 @@ def test_spec_is_sane(name: str) -> None:
 
 def test_is_a_method(method: Method) -> None:
     assert isinstance(method, Method)
-    assert method.spec.name in TABLE
+    assert method.spec.name in METHODS.targets
 
 
 def test_fills(method: Method) -> None:

@@ -168,18 +168,21 @@ def _groups(spec: JobSpec) -> Iterator[tuple[str, str]]:
     for group in _GROUPS:
         if spec.broken & {*group}:
             continue
-        part = {key: spec.values[key] for key in group if key in spec.values}
-        if group is _HOLE:
-            yield from _told(_first(part), check_options, build(RemoveOptions, part))
-        elif part:
-            yield from _told(_first(part), check_options, build(RemoveOptions, {**_SOMEWHERE, **part}))
+        given = [key for key in group if key in spec.values]
+        if given or group is _HOLE:
+            options = _build(spec, *given, **({} if group is _HOLE else _SOMEWHERE))
+            yield from _told(_first(given), check_options, options)
 
 
-def _first(part: dict[str, Any]) -> str:
+def _build(spec: JobSpec, *keys: str, **values: Any) -> RemoveOptions:
+    """Options of which only some keys of a job, and further values, are set."""
+    return build(RemoveOptions, values | {key: spec.values[key] for key in keys if key in spec.values})
+
+
+def _first(keys: Sequence[str]) -> str:
     """The key to blame: one that limits others before those that say what is there."""
-    return next(
-        (key for key in ("mask_label", "fix", "weights", "propagate") if key in part), next(iter(part), "")
-    )
+    limits = [key for key in ("mask_label", "fix", "weights", "propagate") if key in keys]
+    return [*limits, *keys, ""][0]
 
 
 def _files(spec: JobSpec) -> Iterator[tuple[str, str]]:
@@ -189,12 +192,10 @@ def _files(spec: JobSpec) -> Iterator[tuple[str, str]]:
     for path in spec.values.get("mask", ()):
         if not os.path.exists(path):
             yield "mask", f"mask {path} does not exist; check the path"
-    options = build(
-        RemoveOptions, {key: spec.values[key] for key in ("from_frame", "fix") if key in spec.values}
-    )
+    prompts = _build(spec, "from_frame", "fix").mask.prompts
     for key, read in (("from_frame", drawings), ("fix", fixes)):
-        if not list(_told(key, read, options.mask.prompts)):
-            for drawn in read(options.mask.prompts):
+        if not list(_told(key, read, prompts)):
+            for drawn in read(prompts):
                 if not os.path.exists(drawn.path):
                     yield key, f"mask {drawn.path} does not exist; check the path"
 
@@ -202,7 +203,7 @@ def _files(spec: JobSpec) -> Iterator[tuple[str, str]]:
 def _engine(spec: JobSpec) -> Iterator[tuple[str, str]]:
     """Devices, weights and memory that are not there."""
     values = spec.values
-    method = values.get("method", "propagate")
+    method = _build(spec, "method").method
     if list(_told("method", method_spec, method)):
         return  # told with its group
     if "device" in values or "precision" in values:
@@ -259,7 +260,7 @@ def _is_folder(spec: JobSpec) -> bool:
 
 def _encoder(spec: JobSpec, suffix: str) -> None:
     """Refuse a codec that does not exist, or does not fit the container."""
-    encode = build(RemoveOptions, {key: spec.values[key] for key in _ENCODE if key in spec.values}).encode
+    encode = _build(spec, *_ENCODE).encode
     if encode.codec is not None:
         choose(encode, Source("h264", "yuv420p", (64, 64)), muxer_of(suffix))
 

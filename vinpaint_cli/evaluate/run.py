@@ -40,15 +40,12 @@ from vinpaint_cli.evaluate.table import markdown
 from vinpaint_cli.methods import load_method, method_spec
 from vinpaint_cli.metrics.perceptual import Features
 from vinpaint_cli.pipeline.device import place
-from vinpaint_cli.pipeline.options import FitOptions, check_fit_options
+from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions, check_fit_options
 from vinpaint_cli.pipeline.progress import Listener, SilentListener, advance
 from vinpaint_cli.types import Method, Progress
 
 Bool = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
-
-BASELINES = frozenset(("telea", "nearest"))
-"""Methods that are measured as they are, without propagation before them: the floor of every table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,7 @@ class EvaluateOptions:
     fitted to each clip and hole, unless weights are given.
     """
 
-    methods: tuple[str, ...] = ("propagate",)
+    methods: tuple[str, ...] = field(default_factory=lambda: (RemoveOptions().method,))
     weights: str | None = None
     masks: tuple[str, ...] = ("stationary",)
     size: tuple[int, int] | None = (432, 240)
@@ -151,7 +148,7 @@ class _Bench:
         count = len(hidden.pictures)
         realism = Realism(hidden.pictures, self._parts(hidden, shots), self.features)
         for label, loaded in self.methods.items():
-            propagates = self.options.propagate and label not in BASELINES
+            propagates = self.options.propagate and not loaded.spec.baseline
             method, fitting = self._fitted(loaded, hidden, shots)
             done = hidden.completed(method, propagates, shots, textures=self.options.texture)
             scores = truth.score(done.frames, hidden.holes)
@@ -176,7 +173,7 @@ class _Bench:
 
     def _parts(self, hidden: HiddenClip, shots: Sequence[range]) -> dict[str, Bool]:
         """What is measured apart; what no frame showed is known where propagation runs for some method."""
-        if not self.options.propagate or BASELINES.issuperset(self.methods):
+        if not self.options.propagate or all(method.spec.baseline for method in self.methods.values()):
             return {HOLE: hidden.holes}
         return {HOLE: hidden.holes, UNSEEN: hidden.unseen(shots)}
 
@@ -232,7 +229,7 @@ def _setting(dataset: str | Path, options: EvaluateOptions, clips: Sequence[Clip
         "dataset": Path(dataset).resolve().name,
         **asdict(options),
         "clips": [clip.name for clip in clips],
-        "baselines": sorted(BASELINES & set(options.methods)),
+        "baselines": sorted(name for name in options.methods if method_spec(name).baseline),
         "flow": ESTIMATOR,
         "machine": f"{platform.machine()}, {_cores()} cores, {place(options.device).device}",
     }

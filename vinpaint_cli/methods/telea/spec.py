@@ -17,4 +17,5 @@ SPEC = MethodSpec(
     dtypes=("fp32",),
     bytes_per_pixel=40.0,
     weights=None,
+    baseline=True,
 )
