@@ -25,6 +25,9 @@ DOUBT = 0.06
 LARGE = 0.12
 """Difference in light (of 1) at which it counts half from the start."""
 
+TINT = 0.03
+"""Most that the light changes in colour (of 1): more is another thing."""
+
 STIFF = 20.0
 """How little pieces bend when it is found out what does not fit."""
 
@@ -160,10 +163,13 @@ def _inside(mask: Bool, places: Places) -> Bool:
 
 
 def _averaged(shape: tuple[int, ...], at: Places, values: Array, weight: Array) -> Array:
-    """Values ``(m, 3)`` averaged over those near by."""
+    """Changes of light ``(m, 3)`` averaged over those near by; tinged but little."""
     import cv2
 
     sheet = np.zeros((*shape, 4), np.float32)
     np.add.at(sheet, (at[:, 0], at[:, 1]), np.concatenate([values * weight[:, None], weight[:, None]], 1))
     near = np.asarray(cv2.GaussianBlur(sheet, (0, 0), ALONG), np.float32)[at[:, 0], at[:, 1]]
-    return np.asarray(near[:, :3] / np.maximum(near[:, 3:], 1e-6), np.float32)
+    mean = near[:, :3] / np.maximum(near[:, 3:], 1e-6)
+    grey = mean.mean(1, keepdims=True)
+    tint = mean - grey
+    return np.asarray(grey + tint / (1 + np.abs(tint).max(1, keepdims=True) / TINT), np.float32)

@@ -21,10 +21,10 @@ PATCH = 8
 APART = 15
 """Least displacement counted in the statistics: the longer side of the picture divided by this."""
 
-QUERIES = 3_000
+QUERIES = 2_000
 """Patches for which the most alike one is looked for, at most."""
 
-COMPARED = 16_000
+COMPARED = 10_000
 """Patches it is looked for among, at most."""
 
 FLAT = 0.3

@@ -14,6 +14,9 @@ GRADIENT = 2.0
 LOW = 3.0
 """Standard deviation in pixels of the blur that leaves low frequencies, at each size."""
 
+CONTRAST = 3.0
+"""What a difference in local contrast counts beside one in colour: flat pieces would fit anywhere else."""
+
 LEVEL = 8
 """Width over height of the surroundings that tell a hidden pixel's colour where no guide does."""
 
@@ -29,11 +32,11 @@ class Ground:
     """A picture at the size it is worked on.
 
     picture: float32 ``(h, w, 3)`` in [0, 1], smooth in the hole. features: float32 ``(h, w, 5)``, colours
-    and gradients, what is compared at seams. low, guide: float32 ``(h, w, 3)``, low frequencies of the
-    picture, and of what it should look like. hole: bool ``(h, w)``, True = fill. known, source: bool
-    ``(h, w)``, True = is valid, = may be copied. steady: bool ``(h, w)``, valid as are the four around it,
-    so that the gradient is too. trust: how much the guide counts. unusual: float32 ``(h, w)`` in [0, 1], how
-    little the surroundings of a pixel look like any others: it may belong to an object.
+    and gradients, what is compared at seams. low, guide: float32 ``(h, w, 4)``, low frequencies of the
+    picture and its contrast, and of what it should look like. hole: bool ``(h, w)``, True = fill. known,
+    source: bool ``(h, w)``, True = is valid, = may be copied. steady: bool ``(h, w)``, valid as are the four
+    around it, so that the gradient is too. trust: how much the guide counts. unusual: float32 ``(h, w)`` in
+    [0, 1], how little the surroundings of a pixel look like any others: it may belong to an object.
     """
 
     picture: Array
@@ -87,9 +90,14 @@ def _ground(picture: Array, guide: Array, trust: float, hole: Bool, known: Bool,
     grey = picture @ np.array([0.299, 0.587, 0.114], np.float32)
     across, down = (cv2.Sobel(grey, cv2.CV_32F, dx, 1 - dx, ksize=1) / 2 for dx in (1, 0))
     features = np.dstack([picture, GRADIENT * across, GRADIENT * down])
-    low, guide = (np.asarray(cv2.GaussianBlur(one, (0, 0), LOW), np.float32) for one in (picture, guide))
     cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
     steady = np.asarray(cv2.erode(known.astype(np.uint8), cross), bool)
+    contrast = np.asarray(CONTRAST * np.hypot(across, down)[..., None], np.float32)
+    wanted = level(contrast, steady)
+    low, guide = (
+        np.asarray(cv2.GaussianBlur(np.dstack(pair), (0, 0), LOW), np.float32)
+        for pair in ((picture, contrast), (guide, wanted))
+    )
     return Ground(picture, features, low, guide, hole, known, source, steady, trust, np.zeros_like(grey))
 
 
@@ -102,12 +110,14 @@ def smooth(picture: Array, hole: Bool, known: Bool) -> Array:
 
 
 def level(picture: Array, known: Bool) -> Array:
-    """What lies beside each pixel at the same height ``(h, w, 3)``, smoothly: ground goes on in ground."""
+    """What lies beside each pixel at the same height ``(h, w, c)``, smoothly: ground goes on in ground."""
     import cv2
 
     height, width = known.shape
     size = max(width // LEVEL, 1), height
     support = np.asarray(cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA), np.float32)
-    sums = cv2.resize(picture * known[..., None], size, interpolation=cv2.INTER_AREA)
+    sums = cv2.resize(picture * known[..., None], size, interpolation=cv2.INTER_AREA).reshape(
+        *support.shape, -1
+    )
     beside = membrane(np.asarray(sums / np.maximum(support, 1e-3)[..., None], np.float32), support)
     return np.asarray(cv2.resize(beside, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

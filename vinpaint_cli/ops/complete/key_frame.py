@@ -18,7 +18,7 @@ Displacement = npt.NDArray[np.int32]
 CONTEXT = 64
 """Least distance in pixels from which is copied; else the length of the hole."""
 
-NODES = 2_500
+NODES = 5_000
 """Hole pixels up to which pieces are found from scratch; of more, the size is halved."""
 
 

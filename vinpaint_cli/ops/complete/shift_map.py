@@ -35,7 +35,7 @@ BORDER = 2.0
 UNSEEN = 0.2
 """Difference counted where a displacement says nothing about a known pixel."""
 
-UNUSUAL = 0.5
+UNUSUAL = 1.0
 """Cost of copying a pixel whose patch looks like no other, and that may belong to an object.
 
 This and the following are divided by the root of the number of hole pixels: pieces weigh as seams do.
@@ -44,10 +44,10 @@ This and the following are divided by the root of the number of hole pixels: pie
 FAR = 0.6
 """Cost of copying a pixel from as far to the side as the hole's surroundings reach."""
 
-HIGH = 6.0
+HIGH = 15.0
 """Cost of copying a pixel from as far above or below: what lies at another height is another thing."""
 
-GUIDED = 6.0
+GUIDED = 15.0
 """Cost of a difference from the guide in low frequencies, up to ``ENOUGH``."""
 
 ENOUGH = 0.15
@@ -59,13 +59,16 @@ SEAM = 0.01
 BAND = 3
 """Pixels around a piece into which it may grow when it is refined."""
 
+ROUNDS = 6
+"""Times that it is looked which pixels can be left out of a cut."""
+
 STEPS = 1_000
 """Whole numbers that a cost of 1 is counted in."""
 
 MOST = 30_000
 """The highest cost in such numbers."""
 
-_ACROSS = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [0, -1], [-1, 0], [-1, -1], [1, -1], [-1, 1]])
+_ACROSS = np.array([[0, 0], [0, 1], [1, 0], [0, -1], [-1, 0]])
 
 
 @dataclass(slots=True)
@@ -100,12 +103,13 @@ def refine(ground: Ground, coarse: Places, random: np.random.Generator) -> Place
     pieces = _begin(ground, np.repeat(np.repeat(2 * coarse, 2, 0), 2, 1))
     offsets = np.unique(pieces.shift, axis=0)
     for offset in offsets:
-        _offer(ground, pieces, offset, np.flatnonzero((pieces.shift == offset).all(1)))
+        _offer(ground, pieces, offset, np.flatnonzero(_same(pieces.shift, offset)))
     for offset in offsets:
         _offer(ground, pieces, offset, np.flatnonzero(~np.isfinite(pieces.cost)))
     for offset in random.permutation(offsets):
+        near = _near(ground, pieces, offset)
         for step in _ACROSS:
-            _expand(ground, pieces, offset + step, _near(ground, pieces, offset))
+            _expand(ground, pieces, offset + step, near)
     return _laid(ground, pieces)
 
 
@@ -129,11 +133,16 @@ def _laid(ground: Ground, pieces: _Pieces) -> Places:
     return shift
 
 
+def _same(shift: Places, other: Places) -> Bool:
+    """Which displacements ``(n, 2)`` are the same as others ``(n, 2)``, or as one ``(2,)``."""
+    return np.asarray((shift[..., 0] == other[..., 0]) & (shift[..., 1] == other[..., 1]))
+
+
 def _near(ground: Ground, pieces: _Pieces, offset: Places) -> Places:
     """Numbers of the pixels in the pieces of one displacement, or close to them."""
     rows, columns = pieces.places.T
     mine = np.zeros_like(ground.hole)
-    same = (pieces.shift == offset).all(1)
+    same = _same(pieces.shift, offset)
     mine[rows[same], columns[same]] = True
     return np.flatnonzero(dilate(mine, BAND)[rows, columns] & np.isfinite(pieces.cost))
 
@@ -206,7 +215,7 @@ def _looked_up(ground: Ground, places: Places) -> Array:
 
 def _expand(ground: Ground, pieces: _Pieces, offset: Places, numbers: Places) -> bool:
     """Let the numbered pixels take a displacement, as many as make the whole cheapest; whether any did."""
-    numbers = numbers[(pieces.shift[numbers] != offset).any(1)]
+    numbers = numbers[~_same(pieces.shift[numbers], offset)]
     numbers = numbers[is_in(ground.source, pieces.places[numbers] + offset)]
     if not len(numbers):
         return False
@@ -214,7 +223,7 @@ def _expand(ground: Ground, pieces: _Pieces, offset: Places, numbers: Places) ->
     local = np.full(len(pieces.places), -1, np.int64)
     local[numbers] = np.arange(len(numbers))
     ends = local[pieces.pairs]
-    touched = (ends >= 0).any(1)
+    touched = (ends[:, 0] >= 0) | (ends[:, 1] >= 0)
     kept, first, second = _seams(ground, pieces, offset, pieces.pairs[touched])
     takes = _cheapest(cost - pieces.cost[numbers], ends[touched], kept, first, second)
     if takes is None:
@@ -231,17 +240,16 @@ def _seams(ground: Ground, pieces: _Pieces, offset: Places, pairs: Places) -> tu
     a = [_looked_up(ground, place + held) for place in (one, other)]
     b = [_looked_up(ground, place + across) for place in (one, other)]
     new = [_looked_up(ground, place + offset) for place in (one, other)]
-    same = (held == across).all(1)
     return (
-        _unlike(a, b) + SEAM * ~same,
-        _unlike(new, b) + SEAM * (across != offset).any(1),
-        _unlike(new, a) + SEAM * (held != offset).any(1),
+        _unlike(a, b) + SEAM * ~_same(held, across),
+        _unlike(new, b) + SEAM * ~_same(across, offset),
+        _unlike(new, a) + SEAM * ~_same(held, offset),
     )
 
 
 def _unlike(one: list[Array], other: list[Array]) -> Array:
-    apart = [np.sqrt(np.square(x - y).sum(-1)) for x, y in zip(one, other, strict=True)]
-    return np.asarray(apart[0] + apart[1], np.float32)
+    apart = [x - y for x, y in zip(one, other, strict=True)]
+    return np.asarray(sum(np.sqrt(np.einsum("mc,mc->m", change, change)) for change in apart), np.float32)
 
 
 def _cheapest(gain: Array, ends: Places, kept: Array, first: Array, second: Array) -> Bool | None:
@@ -250,20 +258,45 @@ def _cheapest(gain: Array, ends: Places, kept: Array, first: Array, second: Arra
     gain ``(n,)``: what changing one costs by itself, or saves where negative. ends ``(m, 2)``: numbers of
     neighbours, −1 for one that cannot change. The others ``(m,)``: see `_seams`; both changing leaves none.
     """
-    count = len(gain)
-    alone = np.rint(STEPS * gain.astype(np.float64))
-    kept, first, second = (np.rint(STEPS * one.astype(np.float64)) for one in (kept, first, second))
-    both = (ends >= 0).all(1)
-    a, b = ends.T
-    fixed_b, fixed_a = (a >= 0) & ~both, (b >= 0) & ~both
-    alone += np.bincount(a[fixed_b], (first - kept)[fixed_b], count)
-    alone += np.bincount(b[fixed_a], (second - kept)[fixed_a], count)
-    a, b, kept, first, second = a[both], b[both], kept[both], first[both], second[both]
-    alone += np.bincount(a, first - kept, count) - np.bincount(b, first, count)
+    alone, kept, first, second = (
+        np.rint(STEPS * one.astype(np.float64)) for one in (gain, kept, first, second)
+    )
+    may = _undecided(alone, ends, kept, first, second)
+    if not may.any():
+        return None
+    local = np.full(len(gain) + 1, -1, np.int64)  # the last one stands for those that cannot change
+    local[:-1][may] = np.arange(np.count_nonzero(may))
+    alone, (a, b) = alone[may], local[ends].T
+    both, fixed_b, fixed_a = (a >= 0) & (b >= 0), (a >= 0) & (b < 0), (b >= 0) & (a < 0)
+    alone += np.bincount(a[fixed_b], (first - kept)[fixed_b], len(alone))
+    alone += np.bincount(b[fixed_a], (second - kept)[fixed_a], len(alone))
+    a, b, kept, first, second = (one[both] for one in (a, b, kept, first, second))
+    alone += np.bincount(a, first - kept, len(alone)) - np.bincount(b, first, len(alone))
     between = np.maximum(first + second - kept, 0)
-    takes = _cut(np.clip(alone, -MOST, MOST), a, b, between)
-    changed = alone[takes].sum() + between[~takes[a] & takes[b]].sum()
-    return takes if changed < -0.5 else None
+    changes = _cut(np.clip(alone, -MOST, MOST), a, b, between)
+    if alone[changes].sum() + between[~changes[a] & changes[b]].sum() > -0.5:
+        return None
+    takes = np.zeros(len(gain), bool)
+    takes[may] = changes
+    return takes
+
+
+def _undecided(alone: Array, ends: Places, kept: Array, first: Array, second: Array) -> Bool:
+    """Which of n pixels might change at all; for the others it costs more, whatever their neighbours do."""
+    may = np.append(np.ones(len(alone), bool), False)
+    a, b = ends.T
+    for _ in range(ROUNDS):
+        both = may[a] & may[b]
+        saved_a, saved_b = kept - first, kept - second
+        saved_a = np.where(both, np.maximum(saved_a, second), saved_a)
+        saved_b = np.where(both, np.maximum(saved_b, first), saved_b)
+        saved = np.bincount(a[a >= 0], saved_a[a >= 0], len(alone))
+        saved += np.bincount(b[b >= 0], saved_b[b >= 0], len(alone))
+        before = np.count_nonzero(may)
+        may[:-1] &= alone < saved
+        if np.count_nonzero(may) == before:
+            break
+    return may[:-1]
 
 
 def _cut(alone: Array, a: Places, b: Places, between: Array) -> Bool:
