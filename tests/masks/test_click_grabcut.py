@@ -9,10 +9,9 @@ import pytest
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.masks.segment import open_segmenter
 from vinpaint_cli.masks.segment.grabcut import GrabCutSegmenter
-from vinpaint_cli.masks.segment.movement import find_movement
-from vinpaint_cli.masks.segment.palette import Palette, to_lab
-from vinpaint_cli.masks.segment.view import sharpen
-from vinpaint_cli.ops.graph_cut import cut, edges_of, reach
+from vinpaint_cli.masks.segment.motion_cue import find_motion_cue
+from vinpaint_cli.masks.segment.working_image import ColourHistogram, sharpen, to_lab
+from vinpaint_cli.ops.graph_cut import edge_weights, geodesic_distance, graph_cut
 from vinpaint_cli.types import Box
 
 HEIGHT, WIDTH = 120, 200
@@ -97,14 +96,14 @@ def test_a_click_beside_what_moves_leaves_it_out(segmenter: GrabCutSegmenter) ->
     (before, _), (rgb, _), (after, _) = (camouflaged(step) for step in (-1, 0, 1))
     core = np.zeros((HEIGHT, WIDTH), np.bool_)
     core[95:105, 150:160] = True
-    assert find_movement(rgb, [before, after], core, 0.5) is None
+    assert find_motion_cue(rgb, [before, after], core, 0.5) is None
     core = ellipse(80, 60, 6, 6)
-    movement = find_movement(rgb, [before, after], core, 0.5)
-    assert movement is not None
+    cue = find_motion_cue(rgb, [before, after], core, 0.5)
+    assert cue is not None
     inner, outer = ellipse(80, 60, 26, 20), ~ellipse(80, 60, 40, 32)
-    assert (movement.evidence[inner] > 0).mean() > 0.9
-    assert (movement.evidence[outer] > 0.5).mean() < 0.05
-    assert movement.along[inner].mean() > 0.9
+    assert (cue.log_odds[inner] > 0).mean() > 0.9
+    assert (cue.log_odds[outer] > 0.5).mean() < 0.05
+    assert cue.moves[inner].mean() > 0.9
 
 
 def test_a_neighbour_after_a_cut_does_no_harm(segmenter: GrabCutSegmenter) -> None:
@@ -187,23 +186,23 @@ def test_the_cut_is_the_cheapest_boundary() -> None:
     """Against every labelling of a small grid."""
     rng = np.random.default_rng(3)
     lab = rng.normal(50, 10, (3, 4, 3)).astype(np.float32)
-    edges, evidence = edges_of(lab, 2.0), rng.normal(0, 2, (3, 4)).astype(np.float32)
+    edges, log_odds = edge_weights(lab, 2.0), rng.normal(0, 2, (3, 4)).astype(np.float32)
 
     def price(labels: Picture) -> float:
         parted = (
             edges.across[labels[:, 1:] != labels[:, :-1]].sum() + edges.down[labels[1:] != labels[:-1]].sum()
         )
-        return float(parted - evidence[labels].sum())
+        return float(parted - log_odds[labels].sum())
 
     every = ((np.arange(1 << 12)[:, None] >> np.arange(12)) & 1).astype(bool).reshape(-1, 3, 4)
     best = min(price(labels) for labels in every)
-    assert price(cut(evidence, edges, 2000) > 0.5) == pytest.approx(best, abs=1e-3)
+    assert price(graph_cut(log_odds, edges, 2000) > 0.5) == pytest.approx(best, abs=1e-3)
 
 
 def test_edges_cost_least_where_colours_change() -> None:
     lab = np.zeros((6, 8, 3), np.float32)
     lab[:, 4:] = 60
-    edges = edges_of(lab, 4.0, least=0.1)
+    edges = edge_weights(lab, 4.0, least=0.1)
     assert edges.across[:, 3] == pytest.approx(0.4, abs=0.05)
     assert np.delete(edges.across, 3, axis=1) == pytest.approx(4)
     assert edges.crop(Box(2, 1, 6, 5)).across.shape == (4, 3)
@@ -215,10 +214,10 @@ def test_reach_goes_round_a_wall() -> None:
     lab[:6, 4] = 100
     seeds = np.zeros((7, 9), np.bool_)
     seeds[0, 0] = True
-    found = reach(lab, seeds, base=1.0)
+    found = geodesic_distance(lab, seeds, base=1.0)
     assert found[0, 3] == pytest.approx(3)
     assert found[0, 8] == pytest.approx(6 + 8 + 6)
-    assert (reach(lab, np.zeros_like(seeds)) >= 1e6).all()
+    assert (geodesic_distance(lab, np.zeros_like(seeds)) >= 1e6).all()
 
 
 def test_the_palette_takes_the_backgrounds_colours_out_of_the_guess() -> None:
@@ -226,8 +225,8 @@ def test_the_palette_takes_the_backgrounds_colours_out_of_the_guess() -> None:
     truth = coloured()[1]
     guess, rest = ellipse(90, 60, 45, 36), ~ellipse(90, 60, 45, 36)
     ring = guess & ~truth
-    palette = Palette(lab)
-    plain, cleaned = palette.ratio(guess, rest, 0.0), palette.ratio(guess, rest, 0.4)
+    colours = ColourHistogram(lab)
+    plain, cleaned = colours.log_odds(guess, rest, 0.0), colours.log_odds(guess, rest, 0.4)
     assert cleaned[ring].mean() < plain[ring].mean() - 0.3
     assert cleaned[truth].mean() > 1
     assert np.abs(cleaned).max() <= 3

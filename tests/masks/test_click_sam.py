@@ -13,7 +13,13 @@ from small_sam import SIDE, small_sam, write_weights
 
 from vinpaint_cli.errors import OutOfMemoryError, UsageError, WeightsError
 from vinpaint_cli.masks.segment import SAM_WEIGHTS, SEGMENTERS, open_segmenter, sam, sam_weights_here
-from vinpaint_cli.masks.segment.sam import SamSegmenter, find_device, load_sam, low_resolution, surround
+from vinpaint_cli.masks.segment.sam import (
+    SamSegmenter,
+    box_around_mask,
+    find_device,
+    load_sam,
+    low_resolution,
+)
 from vinpaint_cli.types import Box
 from vinpaint_cli.weights import registry, store
 
@@ -155,7 +161,7 @@ def test_logits_fill_the_long_side() -> None:
 def test_the_box_around_a_hole_is_a_little_wider() -> None:
     hole = np.zeros((100, 100), np.bool_)
     hole[40:60, 0:40] = True
-    assert surround(hole) == Box(0, 39, 42, 61)
+    assert box_around_mask(hole) == Box(0, 39, 42, 61)
 
 
 def test_weights_come_through_the_store(in_store: Path) -> None:

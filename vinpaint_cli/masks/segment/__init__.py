@@ -1,4 +1,4 @@
-"""Segmenters by name: what finds the object under a click or in a box on one picture."""
+"""Segmenters by name: from clicks or a box on one frame to the mask of the object there."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ SEGMENTERS = Registry(
 )
 """Each class has a ``name`` and takes ``weights`` and ``device``."""
 
-EMBEDDED = "grabcut"
+FALLBACK = "grabcut"
 SAM_WEIGHTS = ("sam-vit-b", "sam-vit-l", "sam-vit-h")
-"""Entries of weights.toml that auto looks for; the first that is here wins, so the quickest does."""
+"""Entries of weights.toml that auto looks for, fastest first; the first on this machine is taken."""
 
 
 def segmenter_names() -> tuple[str, ...]:
-    """What a person may ask for, auto first."""
+    """Names of all segmenters, auto first."""
     return SEGMENTERS.names
 
 
 def open_segmenter(name: str = AUTO, weights: str | None = None, device: str = "auto") -> Segmenter:
-    """Build a segmenter; which one auto took is its ``name``.
+    """The segmenter called ``name``; its attribute ``name`` tells which one auto has chosen.
 
-    ``auto`` takes SAM when weights are given or the store has some of its, of several the smallest, and
-    otherwise the embedded one, which needs none.
+    ``auto`` takes SAM if weights are given or found on this machine, the smallest first, and otherwise
+    grabcut, which needs none.
 
     Raises UsageError (an unknown name, weights for a segmenter without, a package that is not installed)
     and WeightsError (weights that are not here or cannot be used).
@@ -53,7 +53,7 @@ def open_segmenter(name: str = AUTO, weights: str | None = None, device: str = "
 
 
 def sam_weights_here() -> str | None:
-    """The first of `SAM_WEIGHTS` that is on this machine and whole; None when there is none."""
+    """The first of `SAM_WEIGHTS` that is on this machine and intact; None when there is none."""
     from vinpaint_cli.weights.store import resolve
 
     for entry in SAM_WEIGHTS:
@@ -67,16 +67,16 @@ def sam_weights_here() -> str | None:
 
 def _choose(weights: str | None) -> tuple[str, str | None]:
     found = weights or sam_weights_here()
-    return ("sam", found) if found else (EMBEDDED, None)
+    return ("sam", found) if found else (FALLBACK, None)
 
 
 def check_prompts(
     size: tuple[int, int], points: Sequence[tuple[float, float]], labels: Sequence[bool], box: Box | None
 ) -> None:
-    """Refuse prompts that point at nothing; every segmenter asks this first.
+    """Check the prompts of one object on one frame; every segmenter calls this first.
 
-    Raises UsageError (neither a point on the object nor a box, points without labels, one pixel both on
-    and off the object) and MaskError (a point outside the frame, a box without area inside it).
+    Raises UsageError (neither a point on the object nor a box, points without labels, one pixel labelled both
+    ways) and MaskError (a point outside the frame, a box without area inside it).
 
     * ``size``: ``(width, height)`` of the picture.
     """
@@ -97,8 +97,8 @@ def check_prompts(
         raise UsageError(f"point {both[0][0]},{both[0][1]} is both on the object and not; leave one out")
 
 
-def honour(mask: Plane, points: Sequence[tuple[float, float]], labels: Sequence[bool]) -> Plane:
-    """The mask ``(H, W)`` with every point's own pixel as its label says: 1 on the object, 0 beside it."""
+def enforce_points(mask: Plane, points: Sequence[tuple[float, float]], labels: Sequence[bool]) -> Plane:
+    """``mask (H, W)`` itself, with each point's pixel set as labelled: 1 on the object, 0 beside it."""
     for (x, y), label in zip(points, labels, strict=True):
         mask[int(y), int(x)] = label
     return mask

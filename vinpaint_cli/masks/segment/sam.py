@@ -1,6 +1,6 @@
-"""Segment Anything (Kirillov et al., ICCV 2023) as a segmenter, through the ``segment-anything`` package.
+"""The segmenter `sam`: Segment Anything (Kirillov et al., ICCV 2023) by the package ``segment-anything``.
 
-The picture is embedded once, which takes nearly all of the time; prompts are decoded from the embedding.
+A frame is embedded once, which takes nearly all of the time; prompts are decoded from the embedding.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from vinpaint_cli.errors import OutOfMemoryError, UsageError, WeightsError
-from vinpaint_cli.masks.segment import SAM_WEIGHTS, check_prompts, honour, sam_weights_here
+from vinpaint_cli.masks.segment import SAM_WEIGHTS, check_prompts, enforce_points, sam_weights_here
 from vinpaint_cli.ops.image import depth_inside
 from vinpaint_cli.types import Box
 from vinpaint_cli.weights.state import load_checkpoint, load_into
@@ -38,7 +38,7 @@ _MARGIN = 0.05
 
 
 class Predictor(Protocol):
-    """What both generations of Segment Anything call their predictor."""
+    """The predictor of both generations of Segment Anything."""
 
     def set_image(self, image: Bytes) -> None:
         """Embed a picture uint8 ``(H, W, 3)``."""
@@ -49,15 +49,15 @@ class Predictor(Protocol):
 
 
 class SamSegmenter:
-    """See `Segmenter`. The embeddings of the last four pictures are kept, 4 MiB each.
+    """See `Segmenter`. The embeddings of the last four frames are kept, 4 MiB each.
 
-    ``weights`` is what the network was read from: a name of weights.toml or a file.
+    ``weights`` is a name of weights.toml or a file, from which the network was read.
     """
 
     name = "sam"
 
     def __init__(self, weights: str | None = None, device: str = "auto") -> None:
-        """Read the network; its architecture is that of the file.
+        """Load the network; its architecture is derived from the weights.
 
         Raises WeightsError (not here, damaged, or of another network) and UsageError (a device that is
         not on this machine).
@@ -77,13 +77,13 @@ class SamSegmenter:
         return cast("nn.Module", load_sam(self.weights))
 
     def _predictor(self) -> Predictor:
-        """What embeds a picture and decodes prompts from it."""
+        """A predictor without an embedded picture."""
         from segment_anything import SamPredictor
 
         return cast("Predictor", SamPredictor(self._network))
 
-    def _hint(self, prior: Plane) -> Array:
-        """The prior as the network takes masks, logits ``(1, side, side)``: the long side fills the sheet."""
+    def _mask_input(self, prior: Plane) -> Array:
+        """The prior as a mask prompt: logits ``(1, side, side)``, letterboxed."""
         side = int(cast("Any", self._network).prompt_encoder.mask_input_size[0])
         scale = side / max(prior.shape)
         return low_resolution(prior, side, (max(1, round(n * scale)) for n in prior.shape))
@@ -96,18 +96,18 @@ class SamSegmenter:
         box: Box | None,
         neighbours: Sequence[Picture] = (),
     ) -> Plane:
-        """See `Segmenter`; neighbours are not looked at.
+        """See `Segmenter`; neighbours are not used.
 
-        One point alone may mean a part or the whole: of three masks the one that the network itself
-        trusts most is taken. Raises what `check_prompts` does, and OutOfMemoryError.
+        A single point may mean a part or the whole: of the network's three masks the one of the highest
+        predicted overlap is taken. Raises what `check_prompts` does, and OutOfMemoryError.
         """
         height, width = rgb.shape[:2]
         check_prompts((width, height), points, labels, box)
         several = box is None and len(points) == 1
-        return honour(self._predict(rgb, points, labels, box, several=several), points, labels)
+        return enforce_points(self._predict(rgb, points, labels, box, several=several), points, labels)
 
     def refine(self, rgb: Picture, prior: Plane) -> Plane:
-        """See `Segmenter`; asked with the prior's box, its deepest point and its low-resolution logits.
+        """See `Segmenter`; prompted with the prior's box, its deepest point and its low-resolution logits.
 
         An empty prior stays empty. Raises OutOfMemoryError.
         """
@@ -116,7 +116,9 @@ class SamSegmenter:
             return np.zeros(prior.shape, np.float32)
         depth = depth_inside(hole)
         y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-        return self._predict(rgb, [(float(x), float(y))], [True], surround(hole), logits=self._hint(prior))
+        return self._predict(
+            rgb, [(float(x), float(y))], [True], box_around_mask(hole), logits=self._mask_input(prior)
+        )
 
     def _predict(
         self,
@@ -130,7 +132,7 @@ class SamSegmenter:
     ) -> Plane:
         """Probability ``(H, W)`` of the best mask."""
         with memory_errors(), torch.inference_mode():
-            masks, trust, _ = self._look(rgb).predict(
+            masks, scores, _ = self._embed(rgb).predict(
                 point_coords=np.array(points, np.float32) if points else None,
                 point_labels=np.array(labels, np.int64) if points else None,
                 box=None if box is None else np.array([box.x0, box.y0, box.x1, box.y1], np.float32),
@@ -138,10 +140,10 @@ class SamSegmenter:
                 multimask_output=several,
                 return_logits=True,
             )
-        return probability(masks[int(np.argmax(trust))])
+        return probability(masks[int(np.argmax(scores))])
 
-    def _look(self, rgb: Picture) -> Predictor:
-        """Predictor with the picture embedded, from memory when it was seen lately."""
+    def _embed(self, rgb: Picture) -> Predictor:
+        """Predictor with the picture embedded; the last four are cached."""
         key = picture_key(rgb)
         if key not in self._embedded:
             predictor = self._predictor()
@@ -172,8 +174,8 @@ def probability(logits: Array) -> Plane:
     return (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
 
 
-def surround(hole: np.ndarray[Any, np.dtype[np.bool_]]) -> Box:
-    """Box around a hole that is not empty, 5 % wider on each side, inside the frame."""
+def box_around_mask(hole: np.ndarray[Any, np.dtype[np.bool_]]) -> Box:
+    """Bounding box of a mask that is not empty, 5 % wider on each side, clipped to the frame."""
     rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
     x0, x1, y0, y1 = int(columns[0]), int(columns[-1]) + 1, int(rows[0]), int(rows[-1]) + 1
     across, down = round(_MARGIN * (x1 - x0)), round(_MARGIN * (y1 - y0))
@@ -187,13 +189,13 @@ def low_resolution(prior: Plane, side: int, size: Iterable[int]) -> Array:
 
     rows, columns = size
     small = np.asarray(cv2.resize(prior, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
-    sheet = np.full((1, side, side), -_DECISION, np.float32)
-    sheet[0, :rows, :columns] = (2 * small - 1) * _DECISION
-    return sheet
+    letterbox = np.full((1, side, side), -_DECISION, np.float32)
+    letterbox[0, :rows, :columns] = (2 * small - 1) * _DECISION
+    return letterbox
 
 
 def find_device(device: str) -> str:
-    """A device torch has: auto takes a GPU when there is one. Raises UsageError."""
+    """The torch device of a name; auto takes a GPU when there is one. Raises UsageError."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
         return next(name for name, present in there.items() if present)
@@ -227,7 +229,7 @@ _DEVIATION = (58.395, 57.12, 57.375)
 
 
 def load_sam(weights: str | Path) -> Sam:
-    """Network of a checkpoint, on the processor, in evaluation mode.
+    """The network of a checkpoint, on the CPU, in evaluation mode.
 
     Everything is told by the shapes of the tensors but the heads of the decoder's attention, of which all
     published networks have eight. Raises WeightsError (not here, damaged, or of another network).
@@ -247,7 +249,7 @@ def load_sam(weights: str | Path) -> Sam:
 
 
 def build(shapes: Shapes) -> Sam:
-    """Network without values, on the meta device but for its constants; KeyError for what is no SAM."""
+    """The network without values, on the meta device but its constants; KeyError for what is no SAM."""
     from segment_anything.modeling import Sam
 
     with torch.device("meta"):  # drawing 600 million initial values would take longer than reading them

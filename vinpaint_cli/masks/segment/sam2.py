@@ -1,7 +1,7 @@
-"""Segment Anything 2 (Ravi et al., 2024) as a segmenter, through the optional ``sam2`` package.
+"""The segmenter `sam2`: Segment Anything 2 (Ravi et al., 2024) by the optional package ``sam2``.
 
-The package knows four sizes of the network in two releases; which one a checkpoint is of is told by the
-shapes of its tensors. Its weights are no entries of weights.toml: give the file as it was published.
+The package has four sizes of the network in two releases; the shapes of a checkpoint's tensors tell which it
+is. Its weights are not in weights.toml: give the file as it was published.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vinpaint_cli.types import Plane
 
 SIZES: dict[tuple[int, int], str] = {(96, 12): "t", (96, 16): "s", (112, 24): "b+", (144, 48): "l"}
-"""Width and number of blocks of the picture's encoder → the package's letter for it."""
+"""Width and number of blocks of the image encoder → the package's letter for the size."""
 
 _TRUNK = "image_encoder.trunk."
 _SIDE = 256
@@ -63,13 +63,13 @@ class Sam2Segmenter(SamSegmenter):
 
         return cast("Predictor", SAM2ImagePredictor(self._network))
 
-    def _hint(self, prior: Plane) -> Array:
+    def _mask_input(self, prior: Plane) -> Array:
         """The prior as logits ``(1, 256, 256)``: this network squeezes the frame into a square."""
         return low_resolution(prior, _SIDE, (_SIDE, _SIDE))
 
 
 def find_config(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
-    """The package's configuration for a checkpoint of these shapes; None when it is of no known network."""
+    """Name of the package's configuration for tensors of these shapes; None for an unknown network."""
     patches = shapes.get(f"{_TRUNK}patch_embed.proj.weight")
     blocks = {
         name.removeprefix(f"{_TRUNK}blocks.").split(".")[0] for name in shapes if f"{_TRUNK}blocks." in name

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from vinpaint_cli.ops.flow.motion import Motion, inconsistency_at
-from vinpaint_cli.ops.graph_cut import Edges, cut
+from vinpaint_cli.ops.graph_cut import EdgeWeights, graph_cut
 from vinpaint_cli.ops.image import Array, Bool, box_around, pixel_positions, sample
 
 TRUSTED = 0.2
@@ -43,7 +43,7 @@ def decide(confidence: Array, holes: Bool, motion: Motion, scale: float = 1.0) -
         if hole.any() and float(confidence[t][hole].min()) < 1 - SURE:
             agreed = _with_neighbours(odds, holes, motion, t)
             box = box_around(hole, 1)
-            share = cut(agreed[box], _borders(hole[box], BORDER * max(1.0, scale)), SWEEPS)
+            share = graph_cut(agreed[box], _borders(hole[box], BORDER * max(1.0, scale)), SWEEPS)
             seen[t][box] = ~hole[box] | ((share > 0.5) & (confidence[t][box] > NOTHING))
     return seen
 
@@ -71,9 +71,9 @@ def _with_neighbours(odds: list[Array], holes: Bool, motion: Motion, t: int) -> 
     return mean
 
 
-def _borders(hole: Bool, cost: float) -> Edges:
+def _borders(hole: Bool, cost: float) -> EdgeWeights:
     """What it costs to part neighbours ``(h, w)`` of one hole; along its edge nothing."""
-    return Edges(
+    return EdgeWeights(
         np.asarray(cost * (hole[:, 1:] & hole[:, :-1]), np.float32),
         np.asarray(cost * (hole[1:] & hole[:-1]), np.float32),
     )

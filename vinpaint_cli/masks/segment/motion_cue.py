@@ -1,9 +1,10 @@
-"""What moves with the thing pointed at, and not with the camera.
+"""Motion cue of the segmenter `grabcut`: which pixels move with the object and not with the camera.
 
-For each neighbouring picture the camera's motion is a homography fitted to optical flow. A pixel is of the
+For each neighbouring frame the camera's motion is a homography fitted to optical flow. A pixel counts for the
 object when it is found where the object's motion, or its own flow, takes it and not where the camera's motion
-takes it. Errors of colour are compared, so that flow which bleeds over plain sand or sky proves nothing; and
-the flow back must move too, so that background about to be covered is not taken along.
+takes it. Colour errors are compared, so that flow which bleeds into flat areas does not count; and the
+backward flow must differ from the camera's too, so that background about to be covered is not taken for the
+object.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vinpaint_cli.masks.segment.palette import to_lab
+from vinpaint_cli.masks.segment.working_image import to_lab
 from vinpaint_cli.ops.flow import open_flow
 from vinpaint_cli.ops.flow.camera import apply_homography, fit_homography
 from vinpaint_cli.ops.flow.motion import inconsistency
@@ -29,35 +30,35 @@ _UNKNOWN = np.float32(99)
 
 
 @dataclass(frozen=True, slots=True)
-class Movement:
-    """What moves like the object.
+class MotionCue:
+    """Which pixels move like the object, from several neighbouring frames.
 
-    ``evidence (h, w)`` in ±2.5: positive where a pixel is seen to move with it, negative where it is seen to
-    stay with the camera, 0 where the picture cannot tell. ``along (h, w)``: the flow says so, blurred
-    outlines included.
+    ``log_odds (h, w)`` within ±2.5: positive where a pixel moves with the object, negative where it moves
+    with the camera, 0 where colours cannot tell. ``moves (h, w)``: the same from flow alone, with blurred
+    outlines.
     """
 
-    evidence: Array
-    along: Bool
+    log_odds: Array
+    moves: Bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """One neighbour: errors ``(h, w)`` under either explanation, and how far the object moved, in pixels."""
+    """One neighbour: colour errors ``(h, w)`` under either motion, and the object's displacement."""
 
     still: Array
     moved: Array
-    along: Bool
+    moves: Bool
     pixels: float
 
 
-def find_movement(
+def find_motion_cue(
     rgb: Picture, neighbours: Sequence[Picture], core: Bool, least_share: float
-) -> Movement | None:
-    """Movement of what ``core (h, w)`` lies on; None when it stays with the camera.
+) -> MotionCue | None:
+    """The motion cue of the object under ``core (h, w)``; None when it moves with the camera.
 
-    ``rgb`` and ``neighbours`` (nearest first) are 8-bit ``(h, w, 3)``, small. ``least_share`` of
-    the core must move.
+    ``rgb`` and ``neighbours`` (nearest first) are 8-bit ``(h, w, 3)``, downscaled. At least ``least_share``
+    of the core must move.
     """
     pairs = [_compare(rgb, other, core, least_share) for other in neighbours]
     moving = _telling([pair for pair in pairs if pair is not None])
@@ -65,15 +66,15 @@ def find_movement(
         return None
     still = np.min([pair.still for pair in moving], axis=0)
     moved = np.min([pair.moved for pair in moving], axis=0)
-    evidence = np.where(still < _UNKNOWN, np.clip(still - moved, -_MOST, _MOST), 0)
-    along = np.mean([pair.along for pair in moving], axis=0) >= 0.5
-    return Movement(evidence.astype(np.float32), along)
+    log_odds = np.where(still < _UNKNOWN, np.clip(still - moved, -_MOST, _MOST), 0)
+    moves = np.mean([pair.moves for pair in moving], axis=0) >= 0.5
+    return MotionCue(log_odds.astype(np.float32), moves)
 
 
 def _telling(pairs: list[_Pair]) -> list[_Pair]:
-    """Those in which the object moves enough to be seen and not so far that it turns or hides.
+    """The pairs in which the object moves enough to be seen, and not so far that flow fails.
 
-    The first that moves enough sets the measure: farther pictures come later, and flow may fail there.
+    The nearest pair that moves enough sets the scale.
     """
     if not pairs:
         return []
@@ -83,7 +84,7 @@ def _telling(pairs: list[_Pair]) -> list[_Pair]:
 
 
 def _compare(rgb: Picture, other: Picture, core: Bool, least_share: float) -> _Pair | None:
-    """Errors of one neighbour, or None when the core stays with the camera."""
+    """Errors of one neighbour, or None when the core moves with the camera."""
     import cv2
 
     first, second = (np.asarray(cv2.cvtColor(one, cv2.COLOR_RGB2GRAY), np.uint8) for one in (rgb, other))
@@ -113,12 +114,12 @@ def _errors(
     back_length: Array,
     pixels: float,
 ) -> _Pair:
-    """Compare what lies at the three places a pixel may have gone to: the camera's, the object's, its own."""
+    """Colour errors at the places a pixel may have moved to: with the camera, the object, or its own flow."""
     still, together, alone = (_error(*labs, place) for place in places)
     least = 0.35 * pixels
     usual = np.median(alone) + 1
     goes = [sample(back_length, place) > least for place in places[1:]]
-    # Background that the object is about to cover is found nowhere: that is no evidence for the object.
+    # Background that the object is about to cover is found nowhere: that says nothing for the object.
     settled = still + 0.6 * usual * np.clip(3 - still / (2 * usual), 0, 1)
     moved = np.minimum(
         np.where(goes[0], together, settled), np.where(goes[1] & (length > least), alone, _UNKNOWN)
@@ -130,7 +131,7 @@ def _errors(
 
 
 def _error(lab: Array, other: Array, place: Array) -> Array:
-    """Difference of colour ``(h, w)`` to what lies at ``place`` in the other picture, a little blurred."""
+    """Colour difference ``(h, w)`` to the other image at ``place (h, w, 2)``, slightly blurred."""
     import cv2
 
     difference = np.sqrt(np.square(lab - sample(other, place)).sum(-1))
