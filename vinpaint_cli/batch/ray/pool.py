@@ -189,6 +189,7 @@ class Pool:
         self._requests.drop(turn)
         for request in self._running:
             if request.turn == turn:
+                request.end(FillResult(0, Unwanted()))
                 ray.cancel(request.running)
 
     async def drop(self, job: str) -> None:
@@ -227,10 +228,10 @@ class Pool:
                 request.end(await self._answer(worker, request))
             except RayError as exc:
                 request.lost += 1
-                if request.lost < TRIES:
-                    self._requests.put(request)
-                else:
+                if request.lost >= TRIES:
                     request.end(FillResult(0, _given_up(request.segment, exc)))
+                elif not request.answer.done():  # else nobody wants it any more
+                    self._requests.put(request)
                 return
 
     async def _answer(self, worker: Any, request: Request) -> FillResult:
