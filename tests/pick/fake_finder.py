@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,7 +12,7 @@ from vinpaint_cli.errors import MaskError
 from vinpaint_cli.mask_making.confidence import low_confidence_ranges
 from vinpaint_cli.masks.prompts import Prompt, PromptOptions, parse_prompts
 from vinpaint_cli.masks.sources.packed import PackedMasks
-from vinpaint_cli.pick.finder import EngineFinder, Followed
+from vinpaint_cli.pick.finder import TrackedObjects
 from vinpaint_cli.pipeline.progress import Listener, advance
 from vinpaint_cli.types import FrameSource
 
@@ -54,7 +53,7 @@ class ColourFinder:
             mask = mask & ~_alike(rgb, point)
         return mask
 
-    def follow(self, source: FrameSource, options: PromptOptions, listener: Listener) -> Followed:
+    def follow(self, source: FrameSource, options: PromptOptions, listener: Listener) -> TrackedObjects:
         frames = sum(1 for _ in source.frames())
         size = source.info.width, source.info.height
         masks = PackedMasks(*size, frames)
@@ -74,10 +73,9 @@ class ColourFinder:
             raise self.fails
         if not masks.hole(0).any():
             raise MaskError("nothing is found there; click on its middle")
-        return Followed(masks, tuple(masks.confidence), low_confidence_ranges(masks.confidence), ("a note",))
-
-    def write(self, source: FrameSource, masks: PackedMasks, path: Path, listener: Listener) -> None:
-        EngineFinder.write(self, source, masks, path, listener)  # type: ignore[arg-type]  # uses nothing of itself
+        return TrackedObjects(
+            masks, tuple(masks.confidence), low_confidence_ranges(masks.confidence), ("a note",)
+        )
 
 
 def _alike(rgb: np.ndarray, point: tuple[float, float]) -> np.ndarray:

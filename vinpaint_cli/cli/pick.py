@@ -34,19 +34,19 @@ def pick(
     The page is on this machine alone. It ends by its button or Ctrl-C, and the command is printed.
     """
     from vinpaint_cli.mask_making.run import default_mask_output
-    from vinpaint_cli.pick.finder import EngineFinder
-    from vinpaint_cli.pick.session import Tools, prompt_options
+    from vinpaint_cli.masks.prompts import PromptOptions
+    from vinpaint_cli.pick.finder import SegmentAndTrack
     from vinpaint_cli.pick.workbench import PickOptions, Workbench
     from vinpaint_cli.pipeline.output import check_output
     from vinpaint_cli.video.source.read import open_source
 
     overwrite = console.may_overwrite(output)
     target = default_mask_output(input) if output is None else check_output(input, output, overwrite)
-    tools = Tools(segmenter, segmenter_weights, track)
+    prompts = PromptOptions(segmenter=segmenter, segmenter_weights=segmenter_weights, tracker=track)
     source = open_source(input)
     next(iter(source.frames(0, 1)))  # a clip that cannot be read is told of before any page opens
-    finder = EngineFinder(prompt_options((), tools), device)
-    options = PickOptions(input, target, tools, ask_first=not overwrite, ends_with_masks=output is not None)
+    finder = SegmentAndTrack(prompts, device)
+    options = PickOptions(input, target, prompts, ask_first=not overwrite, ends_with_masks=output is not None)
     bench = Workbench(source, finder, options)
     serve(console, bench, port or 0, not no_browser, as_json)
 

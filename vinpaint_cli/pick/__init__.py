@@ -1,1 +1,1 @@
-"""Pointing at what goes, in a browser: a local page that ends in a command line or a masks file."""
+"""A local web page for clicking objects in a clip; it ends in a command line or a file of masks."""

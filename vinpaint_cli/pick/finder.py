@@ -1,4 +1,4 @@
-"""What finds and follows objects for the page: the engine's rooms behind one small protocol."""
+"""Segmenting and tracking objects for the page, behind one small protocol."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
-    """Objects followed through a clip: masks of all of them together, and what there is to say.
+class TrackedObjects:
+    """Objects tracked through a clip: the union of their masks, and notes for the user.
 
-    ``confidence`` is in [0, 1], one per frame; ``weak`` are the frames to look at, the worst first.
+    ``confidence`` is in [0, 1], one per frame; ``weak`` are the low-confidence ranges, the worst first.
     """
 
     masks: PackedMasks
@@ -39,32 +39,28 @@ class Followed:
     notes: tuple[str, ...]
 
 
-class Finder(Protocol):
-    """Finds objects on one frame, follows them through all, writes their masks."""
+class ObjectFinder(Protocol):
+    """Segments objects on single frames and tracks them through the clip."""
 
     @property
     def name(self) -> str:
-        """Which segmenter it took, for the person to read."""
+        """Name of the segmenter, to be shown."""
         ...
 
     def segment(self, source: FrameSource, index: int, prompts: Sequence[Prompt]) -> Hole:
-        """Mask bool ``(H, W)`` of one object on frame ``index``, from all prompts on that frame."""
+        """Mask bool ``(H, W)`` of one object on frame ``index``, from all its prompts there."""
         ...
 
     def correct(self, source: FrameSource, index: int, prompt: Prompt, mask: Hole) -> Hole:
-        """A followed mask without what ``prompt`` says is not the object."""
+        """A tracked mask bool ``(H, W)`` without what ``prompt`` excludes."""
         ...
 
-    def follow(self, source: FrameSource, options: PromptOptions, listener: Listener) -> Followed:
-        """Masks of every frame; Interrupted when the listener asks to stop."""
-        ...
-
-    def write(self, source: FrameSource, masks: PackedMasks, path: Path, listener: Listener) -> None:
-        """Write the masks as a lossless video or a folder of pictures; Interrupted as above."""
+    def follow(self, source: FrameSource, options: PromptOptions, listener: Listener) -> TrackedObjects:
+        """Masks of every frame; raises Interrupted when the listener asks to stop."""
         ...
 
 
-class EngineFinder:
+class SegmentAndTrack:
     """The segmenter and the tracker that ``options`` name, on ``device``.
 
     Raises UsageError and WeightsError.
@@ -78,7 +74,7 @@ class EngineFinder:
 
     @property
     def name(self) -> str:
-        """The segmenter's name; auto has chosen."""
+        """Name of the segmenter; where auto was given, the one it chose."""
         return self._tools.segmenter_name
 
     def segment(self, source: FrameSource, index: int, prompts: Sequence[Prompt]) -> Hole:
@@ -87,29 +83,33 @@ class EngineFinder:
         return found
 
     def correct(self, source: FrameSource, index: int, prompt: Prompt, mask: Hole) -> Hole:
-        """A followed mask without what ``prompt`` says is not the object."""
+        """See `ObjectFinder`."""
         return correct_frame(source, index, prompt, mask, self._tools.segmenter)
 
-    def follow(self, source: FrameSource, options: PromptOptions, listener: Listener) -> Followed:
-        """Masks of every frame; raises what `track_masks` raises."""
+    def follow(self, source: FrameSource, options: PromptOptions, listener: Listener) -> TrackedObjects:
+        """See `ObjectFinder`; raises what `track_masks` raises."""
         found = track_masks(source, options, listener, tools=self._tools)
         in_words = low_confidence_notes(found.confidence)  # the page draws it
         notes = tuple(note for note in found.notes if note not in in_words)
-        return Followed(found.masks, found.confidence, low_confidence_ranges(found.confidence), notes)
+        return TrackedObjects(found.masks, found.confidence, low_confidence_ranges(found.confidence), notes)
 
-    def write(self, source: FrameSource, masks: PackedMasks, path: Path, listener: Listener) -> None:
-        """Write the masks, not grown; raises OutputError and Interrupted."""
-        with (
-            open_mask_writer(path, HoleFrames(source, masks)) as writer,
-            listener.stage("mask", masks.count) as progress,
-        ):
-            for frame in source.frames():
-                writer.write(hole_frame(frame, masks.at(frame)))
-                advance(progress)
+
+def write_masks(source: FrameSource, masks: PackedMasks, path: Path, listener: Listener) -> None:
+    """Write the masks, not dilated, as a lossless video or a folder of pictures.
+
+    Raises OutputError and Interrupted.
+    """
+    with (
+        open_mask_writer(path, HoleFrames(source, masks)) as writer,
+        listener.stage("mask", masks.count) as progress,
+    ):
+        for frame in source.frames():
+            writer.write(hole_frame(frame, masks.at(frame)))
+            advance(progress)
 
 
 class _OneAtATime:
-    """A segmenter that several threads may ask: the page goes on while the tracker works."""
+    """A segmenter that may be called from several threads: the page and the tracker use the same one."""
 
     def __init__(self, segmenter: Segmenter) -> None:
         self._segmenter = segmenter
@@ -126,11 +126,11 @@ class _OneAtATime:
         box: Box | None,
         neighbours: Sequence[Picture] = (),
     ) -> Plane:
-        """As `Segmenter.segment`."""
+        """See `Segmenter`."""
         with self._lock:
             return self._segmenter.segment(rgb, points, labels, box, neighbours)
 
     def refine(self, rgb: Picture, prior: Plane) -> Plane:
-        """As `Segmenter.refine`."""
+        """See `Segmenter`."""
         with self._lock:
             return self._segmenter.refine(rgb, prior)

@@ -1,13 +1,13 @@
-"""What the page may ask for: a secret in every address, no answer for anybody else.
+"""The local web server of the page: its routes, each below a secret token, on the loopback interface only.
 
 ::
 
     GET   /TOKEN/                            the page; page.css, page.js and icon.svg beside it
     GET   /TOKEN/clip                        what never changes of the clip
-    GET   /TOKEN/state                       everything that does
+    GET   /TOKEN/state                       everything that may change
     GET   /TOKEN/frame/INDEX.jpg             a frame
-    GET   /TOKEN/mask/OBJECT/INDEX.png       the mask of one object on the frame it is pointed at
-    GET   /TOKEN/tracked/INDEX.png           the followed mask
+    GET   /TOKEN/mask/OBJECT/INDEX.png       the mask of one object on a frame with marks
+    GET   /TOKEN/tracked/INDEX.png           the tracked mask
     POST  /TOKEN/add  remove                 a mark as JSON; answered, as all below, with the new state
     POST  /TOKEN/clear                       {"object": N}
     POST  /TOKEN/undo  redo  follow  stop  done
@@ -33,7 +33,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 import bottle
 
 from vinpaint_cli.errors import InputError, OutputError, UsageError, VinpaintError
-from vinpaint_cli.pick.session import Session, read_mark
+from vinpaint_cli.pick.marks import MarkHistory, read_mark
 from vinpaint_cli.pick.workbench import Workbench
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -61,7 +61,7 @@ _STATUS: tuple[tuple[type[VinpaintError], int], ...] = (
 
 
 def make_app(bench: Workbench, token: str) -> Any:
-    """The WSGI application; without the token, or for a host that is not loopback, it says 403 to all."""
+    """The WSGI application; it answers 403 without the token or for a host that is not loopback."""
     app = bottle.Bottle(catchall=True)
     app.default_error_handler = _error
     app.add_hook("before_request", lambda: _admit(token))
@@ -112,16 +112,16 @@ def _add_steps(app: Any, bench: Workbench) -> None:
     step("add", lambda given: bench.add(read_mark(given)))
     step("remove", lambda given: bench.change(lambda session: session.remove(read_mark(given))))
     step("clear", lambda given: bench.change(lambda session: session.clear(_object(given))))
-    step("undo", lambda given: bench.change(Session.undo))
-    step("redo", lambda given: bench.change(Session.redo))
+    step("undo", lambda given: bench.change(MarkHistory.undo))
+    step("redo", lambda given: bench.change(MarkHistory.redo))
     step("follow", lambda given: bench.follow())
     step("stop", lambda given: bench.stop())
     step("write", lambda given: bench.write(given.get("replace") is True))
-    app.route("/<_token>/done", "POST", lambda _token: _Last(_json(bench.describe()), bench))
+    app.route("/<_token>/done", "POST", lambda _token: _FinalAnswer(_json(bench.describe()), bench))
 
 
-class _Last:
-    """The body of the last answer: the sitting ends once it has been sent."""
+class _FinalAnswer:
+    """The body of the last answer: the page ends once it has been sent."""
 
     def __init__(self, answer: Any, bench: Workbench) -> None:
         answer.apply(bottle.response)
@@ -214,7 +214,7 @@ HOST = "127.0.0.1"
 
 
 class PickServer:
-    """Serves one workbench at ``address`` until `close`; a port of 0 takes a free one.
+    """Serves one workbench at ``address`` until `close`; port 0 takes a free one.
 
     Raises UsageError (the port cannot be used).
     """
@@ -233,7 +233,7 @@ class PickServer:
 
     @property
     def address(self) -> str:
-        """Where the page is, secret included."""
+        """URL of the page, token included."""
         return f"http://{HOST}:{self.port}/{self.token}/"
 
     def start(self) -> None:
@@ -242,7 +242,7 @@ class PickServer:
         threading.Thread(target=serve, args=(0.1,), name="vinpaint-serve", daemon=True).start()
 
     def close(self) -> None:
-        """Answer no more."""
+        """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -260,9 +260,9 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a browser that no longer wants a picture closes the connection."""
+        """Ignored: browsers close connections of pictures that they no longer need."""
 
 
 class _Handler(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the terminal is the person's."""
+        """Requests are not logged to the terminal."""

@@ -1,4 +1,4 @@
-"""One clip for several threads: read through once in the background, then found by index."""
+"""One clip for several threads: read once in the background, then by index, as JPEG; masks as PNG."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _WAIT_SECONDS = 0.5
 
 
 class SharedSource:
-    """A `FrameSource` that several threads may read at once, frame by frame in turn.
+    """A `FrameSource` that several threads may read at once; they take turns frame by frame.
 
-    `read_through` counts the frames; a pass waits until it has been there, so that it can seek instead of
-    decoding from the beginning. Passes raise what the source raises, and Interrupted after `close`.
+    `read_through` counts the frames; other reads wait until it has passed their frame, so that they can seek
+    instead of decoding from the start. Reading raises what the source raises, and Interrupted after `close`.
     """
 
     def __init__(self, source: FrameSource) -> None:
@@ -39,17 +39,17 @@ class SharedSource:
 
     @property
     def info(self) -> VideoInfo:
-        """What the clip says of itself."""
+        """Properties of the clip."""
         return self._source.info
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know of how the clip is read, one line each."""
+        """Notes on how the clip is read, one line each."""
         return tuple(getattr(self._source, "notes", ()))
 
     @property
     def read(self) -> int:
-        """Frames found so far; all of them once ``finished``."""
+        """Frames counted so far; all of them once ``finished``."""
         return self._read
 
     @property
@@ -59,15 +59,15 @@ class SharedSource:
 
     @property
     def error(self) -> VinpaintError | None:
-        """What ended the reading early."""
+        """The error that ended reading early."""
         return self._error
 
     def start(self) -> None:
-        """Read through in the background."""
+        """Start `read_through` in a thread."""
         threading.Thread(target=self.read_through, name="vinpaint-read", daemon=True).start()
 
     def read_through(self) -> None:
-        """Decode the clip once, counting; errors are kept in ``error``."""
+        """Decode the clip once and count its frames; an error is kept in ``error``."""
         try:
             for count, _ in enumerate(self._locked(0, None), 1):
                 self._tell(read=count)
@@ -77,12 +77,12 @@ class SharedSource:
             self._tell(finished=True)
 
     def close(self) -> None:
-        """End all passes, in whatever thread, at their next frame."""
+        """End all reading, in every thread, at its next frame."""
         self._closed = True
         self._tell()
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
-        """Frames ``[start, stop)`` in presentation order, each as soon as it has been read through."""
+        """Frames ``[start, stop)`` in presentation order, each once `read_through` has passed it."""
         passing = self._locked(start, stop)
         position = start
         while stop is None or position < stop:
@@ -94,7 +94,7 @@ class SharedSource:
             position += 1
 
     def _locked(self, start: int, stop: int | None) -> Iterator[Frame]:
-        """A pass of the source that decodes only while no other does."""
+        """Frames of the source, decoded only while no other thread decodes."""
         passing = self._source.frames(start, stop)
         while not self._closed:
             with self._lock:
@@ -117,7 +117,7 @@ class SharedSource:
 
 
 LONGEST = 1920
-"""Most pixels of a served picture's longer side."""
+"""Most pixels of the long side of a served picture."""
 
 _QUALITY = 88
 _CACHE_BYTES = 256 << 20
@@ -125,10 +125,10 @@ _NEAR = 12
 
 
 class FrameCache:
-    """Frames as jpeg, the latest kept; stepping either way decodes each frame about once.
+    """Cache of frames as JPEG; stepping in either direction decodes each frame about once.
 
-    Forwards a running pass goes on. Backwards a few frames before the one asked for are decoded with it and
-    held, and made into pictures only when their turn comes.
+    Forward, decoding continues. Backward, a few frames before the requested one are decoded with it and held,
+    and encoded only when they are requested.
     """
 
     def __init__(self, source: FrameSource, most_bytes: int = _CACHE_BYTES) -> None:
@@ -142,7 +142,7 @@ class FrameCache:
         self._next = 0
 
     def jpeg(self, index: int) -> bytes:
-        """Frame ``index``, at most `LONGEST` wide and high; VideoError when there is none."""
+        """Frame ``index`` as JPEG, at most `LONGEST` wide and high; raises VideoError when there is none."""
         with self._lock:
             if index not in self._kept:
                 frame = self._held.pop(index, None) or self._decode(index)
@@ -163,7 +163,7 @@ class FrameCache:
         raise VideoError(f"there is no frame {index}: the clip ends before it; frames count from 0")
 
     def _seek(self, index: int) -> int:
-        """Have a pass that comes to ``index``; returns the first frame on the way worth holding."""
+        """Start or continue decoding towards ``index``; returns the first frame on the way to hold."""
         ahead = index - self._next
         if self._pass is not None and 0 <= ahead <= _NEAR:
             return self._next
@@ -186,7 +186,7 @@ def served_size(width: int, height: int) -> tuple[int, int]:
 
 
 def encode_jpeg(frame: Frame) -> bytes:
-    """The displayed picture as jpeg."""
+    """The displayed picture as JPEG."""
     rgb = frame.rgb
     levels = (rgb if rgb.dtype == np.uint8 else rgb >> 8).astype(np.uint8)
     size = served_size(levels.shape[1], levels.shape[0])
@@ -197,7 +197,7 @@ def encode_jpeg(frame: Frame) -> bytes:
 
 
 def encode_mask(hole: Hole) -> bytes:
-    """A mask bool ``(H, W)`` as png of the served size: white, opaque where it is True, else clear."""
+    """A mask bool ``(H, W)`` as PNG of the served size: white, opaque where it is True, else transparent."""
     size = served_size(hole.shape[1], hole.shape[0])
     alpha = hole.astype(np.uint8) * np.uint8(255)
     if size != hole.shape[1::-1]:

@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vinpaint_cli.errors import UsageError
-from vinpaint_cli.masks.prompts import parse_prompts
-from vinpaint_cli.pick.session import (
+from vinpaint_cli.masks.prompts import PromptOptions, parse_prompts
+from vinpaint_cli.pick.marks import (
     MOST_MARKS,
     Mark,
-    Session,
-    Tools,
+    MarkHistory,
     masks_command,
     prompt_command,
     prompt_options,
@@ -28,8 +27,8 @@ NOT = Mark("not", 1, 40, (430, 250))
 BOX = Mark("box", 2, 7, (10, 20, 30, 40))
 
 
-def marked(*marks: Mark) -> Session:
-    session = Session(SIZE)
+def marked(*marks: Mark) -> MarkHistory:
+    session = MarkHistory(SIZE)
     for mark in marks:
         session = session.add(mark)
     return session
@@ -41,7 +40,7 @@ def test_a_mark_is_written_as_the_command_line_has_it() -> None:
 
 
 def test_the_command_line_says_what_was_pointed_at() -> None:
-    command = prompt_command("my clip.mp4", marked(BOX, CLICK, NOT).usable, Tools())
+    command = prompt_command("my clip.mp4", marked(BOX, CLICK, NOT).usable, PromptOptions())
     assert command == (
         "vinpaint remove 'my clip.mp4' --click 412,233@f40 --not 430,250@f40 --box-prompt 2:10,20,30,40@f7"
     )
@@ -51,7 +50,7 @@ def test_the_command_line_says_what_was_pointed_at() -> None:
     "name", ["a b.mp4", "it's.mp4", "-o.mp4", "$(rm x).mp4", "ünï 1.mp4", 'say "no".mp4']
 )
 def test_a_shell_gives_the_clip_back_as_it_was(name: str) -> None:
-    words = shlex.split(prompt_command(name, (CLICK,), Tools()))
+    words = shlex.split(prompt_command(name, (CLICK,), PromptOptions()))
     assert words[:2] == ["vinpaint", "remove"]
     assert words[2] in (name, f"./{name}")
     assert not words[2].startswith("-")
@@ -63,7 +62,7 @@ def test_another_shell_quotes_in_its_way() -> None:
 
 
 def test_tools_are_named_only_when_they_are_not_the_defaults() -> None:
-    tools = Tools("sam", "sam-vit-b", "warp")
+    tools = PromptOptions(segmenter="sam", segmenter_weights="sam-vit-b", tracker="warp")
     command = prompt_command("c.mp4", (CLICK,), tools)
     assert command.endswith("--segmenter sam --segmenter-weights sam-vit-b --track warp")
     options = prompt_options((CLICK, NOT, BOX), tools)
@@ -86,7 +85,7 @@ def test_a_change_of_nothing_is_nothing_to_undo() -> None:
     session = marked(CLICK)
     assert session.remove(BOX) is session
     assert session.clear(3) is session
-    assert Session(SIZE).undo() == Session(SIZE)
+    assert MarkHistory(SIZE).undo() == MarkHistory(SIZE)
 
 
 def test_a_box_replaces_the_box_of_the_same_object_and_frame() -> None:
@@ -122,7 +121,7 @@ def test_not_this_alone_says_nothing_of_an_object() -> None:
 
 
 def test_there_is_an_end_to_marks() -> None:
-    session = Session(SIZE, marks=(CLICK,) * MOST_MARKS)
+    session = MarkHistory(SIZE, marks=(CLICK,) * MOST_MARKS)
     with pytest.raises(UsageError, match="remove some"):
         session.add(CLICK)
 
@@ -175,7 +174,7 @@ boxes = st.builds(
 @given(st.lists(points | boxes, max_size=12))
 def test_whatever_was_pointed_at_can_be_read_back(marks: list[Mark]) -> None:
     session = marked(*marks)
-    read = parse_prompts(prompt_options(session.usable, Tools()), SIZE, corrections=True)
+    read = parse_prompts(prompt_options(session.usable, PromptOptions()), SIZE, corrections=True)
     figures = sum(len(prompt.points) + (prompt.box is not None) for prompt in read)
     assert figures == len(session.usable)
     shown = {(prompt.object, prompt.when.frame) for prompt in read if prompt.box or any(prompt.labels)}

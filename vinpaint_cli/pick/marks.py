@@ -1,4 +1,4 @@
-"""What a person has pointed at so far, and the command line that says the same."""
+"""The marks (clicks and boxes) made on the page, with undo, and the command line that says the same."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from vinpaint_cli.masks.prompts import PromptOptions
 
 Kind = Literal["click", "not", "box"]
 OPTIONS: dict[Kind, str] = {"click": "--click", "not": "--not", "box": "--box-prompt"}
-"""Kinds of marks → the options that say the same on the command line."""
+"""Kind of mark → its option on the command line."""
 MOST_MARKS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One thing a person pointed at.
+    """One click or box.
 
-    ``figures`` are ``X, Y`` of a click on the object or beside it ("not"), ``X, Y, W, H`` of a box; whole
-    pixels of the displayed frame. ``object`` counts from 1, ``frame`` from 0.
+    ``figures`` are ``X, Y`` of a click on the object or beside it ("not"), or ``X, Y, W, H`` of a box, in
+    whole pixels of the displayed frame. ``object`` counts from 1, ``frame`` from 0.
     """
 
     kind: Kind
@@ -42,8 +42,8 @@ Marks = tuple[Mark, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """The marks on one clip, in the order they were made; every change is a new session.
+class MarkHistory:
+    """The marks on one clip, in the order they were made; every change is a new object, with undo and redo.
 
     ``size`` is the ``(width, height)`` of the displayed frames. ``past`` are the marks before each change
     that can be undone, the latest last; ``future`` those that can be redone, the next one last.
@@ -54,10 +54,10 @@ class Session:
     past: tuple[Marks, ...] = ()
     future: tuple[Marks, ...] = ()
 
-    def add(self, mark: Mark) -> Session:
-        """One mark more; a box takes the place of the object's box on that frame.
+    def add(self, mark: Mark) -> MarkHistory:
+        """With one mark more; a box replaces the object's box on that frame.
 
-        Raises UsageError (outside the frame, without area, or more marks than anybody makes).
+        Raises UsageError (outside the frame, a box below 2 pixels, or more than `MOST_MARKS`).
         """
         if len(self.marks) >= MOST_MARKS:
             raise UsageError(f"there are {MOST_MARKS} marks already; remove some")
@@ -65,24 +65,24 @@ class Session:
         kept = tuple(one for one in self.marks if not (mark.kind == "box" and _same_box(one, mark)))
         return self._changed((*kept, fitted))
 
-    def remove(self, mark: Mark) -> Session:
-        """Without that mark, or the same session when it is not there."""
+    def remove(self, mark: Mark) -> MarkHistory:
+        """Without that mark; unchanged when it is not there."""
         kept = tuple(one for one in self.marks if one != mark)
         return self if kept == self.marks else self._changed(kept)
 
-    def clear(self, number: int) -> Session:
+    def clear(self, number: int) -> MarkHistory:
         """Without the marks of one object."""
         kept = tuple(one for one in self.marks if one.object != number)
         return self if kept == self.marks else self._changed(kept)
 
-    def undo(self) -> Session:
-        """Before the last change, or the same session when there is none."""
+    def undo(self) -> MarkHistory:
+        """Before the last change; unchanged when there is none."""
         if not self.past:
             return self
         return replace(self, marks=self.past[-1], past=self.past[:-1], future=(*self.future, self.marks))
 
-    def redo(self) -> Session:
-        """After the change that was undone last, or the same session when there is none."""
+    def redo(self) -> MarkHistory:
+        """With the last undone change made again; unchanged when there is none."""
         if not self.future:
             return self
         return replace(self, marks=self.future[-1], past=(*self.past, self.marks), future=self.future[:-1])
@@ -93,54 +93,39 @@ class Session:
 
     @property
     def pointed(self) -> tuple[tuple[int, int], ...]:
-        """``(object, frame)`` wherever an object is pointed at, in rising order."""
+        """``(object, frame)`` of every object and frame with a click on it or a box, ascending."""
         return tuple(sorted({(one.object, one.frame) for one in self.marks if one.kind != "not"}))
 
     @property
     def usable(self) -> Marks:
-        """The marks of objects that are pointed at somewhere: "not this" alone does not say what it is."""
+        """The marks of objects with a click on them or a box; "not this" alone does not define an object."""
         known = {number for number, _ in self.pointed}
         return tuple(one for one in self.marks if one.object in known)
 
     @property
     def unknown(self) -> tuple[int, ...]:
-        """Objects of which only "not this" was said, rising."""
+        """Objects with marks of kind "not" only, ascending."""
         return tuple(sorted({one.object for one in self.marks} - {one.object for one in self.usable}))
 
-    def _changed(self, marks: Marks) -> Session:
+    def _changed(self, marks: Marks) -> MarkHistory:
         return replace(self, marks=marks, past=(*self.past, self.marks), future=())
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What finds and follows the object, as asked for: names as `PromptOptions` takes them."""
-
-    segmenter: str = "auto"
-    segmenter_weights: str | None = None
-    tracker: str = "flow"
-
-
-def prompt_options(marks: Iterable[Mark], tools: Tools) -> PromptOptions:
-    """The marks as the command line would give them."""
+def prompt_options(marks: Iterable[Mark], options: PromptOptions) -> PromptOptions:
+    """``options`` with the marks as their prompts, as the command line would give them."""
     texts: dict[str, list[str]] = {kind: [] for kind in OPTIONS}
     for mark in marks:
         texts[mark.kind].append(mark.text)
-    return PromptOptions(
-        clicks=tuple(texts["click"]),
-        excludes=tuple(texts["not"]),
-        boxes=tuple(texts["box"]),
-        segmenter=tools.segmenter,
-        segmenter_weights=tools.segmenter_weights,
-        tracker=tools.tracker,
-    )
+    clicks, excludes, boxes = (tuple(texts[kind]) for kind in OPTIONS)
+    return replace(options, clicks=clicks, excludes=excludes, boxes=boxes)
 
 
-def prompt_command(clip: str, marks: Iterable[Mark], tools: Tools) -> str:
+def prompt_command(clip: str, marks: Iterable[Mark], options: PromptOptions) -> str:
     """``vinpaint remove CLIP --click …``, quoted for a shell; ``clip`` is a path as written."""
     words = ["vinpaint", "remove", _operand(clip)]
     for mark in sorted(marks, key=lambda one: (one.object, one.frame)):
         words += [OPTIONS[mark.kind], mark.text]
-    return quoted([*words, *_tool_words(tools)])
+    return quoted([*words, *_model_words(options)])
 
 
 def masks_command(clip: str, masks: str) -> str:
@@ -154,7 +139,7 @@ def quoted(words: list[str], windows: bool = os.name == "nt") -> str:
 
 
 def read_mark(given: object) -> Mark:
-    """A mark from what JSON said: ``{"kind", "object", "frame", "figures"}``.
+    """A mark from JSON: ``{"kind", "object", "frame", "figures"}``.
 
     Raises UsageError (anything missing, of another type, or out of range).
     """
@@ -172,20 +157,20 @@ def read_mark(given: object) -> Mark:
 
 
 def _operand(path: str) -> str:
-    """A path that no command takes for an option."""
+    """The path, written so that it is not taken for an option."""
     return f"./{path}" if path.startswith("-") else path
 
 
-def _tool_words(tools: Tools) -> list[str]:
-    """Options for what differs from the defaults."""
-    plain = Tools()
+def _model_words(options: PromptOptions) -> list[str]:
+    """Options of segmenter and tracker that differ from the defaults."""
+    plain = PromptOptions()
     words = []
-    if tools.segmenter != plain.segmenter:
-        words += ["--segmenter", tools.segmenter]
-    if tools.segmenter_weights is not None:
-        words += ["--segmenter-weights", tools.segmenter_weights]
-    if tools.tracker != plain.tracker:
-        words += ["--track", tools.tracker]
+    if options.segmenter != plain.segmenter:
+        words += ["--segmenter", options.segmenter]
+    if options.segmenter_weights is not None:
+        words += ["--segmenter-weights", options.segmenter_weights]
+    if options.tracker != plain.tracker:
+        words += ["--track", options.tracker]
     return words
 
 
@@ -194,7 +179,7 @@ def _same_box(one: Mark, other: Mark) -> bool:
 
 
 def _fitted(mark: Mark, size: tuple[int, int]) -> Mark:
-    """The mark, a box cut to the frame."""
+    """The mark, with a box clipped to the frame; raises UsageError for one outside."""
     width, height = size
     if mark.kind != "box":
         x, y = mark.figures
