@@ -24,7 +24,7 @@ from vinpaint_cli.batch.ray.runner import ComposerConfig, RayRunner, compose_job
 from vinpaint_cli.batch.runner import BatchJob
 from vinpaint_cli.cli.app import run
 from vinpaint_cli.errors import InputError, MaskError, UsageError, WorkerError
-from vinpaint_cli.mask_making.clip import MaskedClip
+from vinpaint_cli.mask_making.clip import open_clip
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
 from vinpaint_cli.pipeline.plan import Plan
@@ -83,7 +83,7 @@ def job_of(path: Path, index: int = 0) -> BatchJob:
 
 
 def planned(film: Path) -> tuple[FillSpec, Plan]:
-    job = MaskedClip(film, OPTIONS)
+    job = open_clip(film, OPTIONS)
     return FillSpec(str(film), OPTIONS, job.placement), job.plan(SilentListener())
 
 

@@ -199,7 +199,7 @@ def test_what_nobody_foresaw_is_one_line_too(
     def broken(*arguments: Any, **options: Any) -> None:
         raise ZeroDivisionError("no frames per second")
 
-    monkeypatch.setattr(engine, "remove", broken)
+    monkeypatch.setattr(engine, "run_job", broken)
     one_line(vinpaint("remove", film, "--box", BOX), 1, "internal error", "ZeroDivisionError", "report")
     loud = vinpaint("remove", film, "--box", BOX, "-v")
     assert loud.code == 1

@@ -16,7 +16,7 @@ from scenes import psnr, wall
 
 from vinpaint_cli.errors import Interrupted
 from vinpaint_cli.mask_making.cast_shadows import UNFOUND
-from vinpaint_cli.mask_making.clip import MaskedClip
+from vinpaint_cli.mask_making.clip import MaskedClip, open_clip
 from vinpaint_cli.mask_making.run import make_mask
 from vinpaint_cli.masks.prompts import PromptOptions
 from vinpaint_cli.masks.sources.options import MaskOptions
@@ -64,12 +64,12 @@ def holes(clip: MaskedClip) -> list[np.ndarray]:
 
 
 def holes_of(path: Path, options: RemoveOptions) -> list[np.ndarray]:
-    return holes(MaskedClip(path, options))
+    return holes(open_clip(path, options))
 
 
 def test_a_shadow_goes_with_what_casts_it(walk: tuple[Path, RemoveOptions], tmp_path: Path) -> None:
     path, options = walk
-    job = MaskedClip(path, options)
+    job = open_clip(path, options)
     for t, hole in enumerate(holes(job)):
         assert hole[thing(t)].all()
         assert hole[shadow(t)].mean() > 0.9
@@ -166,7 +166,7 @@ def test_without_a_shadow_the_mask_stays_and_it_is_said(walk: tuple[Path, Remove
         frame = scene()
         frame[thing(t)] = (200, 20, 20)
         (path / f"{t:03d}.png").write_bytes(png_bytes(frame))
-    job = MaskedClip(path, options)
+    job = open_clip(path, options)
     for t, hole in enumerate(holes(job)):
         assert hole.sum() == hole[thing(t)].sum()
     assert UNFOUND in job.notes()
@@ -176,14 +176,14 @@ def test_an_empty_mask_stays_empty_and_nothing_is_said(walk: tuple[Path, RemoveO
     path, options = walk
     for mask in (path.parent / "masks").iterdir():
         mask.write_bytes(png_bytes(np.zeros((HEIGHT, WIDTH), np.uint8)))
-    job = MaskedClip(path, options)
+    job = open_clip(path, options)
     assert not any(hole.any() for hole in holes(job))
     assert UNFOUND not in job.notes()
 
 
 def test_shadows_are_looked_for_during_the_range_of_time(walk: tuple[Path, RemoveOptions]) -> None:
     path, options = walk
-    job = MaskedClip(path, replace(options, mask=replace(options.mask, start="f2", end="f13")))
+    job = open_clip(path, replace(options, mask=replace(options.mask, start="f2", end="f13")))
     found = holes(job)
     assert [t for t, hole in enumerate(found) if hole.any()] == list(range(2, 13))
     assert all(found[t][shadow(t)].mean() > 0.8 for t in range(2, 13))
@@ -242,9 +242,9 @@ def test_looking_can_be_stopped_and_its_time_is_told(walk: tuple[Path, RemoveOpt
 
     path, options = walk
     with pytest.raises(Interrupted):
-        MaskedClip(path, options, Stops())
+        open_clip(path, options, Stops())
     listener = StopsAt()
-    assert MaskedClip(path, options, listener).seconds["shadows"] > 0
+    assert open_clip(path, options, listener).seconds["shadows"] > 0
     assert listener.stages == ["scan", "shadows"]
     assert listener.notes == [f"shadows are found on {COUNT} of {COUNT} frames with a hole"]
 
@@ -272,7 +272,7 @@ def test_a_dark_thing_that_goes_its_own_way_is_left(walk: tuple[Path, RemoveOpti
         frame[60:90, max(0, 100 - 6 * t) : max(0, 124 - 6 * t)] = (30, 28, 32)
 
     repaint(path, passer)
-    job = MaskedClip(path, options)
+    job = open_clip(path, options)
     assert all(hole.sum() == hole[thing(t)].sum() for t, hole in enumerate(holes(job)))
     assert UNFOUND in job.notes()
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from vinpaint_cli.errors import OutOfMemoryError
-from vinpaint_cli.mask_making.clip import MaskedClip
+from vinpaint_cli.mask_making.clip import open_clip
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.methods.telea.spec import SPEC
 from vinpaint_cli.pipeline.device import WORKING_BYTES_PER_PIXEL, Placement, frame_threads
@@ -67,7 +67,7 @@ def spec_of(path: Path, device: str = "cpu", fit: MemoryFit | None = None) -> Fi
 
 
 def plan_one(path: Path) -> Segment:
-    (segment,) = MaskedClip(path, OPTIONS).plan(SilentListener()).segments
+    (segment,) = open_clip(path, OPTIONS).plan(SilentListener()).segments
     return segment
 
 

@@ -190,7 +190,7 @@ def killed_when_whole(
 ) -> Path:
     """The folder of a run that ended between the output's appearing and the folder's removal."""
     with monkeypatch.context() as patched:
-        patched.setattr(Removal, "_report", lambda *_: 1 / 0)
+        patched.setattr(Removal, "report", lambda *_: 1 / 0)
         patched.setattr("vinpaint_cli.resume.work_folder.discard", lambda _: None)
         with pytest.raises(ZeroDivisionError):
             remove(source, target, OPTIONS, work=work)

@@ -16,7 +16,7 @@ from clip_factory import make_clip, png_bytes
 from helpers_work import OPTIONS, WORK, StopsAt, bytes_of, go_on, stopped
 
 from vinpaint_cli.errors import InputError, Interrupted, OutputError, UsageError
-from vinpaint_cli.mask_making.clip import MaskedClip
+from vinpaint_cli.mask_making.clip import open_clip
 from vinpaint_cli.masks.prompts import PromptOptions
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
@@ -292,7 +292,7 @@ def test_patches_come_back_as_they_were(tmp_path: Path, dtype: type) -> None:
 
 
 def test_a_plan_comes_back_as_it_was(clip: Callable[..., Path]) -> None:
-    job = MaskedClip(clip(codec="ffv1", frames=20), OPTIONS)
+    job = open_clip(clip(codec="ffv1", frames=20), OPTIONS)
     plan = job.plan(SilentListener())
     assert plan_from_dict(json.loads(json.dumps(plan_to_dict(plan))), job.spec) == plan
 

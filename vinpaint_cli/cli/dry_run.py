@@ -6,13 +6,13 @@ import time
 from typing import Any
 
 from vinpaint_cli.cli.console import Console, duration
-from vinpaint_cli.cli.estimate import Estimate, estimate
 from vinpaint_cli.cli.progress import BarListener
-from vinpaint_cli.mask_making.clip import MaskedClip
-from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
+from vinpaint_cli.mask_making.clip import MaskedClip, open_clip
+from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions, check_options
 from vinpaint_cli.pipeline.output import check_output
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.plan.memory import format_bytes
+from vinpaint_cli.removal.estimate import Estimate, estimate
 from vinpaint_cli.resume.work import look
 from vinpaint_cli.types import Box, Segment
 
@@ -29,14 +29,15 @@ def dry_run(
 ) -> None:
     """Plan, try each stage for a moment, and say so; raises what planning and the trials raise."""
     target = check_output(path, output, overwrite=True)
-    job = MaskedClip(path, options, BarListener(console))
+    check_options(options)
+    clip = open_clip(path, options, BarListener(console))
     start = time.perf_counter()
-    plan = job.plan(BarListener(console))
-    found = estimate(job, plan, target, time.perf_counter() - start)
-    for line in [*job.notes(), *found.notes]:
+    plan = clip.plan(BarListener(console))
+    found = estimate(clip, plan, target, time.perf_counter() - start)
+    for line in [*clip.notes(), *found.notes]:
         console.warn(line)
     kept = look(work, str(target))
-    for line in describe(job, plan, found, str(target)):
+    for line in describe(clip, plan, found, str(target)):
         console.say(line)
     if kept is not None:
         console.say(
@@ -46,14 +47,14 @@ def dry_run(
     if as_json:
         there = None if kept is None else str(kept.folder)
         reused = 0 if kept is None else kept.finished
-        console.data({**as_dict(job, plan, found, str(target)), "work": there, "segments_reused": reused})
+        console.data({**as_dict(clip, plan, found, str(target)), "work": there, "segments_reused": reused})
 
 
-def describe(job: MaskedClip, plan: Plan, found: Estimate, target: str) -> list[str]:
+def describe(clip: MaskedClip, plan: Plan, found: Estimate, target: str) -> list[str]:
     """The plan for a person, one line each."""
-    info, scan = job.source.info, plan.scan
+    info, scan = clip.source.info, plan.scan
     marked = sum(box is not None for box in scan.holes)
-    method = plan.spec.name + (f" with {_weights(job, plan)}" if _weights(job, plan) else "")
+    method = plan.spec.name + (f" with {_weights(clip, plan)}" if _weights(clip, plan) else "")
     lines = [
         f"{info.path}: {info.width}x{info.height}, {scan.frames} frames in {len(scan.shots)} shot(s)",
         f"hole       {_hole(scan.hole_pixels, marked, info.width * info.height)}",
@@ -71,17 +72,17 @@ def describe(job: MaskedClip, plan: Plan, found: Estimate, target: str) -> list[
     return lines
 
 
-def as_dict(job: MaskedClip, plan: Plan, found: Estimate, target: str) -> dict[str, Any]:
+def as_dict(clip: MaskedClip, plan: Plan, found: Estimate, target: str) -> dict[str, Any]:
     """The plan for a program; ranges are half-open, boxes in pixels, memory in bytes, times in seconds."""
     return {
-        "input": str(job.path),
+        "input": str(clip.path),
         "output": target,
         "dry_run": True,
         "frames": plan.scan.frames,
         "hole_frames": sum(box is not None for box in plan.scan.holes),
         "hole_pixels": plan.scan.hole_pixels,
         "method": plan.spec.name,
-        "weights": _weights(job, plan),
+        "weights": _weights(clip, plan),
         "device": plan.placement.device,
         "precision": plan.placement.precision,
         "feather": plan.feather,
@@ -90,7 +91,7 @@ def as_dict(job: MaskedClip, plan: Plan, found: Estimate, target: str) -> dict[s
         "segments": [_segment_dict(segment) for segment in plan.segments],
         "estimated_seconds": {name: round(seconds, 3) for name, seconds in found.seconds.items()},
         "estimated_total": round(found.total, 3),
-        "warnings": [*job.notes(), *found.notes],
+        "warnings": [*clip.notes(), *found.notes],
     }
 
 
@@ -122,5 +123,5 @@ def _hole(pixels: int, marked: int, area: int) -> str:
     return f"on {marked} frames, {pixels / marked / area:.1%} of the picture on average"
 
 
-def _weights(job: MaskedClip, plan: Plan) -> str | None:
-    return job.options.weights or plan.spec.weights
+def _weights(clip: MaskedClip, plan: Plan) -> str | None:
+    return clip.options.weights or plan.spec.weights

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from vinpaint_cli.cli.boundary import interrupt_as_error
@@ -58,25 +58,12 @@ def _remove(
     ray: RayOptions | None,
     as_json: bool,
 ) -> None:
-    from vinpaint_cli.pipeline.options import check_options
-    from vinpaint_cli.pipeline.output import check_output
-    from vinpaint_cli.removal.run import remove as run
-    from vinpaint_cli.resume.work import is_whole
+    from vinpaint_cli.removal.job import check_job
+    from vinpaint_cli.removal.run import run_job
 
-    check_options(options)
-    target = check_output(path, output, overwrite=True)
-    asked = () if is_whole(work, target) else (target,)  # one that is whole is not written again
-    overwrite = console.may_overwrite(*asked)
+    job = check_job(path, output, options, work, console.may_overwrite)
     with interrupt_as_error(), executor_for(ray, options) as (executor, followed):
-        report = run(
-            path,
-            output,
-            followed,
-            overwrite=overwrite,
-            listener=BarListener(console),
-            work=work,
-            executor=executor,
-        )
+        report = run_job(replace(job, options=followed), BarListener(console), executor)
     for line in report.warnings:
         console.warn(line)
     _details(console, report)

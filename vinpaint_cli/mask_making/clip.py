@@ -3,106 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vinpaint_cli.mask_making.cast_shadows import add_shadows
-from vinpaint_cli.mask_making.follow import find_hole
+from vinpaint_cli.mask_making.follow import TrackedMasks, find_hole
 from vinpaint_cli.masks.sources.options import covering
 from vinpaint_cli.masks.sources.shapes import HoleSource
-from vinpaint_cli.methods import load_method, method_spec
-from vinpaint_cli.ops.flow import open_flow
+from vinpaint_cli.methods import method_spec
+from vinpaint_cli.ops.flow import DEFAULT_FLOW, open_flow
 from vinpaint_cli.pipeline.device import Placement, available_memory, place
-from vinpaint_cli.pipeline.options import RemoveOptions, check_options
+from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.plan import ZONE_BYTES_PER_PIXEL, Plan, make_plan
 from vinpaint_cli.pipeline.progress import Clock, Listener, SilentListener
 from vinpaint_cli.pipeline.reader import SegmentReader
 from vinpaint_cli.plan.memory import default_budget, parse_memory
 from vinpaint_cli.plan.regions import region_of_interest
-from vinpaint_cli.types import FrameSource
-from vinpaint_cli.video.source.read import open_source
-
-if TYPE_CHECKING:
-    from vinpaint_cli.types import Method
+from vinpaint_cli.types import FrameSource, MethodSpec
+from vinpaint_cli.video.source.read import first_pts, open_source
 
 KeepMask = Callable[[FrameSource, HoleSource, bool], None]
 """Keeps a mask of a clip that took time to find, for another run; whether it is the whole hole."""
 
 
+@dataclass(frozen=True, slots=True)
 class MaskedClip:
-    """One clip, opened, with its mask: what planning, filling and removing start from.
+    """A clip with its mask, as `open_clip` opens them.
 
-    ``seconds``: what finding the mask took, by stage; empty when nothing had to be found.
-
-    Raises UsageError, InputError (VideoError, MaskError) for what cannot be read or does not fit.
+    tracked: what was followed, None when nothing was. seconds: what finding the mask took, by stage; empty
+    when nothing had to be found.
     """
 
-    def __init__(
-        self,
-        path: str | Path,
-        options: RemoveOptions,
-        listener: Listener | None = None,
-        keep: KeepMask = lambda source, masks, whole: None,
-    ) -> None:
-        """``listener`` sees objects being followed and shadows looked for; ``keep`` gets what is found."""
-        self.path = Path(path)
-        self.options = options
-        self.spec = method_spec(options.method)
-        check_options(options)
-        self.source: FrameSource = open_source(self.path)
-        self.mask: HoleSource
-        clock = Clock()
-        with clock.time("track"):
-            self.mask, self.tracked = find_hole(self.source, options.mask, listener, device=options.device)
-        self.seconds: Mapping[str, float] = clock.seconds if self.tracked else {}
-        if self.tracked is not None:
-            keep(self.source, self.tracked, False)
-        if options.mask.shadows and options.mask.whole is None:
-            with clock.time("shadows"):
-                self.mask = self._with_shadows(listener or SilentListener())
-            self.seconds = {**self.seconds, "shadows": clock.seconds["shadows"]}
-            keep(self.source, self.mask, True)
-
-    def _with_shadows(self, listener: Listener) -> HoleSource:
-        region = partial(region_of_interest, context=0.0)  # the zone has its surroundings in it
-        plan = partial(
-            self._plan, feather=0, listener=listener, bytes_per_pixel=ZONE_BYTES_PER_PIXEL, region=region
-        )
-        estimator = open_flow(self.options.flow, self.placement.device)
-        return add_shadows(self.source, self.mask, plan, listener, estimator)
+    path: Path
+    options: RemoveOptions
+    source: FrameSource
+    mask: HoleSource
+    tracked: TrackedMasks | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     def plan(self, listener: Listener) -> Plan:
-        """Scan the clip and cut the work into segments."""
-        return self._plan(self.mask, self.feather, listener)
+        """Scan the clip and cut the work into segments; raises what `make_plan` raises."""
+        return _plan(self, self.mask, listener, feather=self.feather)
 
-    def _plan(self, mask: HoleSource, feather: int, listener: Listener, **limits: Any) -> Plan:
-        return make_plan(
-            self.source,
-            mask,
-            self._covering(),
-            listener,
-            options=self.options.mask,
-            spec=self.spec,
-            placement=self.placement,
-            memory=self.memory,
-            feather=feather,
-            **limits,
-        )
+    def reader(self) -> SegmentReader:
+        """What gives segments with their holes, and with what the mask covers beyond its range of time."""
+        return SegmentReader(self.source, self.covering(), self.feather)
+
+    def covering(self) -> HoleSource:
+        """The mask with what it covers beyond its range of time."""
+        return covering(self.options.mask, self.source.info, self.mask, origin_pts=first_pts(self.source))
+
+    @property
+    def spec(self) -> MethodSpec:
+        """Of the method that was chosen."""
+        return method_spec(self.options.method)
 
     @property
     def memory(self) -> int:
         """Bytes that may be taken, as things are now; raises UsageError."""
         free, given = available_memory(), self.options.memory
         return parse_memory(given, free) if given else default_budget(free)
-
-    def reader(self) -> SegmentReader:
-        """What gives segments with their holes, and with what the mask covers beyond its range of time."""
-        return SegmentReader(self.source, self._covering(), self.feather)
-
-    def _covering(self) -> HoleSource:
-        origin = next(iter(self.source.frames(0, 1))).pts
-        return covering(self.options.mask, self.source.info, self.mask, origin_pts=origin)
 
     @property
     def feather(self) -> int:
@@ -112,27 +74,75 @@ class MaskedClip:
 
     @property
     def placement(self) -> Placement:
-        """Where the method will run; raises UsageError."""
-        return place(self.options.device, self.options.precision, self.spec.dtypes)
-
-    def load_method(self) -> Method:
-        """The method, its weights checked and loaded; raises WeightsError."""
-        options, placement = self.options, self.placement
-        return load_method(
-            options.method, weights=options.weights, device=placement.device, dtype=placement.precision
-        )
+        """Where networks run: the CPU where there is none, of method or flow; raises UsageError."""
+        options, spec = self.options, self.spec
+        placement = place(options.device, options.precision, spec.dtypes)
+        has_network = spec.weights is not None or options.flow != DEFAULT_FLOW
+        return placement if has_network else replace(placement, device="cpu")
 
     def notes(self) -> list[str]:
         """What should be said of how clip and mask were read."""
         return [*getattr(self.source, "notes", ()), *self.mask.warnings]
 
 
-def check_readable(path: str | Path) -> None:
-    """Refuse what is no video and no folder of pictures, before anything long begins; raises VideoError."""
-    open_source(path)
+def open_clip(
+    path: str | Path,
+    options: RemoveOptions,
+    listener: Listener | None = None,
+    keep: KeepMask = lambda source, masks, whole: None,
+    *,
+    source: FrameSource | None = None,
+) -> MaskedClip:
+    """Open a clip and find its hole: objects are followed and shadows looked for where that was asked.
+
+    options: checked already. listener: is told of both. keep: is given what is found. source: the clip, where
+    it is open already.
+
+    Raises UsageError, InputError (VideoError, MaskError) for what cannot be read or does not fit,
+    WeightsError, OutOfMemoryError and Interrupted.
+    """
+    source, listener = source or open_source(path), listener or SilentListener()
+    clock = Clock()
+    with clock.time("track"):
+        mask, tracked = find_hole(source, options.mask, listener, device=options.device)
+    clip = MaskedClip(Path(path), options, source, mask, tracked, clock.seconds if tracked else {})
+    if tracked is not None:
+        keep(source, tracked, False)
+    if options.mask.shadows and options.mask.whole is None:
+        with clock.time("shadows"):
+            mask = _with_shadows(clip, listener)
+        seconds = {**clip.seconds, "shadows": clock.seconds["shadows"]}
+        clip = replace(clip, mask=mask, seconds=seconds)
+        keep(source, mask, True)
+    return clip
 
 
 def default_feather(height: int) -> int:
     """Width of the soft edge: 2 pixels at 240 lines, more with the square root of the height."""
     growth: float = (height / 240) ** 0.5
     return max(1, round(2 * growth))
+
+
+def _with_shadows(clip: MaskedClip, listener: Listener) -> HoleSource:
+    region = partial(region_of_interest, context=0.0)  # the zone has its surroundings in it
+    limits = {"bytes_per_pixel": ZONE_BYTES_PER_PIXEL, "region": region}
+
+    def plan(zone: HoleSource) -> Plan:
+        return _plan(clip, zone, listener, feather=0, **limits)
+
+    estimator = open_flow(clip.options.flow, clip.placement.device)
+    return add_shadows(clip.source, clip.mask, plan, listener, estimator)
+
+
+def _plan(clip: MaskedClip, mask: HoleSource, listener: Listener, **more: Any) -> Plan:
+    return make_plan(
+        clip.source,
+        mask,
+        clip.covering(),
+        listener,
+        options=clip.options.mask,
+        spec=clip.spec,
+        placement=clip.placement,
+        memory=clip.memory,
+        **more,
+    )

@@ -31,6 +31,7 @@ from vinpaint_cli.pipeline.progress import Listener, SilentListener, advance
 from vinpaint_cli.pipeline.scan import Footage, read_footage
 from vinpaint_cli.types import Frame, FrameSource, Segmenter
 from vinpaint_cli.video.sink.mask_video import HoleFrames, hole_frame, open_mask_writer
+from vinpaint_cli.video.source.read import first_pts
 
 if TYPE_CHECKING:
     from vinpaint_cli.types import Hole
@@ -155,7 +156,6 @@ def find_hole(
 
     Raises what `build_mask` and `track_masks` raise.
     """
-    first = next(iter(source.frames(0, 1)))
     tracked = None
     if options.prompts.follows and options.tracked is None and options.whole is None:
         check_mask_options(options)
@@ -168,7 +168,7 @@ def find_hole(
             device=device,
             when=time_range(options.start, options.end),
         )
-    return build_mask(options, source.info, origin_pts=first.pts, tracked=tracked), tracked
+    return build_mask(options, source.info, origin_pts=first_pts(source), tracked=tracked), tracked
 
 
 def write_found(source: FrameSource, found: HoleSource, path: str | Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vinpaint_cli.errors import UsageError
-from vinpaint_cli.mask_making.clip import MaskedClip
+from vinpaint_cli.mask_making.clip import open_clip
 from vinpaint_cli.mask_making.confidence import low_confidence_ranges
 from vinpaint_cli.mask_making.follow import TrackedMasks
 from vinpaint_cli.mask_making.overlay import check_overlay, write_overlay
@@ -81,8 +81,8 @@ def make_mask(
     picture = None if preview is None else check_picture(preview, overwrite)
     film = None if overlay is None else check_overlay(path, overlay, overwrite)
     _check_apart(target, picture, film)
-    job = MaskedClip(path, RemoveOptions(mask=options, memory=memory, device=device), listener)
-    source, mask, tracked = job.source, job.mask, job.tracked
+    clip = open_clip(path, RemoveOptions(mask=options, memory=memory, device=device), listener)
+    source, mask, tracked = clip.source, clip.mask, clip.tracked
     count, warnings = _write(source, mask, target, listener)
     shown = write_preview(source, mask, count, picture, tracked) if picture is not None else ()
     if film is not None:

@@ -28,14 +28,19 @@ def check_output(path: str | Path, output: str | Path | None, overwrite: bool) -
         )
     if target.exists() and target.resolve() == Path(path).resolve():
         raise InputError(f"{target} is the input itself; choose another output with -o")
-    if os.path.lexists(target) and not overwrite:
-        raise OutputError(f"{target} exists; give -y to overwrite it or another name with -o")
+    check_free(target, overwrite)
     folder = target.absolute().parent
     if not folder.is_dir():
         raise OutputError(f"the folder {folder} does not exist; make it or choose another -o")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"the folder {folder} cannot be written; choose another -o")
     return target
+
+
+def check_free(target: Path, overwrite: bool) -> None:
+    """Refuse a target that exists, unless it may be overwritten; raises OutputError."""
+    if os.path.lexists(target) and not overwrite:
+        raise OutputError(f"{target} exists; give -y to overwrite it or another name with -o")
 
 
 def default_output(path: str | Path) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from vinpaint_cli.errors import OutOfMemoryError
-from vinpaint_cli.mask_making.clip import MaskedClip
+from vinpaint_cli.mask_making.clip import MaskedClip, open_clip
 from vinpaint_cli.methods import load_method
 from vinpaint_cli.ops.flow import FlowEstimator, open_flow
 from vinpaint_cli.pipeline.compose import MemoryPatches
@@ -90,15 +90,15 @@ class Worker:
 
     def __init__(self) -> None:
         self._spec: FillSpec | None = None
-        self._job: MaskedClip | None = None
+        self._clip: MaskedClip | None = None
         self._reader: SegmentReader | None = None
         self._fit = MemoryFit()
         self._loaded: tuple[tuple[str, str | None, str, Placement], Method, FlowEstimator] | None = None
 
-    def adopt(self, spec: FillSpec, job: MaskedClip) -> None:
+    def adopt(self, spec: FillSpec, clip: MaskedClip) -> None:
         """Begin a job whose clip and mask are open already."""
-        self._spec, self._job, self._fit = spec, job, spec.fit
-        self._reader = job.reader()
+        self._spec, self._clip, self._fit = spec, clip, spec.fit
+        self._reader = clip.reader()
 
     def load(self, spec: FillSpec) -> tuple[Method, FlowEstimator]:
         """Method and flow estimator of a job, loaded once, on the CPU where the device has no room.
@@ -136,7 +136,7 @@ class Worker:
         loading the method and filling raise.
         """
         if spec != self._spec:
-            self.adopt(spec, MaskedClip(spec.path, spec.options))
+            self.adopt(spec, open_clip(spec.path, spec.options))
         try:
             return self._fill(spec, segment, segment.core, tick)
         except OutOfMemoryError:
@@ -164,11 +164,11 @@ class Worker:
     def _fill_whole(
         self, spec: FillSpec, segment: Segment, answers: range, tick: Callable[[], None]
     ) -> Filled:
-        assert self._job is not None  # fill has opened the job
+        assert self._clip is not None  # fill has opened the job
         assert self._reader is not None
         clock = Clock()
         sufficed = self._fit.frames is None
-        threads = frame_threads(segment.roi, self._job.memory) if sufficed else 1
+        threads = frame_threads(segment.roi, self._clip.memory) if sufficed else 1
         method, estimator = self.load(spec)
         stages = Stages(spec.options.propagate, spec.options.texture, estimator, threads, clock)
         filled = fill_segment(segment, self._reader, method, stages, tick, answers)
@@ -178,8 +178,8 @@ class Worker:
         """Forget the frames that were read, and give back what torch keeps of a GPU's memory."""
         import torch
 
-        assert self._job is not None  # fill has opened the job
-        self._reader = self._job.reader()
+        assert self._clip is not None  # fill has opened the job
+        self._reader = self._clip.reader()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

@@ -1,26 +1,28 @@
-"""The main job: plan → fill → compose, and the file that comes out of it."""
+"""One removal from top to bottom: open, scan, plan, fill, compose, report."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vinpaint_cli.mask_making.clip import MaskedClip, check_readable
+from vinpaint_cli.mask_making.clip import MaskedClip, open_clip
 from vinpaint_cli.pipeline.compose import MemoryPatches, composed_frames, in_order
 from vinpaint_cli.pipeline.fill import Filled, MemoryFit
-from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions, check_options
-from vinpaint_cli.pipeline.output import check_output, copy_as_it_is, spelled
+from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
+from vinpaint_cli.pipeline.output import check_free, copy_as_it_is
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import Clock, Listener, SilentListener, advance
 from vinpaint_cli.removal.executor import Executor, FillSpec, LocalExecutor
+from vinpaint_cli.removal.job import Job, check_job
 from vinpaint_cli.removal.report import RemoveReport, Tally, make_report
-from vinpaint_cli.resume.work import Work, is_whole, open_work
+from vinpaint_cli.resume.work import Work, open_work
 from vinpaint_cli.types import EncodeOptions, Frame, Patch, Progress
 from vinpaint_cli.video.sink.publish import temporary_name
 from vinpaint_cli.video.sink.write import FrameWriter, open_writer
+from vinpaint_cli.video.source.read import open_source
 
 
 def remove(
@@ -42,160 +44,174 @@ def remove(
 
     Raises any `VinpaintError`.
     """
-    options, listener = options or RemoveOptions(), listener or SilentListener()
-    place = check_output(path, output, overwrite=True)
-    if not is_whole(work, place):
-        check_output(path, output, overwrite)
-    target = spelled(place, path, output)
-    check_options(options)
-    check_readable(path)
-    with open_work(work, target, path, options, listener) as kept:
+    job = check_job(path, output, options or RemoveOptions(), work, overwrite)
+    return run_job(job, listener or SilentListener(), executor)
+
+
+def run_job(job: Job, listener: Listener, executor: Executor | None = None) -> RemoveReport:
+    """Do what was checked; executor and errors as of `remove`."""
+    source = open_source(job.path)
+    with open_work(job.work, job.target, job.path, job.options, listener) as kept:
+        options = kept.followed(job.options)
         if kept.published:
-            return _found_whole(MaskedClip(path, kept.followed(options), listener), target, kept, listener)
-        check_output(path, output, overwrite)
-        job = MaskedClip(path, kept.followed(options), listener, kept.keep_mask)
+            clip = open_clip(job.path, options, listener, source=source)
+            return _report_published(job, clip, kept, listener)
+        check_free(Path(job.target), job.overwrite)
+        clip = open_clip(job.path, options, listener, kept.keep_mask, source=source)
         writer = open_writer(
-            target,
-            job.source,
+            job.target,
+            source,
             options.encode,
-            overwrite=overwrite,
+            overwrite=job.overwrite,
             announce=kept.publishing,
             threads=kept.threads,
         )
-        run = Removal(job, target, overwrite, listener, kept, executor or LocalExecutor())
-        return run.fill(writer) if run.plan.segments else run.copy(writer)
+        removal = Removal(job, clip, kept, listener, executor or LocalExecutor())
+        plan, spec = removal.prepare()
+        if plan.segments:
+            removal.fill(plan, spec, writer)
+        else:
+            removal.copy(plan, writer)
+        return removal.report(plan, spec, writer.warnings)
 
 
+@dataclass(slots=True)
 class Removal:
-    """One run of one job: its plan made or found, then either filled or, without a hole, copied."""
+    """The steps of one run, and what is learnt on the way."""
 
-    def __init__(
-        self,
-        job: MaskedClip,
-        target: str,
-        overwrite: bool,
-        listener: Listener,
-        kept: Work,
-        executor: Executor,
-    ) -> None:
-        self._job, self._target, self._overwrite = job, target, overwrite
-        self._listener, self._kept, self._executor = listener, kept, executor
-        self._clock, self._tally, self._fit = Clock(), Tally(), kept.fit
-        self._waited = 0.0
-        self._clock.add(job.seconds)
-        options = kept.followed(job.options)
-        found = None
-        if job.spec.fitted and options.weights is None:
-            found = self._planned()
-            options = replace(options, weights=self._fitted(found))
-        self._spec = FillSpec(str(job.path), options, job.placement, kept.fit)
-        with self._clock.time("load"):
-            executor.prepare(self._spec, job)
-        self.plan: Plan = found or self._planned()
-        self._of_weights = tuple(self._other_clip())
-        notes = dict.fromkeys([*kept.notes, *job.notes(), *self._of_weights])
-        kept.keep_plan(self.plan, list(notes))
+    job: Job
+    clip: MaskedClip
+    kept: Work
+    listener: Listener
+    executor: Executor
+    clock: Clock = field(default_factory=Clock)
+    tally: Tally = field(default_factory=Tally)
+    notes: list[str] = field(default_factory=list)
 
-    def _planned(self) -> Plan:
-        with self._clock.time("scan"):
-            return self._kept.plan or self._job.plan(self._listener)
+    def prepare(self) -> tuple[Plan, FillSpec]:
+        """Make the plan or take the one that was kept, and load the method; one that is fitted after that."""
+        clip, kept = self.clip, self.kept
+        self.clock.add(clip.seconds)
+        options, plan = kept.followed(clip.options), None
+        if clip.spec.fitted and options.weights is None:
+            plan = self._scan()
+            options = replace(options, weights=self._fit(plan))
+        spec = FillSpec(str(clip.path), options, clip.placement, kept.fit)
+        with self.clock.time("load"):
+            self.executor.prepare(spec, clip)
+        plan = plan or self._scan()
+        self.notes = [*clip.notes(), *self._warn_of_weights(plan)]
+        kept.keep_plan(plan, list(dict.fromkeys([*kept.notes, *self.notes])))
+        return plan, spec
 
-    def _fitted(self, plan: Plan) -> str | None:
+    def _scan(self) -> Plan:
+        with self.clock.time("scan"):
+            return self.kept.plan or self.clip.plan(self.listener)
+
+    def _fit(self, plan: Plan) -> str | None:
         """The file of a network fitted to this clip, by now or before; None without a hole."""
         from vinpaint_cli.removal.train_internal import fit_for_job
 
         if not plan.segments:
             return None
-        with self._clock.time("fit"):
-            path = fit_for_job(self._job, plan, self._kept.beside, self._listener)
-        self._kept.keep_fitted(path)
+        with self.clock.time("fit"):
+            path = fit_for_job(self.clip, plan, self.kept.beside, self.listener)
+        self.kept.keep_fitted(path)
         return str(path)
 
-    def _other_clip(self) -> Iterator[str]:
+    def _warn_of_weights(self, plan: Plan) -> Iterator[str]:
         """What should be said of weights that were fitted to another clip."""
-        weights = self._job.options.weights
-        if not self._job.spec.fitted or weights is None:
+        clip, weights = self.clip, self.clip.options.weights
+        if not clip.spec.fitted or weights is None:
             return
         from vinpaint_cli.removal.fit_file import ClipMark, warn_of_other_clip
         from vinpaint_cli.weights.store import resolve
 
-        mark = ClipMark.of(self._job.path, self._job.source.info, self.plan.scan.frames)
+        mark = ClipMark.of(clip.path, clip.source.info, plan.scan.frames)
         warning = warn_of_other_clip(resolve(weights), mark)
         if warning is not None:
             yield warning
 
-    def fill(self, writer: FrameWriter) -> RemoveReport:
+    def fill(self, plan: Plan, spec: FillSpec, writer: FrameWriter) -> None:
         """Fill and compose the whole clip into the writer."""
-        segments, plan = in_order(self.plan.segments), self.plan
-        missing = self._kept.missing(segments)
-        steps = sum(2 * len(segment.frames) - 1 for segment in missing) if self._job.options.propagate else 0
-        self._kept.begin(writer.temporary)
-        with writer, self._listener.stage("fill", steps + plan.scan.frames) as progress:
-            fresh = self._executor.fill(self._spec, plan, missing, lambda: advance(progress))
+        segments = in_order(plan.segments)
+        missing = self.kept.missing(segments)
+        steps = sum(2 * len(segment.frames) - 1 for segment in missing) if spec.options.propagate else 0
+        self.kept.begin(writer.temporary)
+        with writer, self.listener.stage("fill", steps + plan.scan.frames) as progress:
+            fresh = self.executor.fill(spec, plan, missing, lambda: advance(progress))
             with _closed(fresh):
-                filled = self._told(self._kept.gathered(segments, fresh))
-                frames = composed_frames(self._job.source, segments, filled, MemoryPatches())
-                self._encode(frames, writer.write, progress)
-        return self._report(writer.warnings)
+                filled = _Patches(self.kept.gathered(segments, fresh), self)
+                frames = composed_frames(self.clip.source, segments, iter(filled), MemoryPatches())
+                start = time.perf_counter()
+                _write(frames, writer.write, progress)
+                # What was not waiting for patches was decoding and encoding.
+                self.clock.seconds["encode"] = time.perf_counter() - start - filled.waited
 
-    def _encode(self, frames: Iterable[Frame], write: Callable[[Frame], None], progress: Progress) -> None:
-        """Pull frames through the pipeline; what is not waiting for patches is decoding and encoding."""
-        start = time.perf_counter()
-        for frame in frames:
-            write(frame)
-            advance(progress)
-        self._clock.seconds["encode"] = time.perf_counter() - start - self._waited
+    def copy(self, plan: Plan, writer: FrameWriter) -> None:
+        """Nothing to remove: copy the file, or encode it anew when another form was asked for."""
+        job, target = self.job, Path(self.job.target)
+        self.notes.append("the mask is empty, so nothing is removed")
+        same_suffix = target.suffix.lower() == job.path.suffix.lower()
+        with self.clock.time("encode"):
+            if same_suffix and job.path.is_file() and job.options.encode == EncodeOptions():
+                temporary = temporary_name(target)
+                self.kept.begin(temporary)
+                copy_as_it_is(job.path, temporary, target, job.overwrite, self.kept.publishing)
+                self.notes.append("the clip is copied as it is")
+            else:
+                self.kept.begin(writer.temporary)
+                with writer, self.listener.stage("copy", plan.scan.frames) as progress:
+                    _write(self.clip.source.frames(), writer.write, progress)
 
-    def _told(self, filled: Iterator[Filled]) -> Iterator[tuple[Patch, ...]]:
-        """Patches only; what else is known of a segment is counted, or said, on the way."""
+    def report(self, plan: Plan, spec: FillSpec, warnings: Iterable[str]) -> RemoveReport:
+        """What was done."""
+        notes = [*self.kept.notes, *self.notes, *warnings]
+        report = make_report(self.clip, plan, self.job.target, self.tally, self.clock, notes)
+        weights = spec.options.weights or report.weights
+        return replace(report, weights=weights, segments_reused=self.kept.reused, work=self.kept.left)
+
+
+@dataclass(slots=True)
+class _Patches:
+    """The patches of filled segments; what else is known of a segment is counted, or said, on the way.
+
+    waited: seconds that were waited for segments so far.
+    """
+
+    filled: Iterator[Filled]
+    removal: Removal
+    waited: float = 0.0
+
+    def __iter__(self) -> Iterator[tuple[Patch, ...]]:
+        removal = self.removal
+        fit = removal.kept.fit
         start = time.perf_counter()
-        for one in filled:
-            self._waited += time.perf_counter() - start
-            self._tally.add(one)
-            self._clock.add(one.seconds)
-            for line in _news(self._fit, one.fit):
-                self._listener.note(line)
-            self._fit = one.fit if one.fit != MemoryFit() else self._fit
+        for one in self.filled:
+            self.waited += time.perf_counter() - start
+            removal.tally.add(one)
+            removal.clock.add(one.seconds)
+            for line in _news(fit, one.fit):
+                removal.listener.note(line)
+            fit = one.fit if one.fit != MemoryFit() else fit
             yield one.patches
             start = time.perf_counter()
 
-    def copy(self, writer: FrameWriter) -> RemoveReport:
-        """Nothing to remove: copy the file, or encode it anew when another form was asked for."""
-        job, target = self._job, Path(self._target)
-        notes = ["the mask is empty, so nothing is removed"]
-        same_suffix = target.suffix.lower() == job.path.suffix.lower()
-        with self._clock.time("encode"):
-            if same_suffix and job.path.is_file() and job.options.encode == EncodeOptions():
-                temporary = temporary_name(target)
-                self._kept.begin(temporary)
-                copy_as_it_is(job.path, temporary, target, self._overwrite, self._kept.publishing)
-                notes.append("the clip is copied as it is")
-            else:
-                self._kept.begin(writer.temporary)
-                self._copy_frames(writer)
-        return self._report([*notes, *writer.warnings])
 
-    def _copy_frames(self, writer: FrameWriter) -> None:
-        with writer, self._listener.stage("copy", self.plan.scan.frames) as progress:
-            for frame in self._job.source.frames():
-                writer.write(frame)
-                advance(progress)
-
-    def _report(self, warnings: Iterable[str]) -> RemoveReport:
-        kept = self._kept
-        notes = [*kept.notes, *self._job.notes(), *self._of_weights, *warnings]
-        report = make_report(self._job, self.plan, self._target, self._tally, self._clock, notes)
-        weights = self._spec.options.weights or report.weights
-        return replace(report, weights=weights, segments_reused=kept.reused, work=kept.left)
+def _write(frames: Iterable[Frame], write: Callable[[Frame], None], progress: Progress) -> None:
+    for frame in frames:
+        write(frame)
+        advance(progress)
 
 
-def _found_whole(job: MaskedClip, target: str, kept: Work, listener: Listener) -> RemoveReport:
+def _report_published(job: Job, clip: MaskedClip, kept: Work, listener: Listener) -> RemoveReport:
     """What there is to say of an output that the run before had finished when it was killed."""
     assert kept.plan is not None  # or nothing would be known to be published
     listener.note(
-        f"{target} is whole: the run before was stopped when all was done but removing its work folder"
+        f"{job.target} is whole: the run before was stopped when all was done but removing its work folder"
     )
-    report = make_report(job, kept.plan, target, Tally(*kept.pixels), Clock(), [*kept.notes, *job.notes()])
+    notes = [*kept.notes, *clip.notes()]
+    report = make_report(clip, kept.plan, job.target, Tally(*kept.pixels), Clock(), notes)
     return replace(report, segments_reused=kept.reused, work=kept.left)
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vinpaint_cli.errors import Interrupted, OutputError, UsageError
-from vinpaint_cli.mask_making.clip import MaskedClip
+from vinpaint_cli.mask_making.clip import MaskedClip, open_clip
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.masks.sources.shapes import NoHole
 from vinpaint_cli.ops.flow import DEFAULT_FLOW, open_flow
-from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions, check_fit_options
+from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions, check_fit_options, check_options
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import Listener, SilentListener
 from vinpaint_cli.pipeline.reader import SegmentReader
@@ -131,18 +131,18 @@ def _there(target: Path) -> OutputError:
     return OutputError(f"{target} is there already; give -y to replace it, or another --out")
 
 
-def fit_for_job(job: MaskedClip, plan: Plan, folder: Path, listener: Listener) -> Path:
-    """The file of a network fitted to a job's clip and hole, in ``folder``; fitted now unless it is there.
+def fit_for_job(masked: MaskedClip, plan: Plan, folder: Path, listener: Listener) -> Path:
+    """The file of a network fitted to a clip and its hole, in ``folder``; fitted now unless it is there.
 
     Raises any `VinpaintError`.
     """
-    options = job.options
+    options = masked.options
     told = TrainInternalOptions(
-        options.mask, options.fit, job.placement.device, options.propagate, options.flow
+        options.mask, options.fit, masked.placement.device, options.propagate, options.flow
     )
-    mark = ClipMark.of(job.path, job.source.info, plan.scan.frames)
-    clip = _Clip(job.path, job.source, plan.scan, plan.segments, job, mark)
-    target = folder / f"{job.path.stem}.{clip.key(told)[:8]}{SUFFIX}"
+    mark = ClipMark.of(masked.path, masked.source.info, plan.scan.frames)
+    clip = _Clip(masked.path, masked.source, plan.scan, plan.segments, masked, mark)
+    target = folder / f"{masked.path.stem}.{clip.key(told)[:8]}{SUFFIX}"
     fitting = _Fitting(clip, target, told, listener, None)
     if fitting.is_there:
         listener.note(f"using {target}, which was fitted to this clip before")
@@ -168,17 +168,17 @@ def _length(options: FitOptions) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Clip:
-    """A clip as a fit sees it; ``job`` None: without a hole."""
+    """A clip as a fit sees it; ``masked`` None: without a hole."""
 
     path: Path
     source: FrameSource
     scan: Scan
     segments: Sequence[Segment]
-    job: MaskedClip | None
+    masked: MaskedClip | None
     mark: ClipMark
 
     def key(self, options: TrainInternalOptions) -> str:
-        scanned = None if self.job is None else self.scan
+        scanned = None if self.masked is None else self.scan
         return key_of(self.mark, scanned, options.fit, options.propagate, options.flow)
 
     def runs(self) -> Iterator[FrameRun]:
@@ -186,7 +186,7 @@ class _Clip:
         from vinpaint_cli.removal.pseudo_holes import FrameRun
 
         whole = SegmentReader(self.source, NoHole(self.source.info), 0)
-        reader = whole if self.job is None else self.job.reader()
+        reader = whole if self.masked is None else self.masked.reader()
         for segment in choose_runs(self.segments):
             pictures, alphas = reader.read(segment)
             yield FrameRun(pictures, np.stack([alpha > 0 for alpha in alphas]), reader.height)
@@ -195,14 +195,15 @@ class _Clip:
 def _open(path: Path, options: TrainInternalOptions, listener: Listener) -> _Clip:
     if options.mask is not None:
         told = RemoveOptions(mask=options.mask, method="internal", device=options.device, fit=options.fit)
-        job = MaskedClip(path, told, listener)
-        plan = job.plan(listener)
+        check_options(told)
+        masked = open_clip(path, told, listener)
+        plan = masked.plan(listener)
         if not plan.segments:
             raise UsageError(
                 "the mask is empty, so there is no hole to fit around; leave it out to fit to all"
             )
-        mark = ClipMark.of(path, job.source.info, plan.scan.frames)
-        return _Clip(path, job.source, plan.scan, plan.segments, job, mark)
+        mark = ClipMark.of(path, masked.source.info, plan.scan.frames)
+        return _Clip(path, masked.source, plan.scan, plan.segments, masked, mark)
     source = open_source(path)
     info = source.info
     found = scan(source, NoHole(info), 0, listener)
@@ -273,9 +274,9 @@ class _Fitting:
             self._listener.note(f"going on with the fit in {state_path(self._target)}")
         options, info = self._options, self._clip.source.info
         device = place(options.device).device
-        job = self._clip.job
+        masked = self._clip.masked
         fit = start_fit(
-            fitted_methods()[0] if job is None else job.spec.name,
+            fitted_methods()[0] if masked is None else masked.spec.name,
             (info.width, info.height),
             config=options.fit.config,
             seed=options.fit.seed,

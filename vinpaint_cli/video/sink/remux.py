@@ -7,7 +7,6 @@ tables of transport streams, and HDR mastering data of the picture.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -51,19 +50,15 @@ class StreamCopier:
     picture advances and :meth:`finish` once. ``warnings`` names what the container cannot hold.
     """
 
-    def __init__(self, path: Path, picture: int, output: OutputContainer) -> None:
+    def __init__(self, source: InputContainer, picture: int, output: OutputContainer) -> None:
+        """``source``: open, and open until the last call."""
+        self._input = source
         self._output = output
         self._picture = picture
-        self._stack = ExitStack()
-        self._input = self._stack.enter_context(open_input(path))
         self._tracks: dict[int, _Track] = {}
         self._packets: Iterator[Packet[Any]] = iter(())
         self._held: Packet[Any] | None = None
         self.warnings: list[str] = []
-
-    def close(self) -> None:
-        """Close the source."""
-        self._stack.close()
 
     def declare(self, before: bool) -> None:
         """Add the streams that stand before (or after) the picture's in the source."""

@@ -24,7 +24,7 @@ from vinpaint_cli.video.source.probe import Details, inspect, open_input
 if TYPE_CHECKING:
     from os import PathLike
 
-    from av.container import OutputContainer
+    from av.container import InputContainer, OutputContainer
     from av.packet import Packet
     from av.video.stream import VideoStream
 
@@ -175,17 +175,19 @@ class VideoWriter:
             self._mux(self._encoder.encode(frame))
 
     def _open(self) -> None:
+        source = None
+        if not self._details.names:
+            source = self._stack.enter_context(open_input(self._details.info.path))
         output = av.open(
             str(self.temporary.absolute()),
             "w",
             format=self._muxer,
-            container_options=self._muxer_options(),
+            container_options=self._muxer_options(source),
             metadata_errors="surrogateescape",
         )
         copier = None
-        if not self._details.names:
-            copier = StreamCopier(Path(self._details.info.path), self._details.stream, output)
-            self._stack.callback(copier.close)
+        if source is not None:
+            copier = StreamCopier(source, self._details.stream, output)
             copier.declare(before=True)
         self._encoder = Encoder(output, self._details, self._choice, self._threads)
         self._output, self._copier = output, copier
@@ -204,11 +206,8 @@ class VideoWriter:
         """Whether the sample aspect has to be written into the whole file."""
         return self._muxer in ("matroska", "webm") and self._details.coded_aspect != 1
 
-    def _muxer_options(self) -> dict[str, str]:
-        options: dict[str, str] = {}
-        if not self._details.names:
-            with open_input(self._details.info.path) as source:
-                options = muxer_options(source, self._muxer)
+    def _muxer_options(self, source: InputContainer | None) -> dict[str, str]:
+        options = {} if source is None else muxer_options(source, self._muxer)
         options["fflags"] = "+bitexact"  # no random ids, so that the same frames give the same file
         tick = self._details.info.time_base
         if self._muxer in MOVIES and tick.numerator == 1 and tick.denominator < 1 << 31:

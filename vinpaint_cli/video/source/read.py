@@ -6,7 +6,7 @@ import zlib
 from array import array
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +54,13 @@ def probe(path: str | PathLike[str]) -> VideoInfo:
 
         return inspect_folder(Path(path)).info
     return inspect(path).info
+
+
+def first_pts(source: FrameSource) -> int:
+    """Time of a clip's first frame in ticks of its time base; raises what reading the clip raises."""
+    if isinstance(source, VideoSource):
+        return source.first_pts
+    return next(iter(source.frames(0, 1))).pts
 
 
 class _Index:
@@ -108,6 +115,7 @@ class VideoSource:
         self._careful = False
         self._trusted = False
         self._finished = False
+        self._begun: Iterator[Frame] | None = None
         self._cut = is_cut_short(self._path)
         self._best = Pass(self._path, self.details.stream, threaded=False)
         tick = self.details.info.time_base
@@ -118,6 +126,14 @@ class VideoSource:
     def info(self) -> VideoInfo:
         """What the clip says of itself."""
         return self.details.info
+
+    @property
+    def first_pts(self) -> int:
+        """Time of the first frame in ticks; the pass that is begun for it is the next from the start."""
+        if not self._index:
+            frames = self._linear(0)
+            self._begun = chain((next(frames),), frames)
+        return int(self._index.pts[0])
 
     @property
     def damage(self) -> Damage:
@@ -152,6 +168,10 @@ class VideoSource:
         if start < 0 or (stop is not None and stop < 0):
             raise ValueError(f"frames {start} to {stop}: indices count from 0")
         if stop is not None and stop <= start:
+            return
+        if start == 0 and self._begun is not None:
+            begun, self._begun = self._begun, None
+            yield from islice(begun, stop)
             return
         position = start
         for key, moment in self._seekable(start):

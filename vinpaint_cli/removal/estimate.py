@@ -14,6 +14,7 @@ import numpy as np
 
 from vinpaint_cli.errors import WeightsError
 from vinpaint_cli.mask_making.clip import MaskedClip
+from vinpaint_cli.methods import load_method
 from vinpaint_cli.ops.flow import open_flow
 from vinpaint_cli.pipeline.device import frame_threads
 from vinpaint_cli.pipeline.options import MINUTES, FitOptions
@@ -46,22 +47,22 @@ class Estimate:
         return sum(self.seconds.values())
 
 
-def estimate(job: MaskedClip, plan: Plan, target: Path, scan_seconds: float) -> Estimate:
+def estimate(clip: MaskedClip, plan: Plan, target: Path, scan_seconds: float) -> Estimate:
     """Try each stage for a moment and extrapolate; takes a few seconds.
 
     Raises what the stages raise: also options that the encoder does not take are found here.
     """
-    found = Estimate({**job.seconds, "scan": scan_seconds})
-    found.seconds["encode"] = _encode_seconds(job, plan, target)
+    found = Estimate({**clip.seconds, "scan": scan_seconds})
+    found.seconds["encode"] = _encode_seconds(clip, plan, target)
     if not plan.segments:
         return found
-    if job.options.propagate:
-        found.seconds |= _propagate_seconds(job, plan)
-    if plan.spec.fitted and job.options.weights is None:
-        _add_fit(found, job.options.fit)
+    if clip.options.propagate:
+        found.seconds |= _propagate_seconds(clip, plan)
+    if plan.spec.fitted and clip.options.weights is None:
+        _add_fit(found, clip.options.fit)
     if plan.spec.weights is not None:
         try:
-            found.seconds["method"] = _method_seconds(job, plan)
+            found.seconds["method"] = _method_seconds(clip, plan)
         except WeightsError as exc:
             found.notes.append(f"the network's time is not in the estimate: {exc}")
     return found
@@ -79,16 +80,16 @@ class _EnoughError(Exception):
     """Ends a trial of the writer, which then leaves nothing behind."""
 
 
-def _encode_seconds(job: MaskedClip, plan: Plan, target: Path) -> float:
+def _encode_seconds(clip: MaskedClip, plan: Plan, target: Path) -> float:
     """Write the first frames to a temporary folder for a moment."""
     frames, start = 0, time.perf_counter()
     with (
         tempfile.TemporaryDirectory(prefix="vinpaint-") as folder,
         suppress(_EnoughError),
-        open_writer(Path(folder) / f"trial{target.suffix}", job.source, job.options.encode) as writer,
+        open_writer(Path(folder) / f"trial{target.suffix}", clip.source, clip.options.encode) as writer,
     ):
         start = time.perf_counter()
-        for frame in job.source.frames():
+        for frame in clip.source.frames():
             writer.write(frame)
             frames += 1
             if time.perf_counter() - start > ENCODE_SECONDS:
@@ -97,20 +98,20 @@ def _encode_seconds(job: MaskedClip, plan: Plan, target: Path) -> float:
     return (time.perf_counter() - start) * plan.scan.frames / max(1, frames)
 
 
-def _propagate_seconds(job: MaskedClip, plan: Plan) -> dict[str, float]:
+def _propagate_seconds(clip: MaskedClip, plan: Plan) -> dict[str, float]:
     """Propagate over the largest segment made small and give it texture, then by pixels.
 
     Its frames are all there, since what a pixel costs depends on how far it has to travel.
     """
     largest = max(plan.segments, key=_pixels)
     scale = min(1.0, (TRIAL_PIXELS / _pixels(largest)) ** 0.5)
-    frames, holes = _made_small(job, plan, largest, scale)
+    frames, holes = _made_small(clip, plan, largest, scale)
     clock = Clock()
-    estimator = open_flow(job.options.flow, plan.placement.device)
+    estimator = open_flow(clip.options.flow, plan.placement.device)
     threads = frame_threads(largest.roi, plan.memory)
     stages = Stages(estimator=estimator, threads=threads, clock=clock)
-    found = stages.find(frames, holes, scale * job.source.info.height)
-    if job.options.texture and found.motion is not None:
+    found = stages.find(frames, holes, scale * clip.source.info.height)
+    if clip.options.texture and found.motion is not None:
         with clock.time("texture"):
             add_detail(found, found.frames.copy(), stages.estimator)
     pixels = sum(_pixels(segment) for segment in plan.segments) / (frames.size / 3)
@@ -124,23 +125,26 @@ def _pixels(segment: Segment) -> int:
     return len(segment.frames) * segment.roi.area
 
 
-def _made_small(job: MaskedClip, plan: Plan, segment: Segment, scale: float) -> tuple[Pictures, list[Any]]:
+def _made_small(clip: MaskedClip, plan: Plan, segment: Segment, scale: float) -> tuple[Pictures, list[Any]]:
     """Frames ``(T, h, w, 3)`` and holes ``(h, w)`` of a segment, scaled."""
     import cv2
 
-    pictures, alphas = job.reader().read(segment)
+    pictures, alphas = clip.reader().read(segment)
     size = [max(16, round(scale * extent)) for extent in (segment.roi.width, segment.roi.height)]
     small = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pictures]
     holes = [cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 0 for alpha in alphas]
     return np.stack(small), holes
 
 
-def _method_seconds(job: MaskedClip, plan: Plan) -> float:
+def _method_seconds(clip: MaskedClip, plan: Plan) -> float:
     """Fill one window of grey, then by frames; loading is counted as it is."""
     import torch
 
+    options, placement = clip.options, plan.placement
     with _timed() as loading:
-        method = job.load_method()
+        method = load_method(
+            options.method, weights=options.weights, device=placement.device, dtype=placement.precision
+        )
     segment, length = plan.segments[0], plan.spec.window
     shape = (length, 1, segment.roi.height, segment.roi.width)
     frames = torch.full((length, 3, *shape[2:]), 0.5)
