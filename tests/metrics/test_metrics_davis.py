@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vinpaint_cli.metrics.davis import boundary, boundary_accuracy, grown, region_similarity
+from vinpaint_cli.metrics.davis import boundary, boundary_accuracy, dilate_exact, region_similarity
 
 
 def square(x0: int, y0: int, x1: int, y1: int, shape: tuple[int, int] = (60, 80)) -> np.ndarray:
@@ -52,7 +52,7 @@ def test_the_boundary_is_that_of_the_official_code(mask: np.ndarray) -> None:
 @given(masks, st.integers(0, 6))
 @settings(max_examples=50)
 def test_growing_is_dilation_by_a_disc(mask: np.ndarray, radius: int) -> None:
-    assert np.array_equal(grown(mask, radius), slowly_grown(mask, radius))
+    assert np.array_equal(dilate_exact(mask, radius), slowly_grown(mask, radius))
 
 
 def test_region_similarity_by_hand() -> None:

@@ -8,8 +8,8 @@ from vinpaint_cli.ops.image import (
     coordinate_grid,
     depth_inside,
     dilate,
+    dilate_exact,
     enlarged,
-    grown,
     luma,
     mean_around,
     membrane,
@@ -130,9 +130,9 @@ def test_a_mask_grows_by_exactly_what_is_near_enough() -> None:
     rows, columns = np.mgrid[:21, :31]
     apart = np.hypot(rows - 10, columns - 3)
     for radius in (0.5, 1, 2.5, 7):
-        assert np.array_equal(grown(mask, radius), apart <= radius)
-    assert not grown(np.zeros_like(mask), 3).any()
-    same = grown(mask, 0)
+        assert np.array_equal(dilate_exact(mask, radius), apart <= radius)
+    assert not dilate_exact(np.zeros_like(mask), 3).any()
+    same = dilate_exact(mask, 0)
     same[0, 0] = True
     assert not mask[0, 0]
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from vinpaint_cli.errors import MaskError, OutOfMemoryError
 from vinpaint_cli.masks.sources.packed import PackedMasks
 from vinpaint_cli.masks.sources.random import shifted
-from vinpaint_cli.masks.sources.shapes import DerivedMask, HoleSource, dilate
+from vinpaint_cli.masks.sources.shapes import DerivedMask, HoleSource
 from vinpaint_cli.ops.cast_shadow import (
     KNOWN,
     Glimpse,
@@ -23,7 +23,7 @@ from vinpaint_cli.ops.cast_shadow import (
     search_zone,
 )
 from vinpaint_cli.ops.flow import FlowEstimator
-from vinpaint_cli.ops.image import to_levels
+from vinpaint_cli.ops.image import dilate_exact, to_levels
 from vinpaint_cli.pipeline.device import frame_threads, memory_errors
 from vinpaint_cli.pipeline.progress import Listener, advance
 from vinpaint_cli.pipeline.reader import SegmentReader
@@ -180,7 +180,9 @@ def _in_segment(
             seen = to_levels(pictures[place]) / np.float32(255)
             confidence = np.where(zones[place], 1 - found.residual[place], 0).astype(np.float32)
             shadow = find_cast_shadow(seen, np.clip(found.frames[place], 0, 1), confidence, hole, unit)
-            unknown = dilate(zones[place] & ~hole & (confidence < KNOWN), round(UNSURE * max(1.0, unit)))
+            unknown = dilate_exact(
+                zones[place] & ~hole & (confidence < KNOWN), round(UNSURE * max(1.0, unit))
+            )
             yield first + place, shadow, unknown & ~hole
 
 
@@ -336,7 +338,7 @@ def parts_of(hole: Hole, unit: float = 1.0) -> HoleParts:
     """The parts of a hole that is not empty; unit: height of the whole picture / 240."""
     import cv2
 
-    joined = dilate(hole, round(NEAR * max(1.0, unit)))
+    joined = dilate_exact(hole, round(NEAR * max(1.0, unit)))
     _, labels = cv2.distanceTransformWithLabels(
         (~joined).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_CCOMP
     )

@@ -12,7 +12,8 @@ from vinpaint_cli.errors import InputError, OutputError, UsageError
 from vinpaint_cli.mask_making.follow import TrackedMasks
 from vinpaint_cli.mask_making.preview import tint
 from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
-from vinpaint_cli.masks.sources.shapes import HoleSource, dilate, hole_box
+from vinpaint_cli.masks.sources.shapes import HoleSource, hole_box
+from vinpaint_cli.ops.image import dilate_exact
 from vinpaint_cli.pipeline.progress import Listener, advance
 from vinpaint_cli.types import Box, EncodeOptions, Frame, FrameSource, Patch, VideoInfo
 from vinpaint_cli.video.colour.convert import crop_rgb
@@ -87,7 +88,7 @@ def _tinted(frame: Frame, hole: Hole) -> Patch:
     ).intersection(Box(0, 0, width, height))
     crop = crop_rgb(frame, reach)
     marked = hole[reach.slices()]
-    alpha = dilate(marked, _OUTLINE).astype(np.float32)
+    alpha = dilate_exact(marked, _OUTLINE).astype(np.float32)
     return Patch(frame.index, reach, _as_deep(tint(_levels(crop), marked), crop.dtype), alpha)
 
 

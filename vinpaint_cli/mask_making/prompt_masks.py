@@ -20,7 +20,8 @@ from vinpaint_cli.masks.prompts import (
     parse_prompts,
 )
 from vinpaint_cli.masks.sources.drawn import read_drawing, read_fixes
-from vinpaint_cli.masks.sources.shapes import dilate, hole_box
+from vinpaint_cli.masks.sources.shapes import hole_box
+from vinpaint_cli.ops.image import dilate_exact
 from vinpaint_cli.pipeline.scan import Footage
 from vinpaint_cli.types import FrameSource, Segmenter, VideoInfo
 
@@ -204,7 +205,7 @@ def correct_frame(
         prompt.object, prompt.when, (_deepest_point(mask, wrong), *wrong), (True, *prompt.labels), box
     )
     found = segment_frame(source, index, [again], segmenter, shot) >= OBJECT_THRESHOLD
-    return found & dilate(mask, max(1, round(_MAX_GROWTH * mask.shape[0])))
+    return found & dilate_exact(mask, max(1, round(_MAX_GROWTH * mask.shape[0])))
 
 
 def to_prompt_mask(probability: Plane, prompt: Prompt) -> Hole:

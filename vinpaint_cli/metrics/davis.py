@@ -34,8 +34,8 @@ def boundary_accuracy(mask: Bool, truth: Bool, tolerance: float = TOLERANCE) -> 
     count_found, count_wanted = int(np.count_nonzero(found)), int(np.count_nonzero(wanted))
     if not count_found or not count_wanted:
         return float(count_found == count_wanted)
-    precision = int(np.count_nonzero(found & grown(wanted, reach))) / count_found
-    recall = int(np.count_nonzero(wanted & grown(found, reach))) / count_wanted
+    precision = int(np.count_nonzero(found & dilate_exact(wanted, reach))) / count_found
+    recall = int(np.count_nonzero(wanted & dilate_exact(found, reach))) / count_wanted
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
@@ -52,7 +52,7 @@ def boundary(mask: Bool) -> Bool:
     return edge
 
 
-def grown(marks: Bool, radius: int) -> Bool:
+def dilate_exact(marks: Bool, radius: int) -> Bool:
     """What lies within ``radius`` pixels of a mark, bool ``(H, W)``: dilation by a disc."""
     rows, columns = np.flatnonzero(marks.any(1)), np.flatnonzero(marks.any(0))
     result = np.zeros(marks.shape, np.bool_)
@@ -61,11 +61,11 @@ def grown(marks: Bool, radius: int) -> Bool:
     height, width = marks.shape
     top, left = max(0, rows[0] - radius), max(0, columns[0] - radius)
     bottom, right = min(height, rows[-1] + radius + 1), min(width, columns[-1] + radius + 1)
-    result[top:bottom, left:right] = _grown(marks[top:bottom, left:right], radius)
+    result[top:bottom, left:right] = _dilate_exact(marks[top:bottom, left:right], radius)
     return result
 
 
-def _grown(marks: Bool, radius: int) -> Bool:
+def _dilate_exact(marks: Bool, radius: int) -> Bool:
     """One row of the disc after the other: a running sum says whether a mark lies in its reach."""
     height, width = marks.shape
     sums = np.zeros((height, width + 2 * radius + 1), np.int32)

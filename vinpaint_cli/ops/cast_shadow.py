@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vinpaint_cli.ops.image import Array, Bool, grown, mean_around
+from vinpaint_cli.ops.image import Array, Bool, dilate_exact, mean_around
 
 REACH = 0.75
 """How far from an object its shadow is looked for, times the square root of the object's area."""
@@ -90,7 +90,7 @@ def search_zone(hole: Bool, unit: float = 1.0) -> Bool:
     """A hole and its surroundings, in which its shadows are looked for, bool ``(h, w)``."""
     scale = max(1.0, unit)
     reach = REACH * float(np.sqrt(np.count_nonzero(hole)))
-    return grown(hole, round(min(max(reach, NEAREST * scale), FARTHEST * scale)))
+    return dilate_exact(hole, round(min(max(reach, NEAREST * scale), FARTHEST * scale)))
 
 
 def find_cast_shadow(seen: Array, found: Array, confidence: Array, hole: Bool, unit: float = 1.0) -> Bool:
@@ -112,8 +112,8 @@ def find_cast_shadow(seen: Array, found: Array, confidence: Array, hole: Bool, u
     surely = compared & (darkness - UNEVEN * spread > DARK)
     reach = RIM * scale
     surely = _seen_through(surely, apart.mean(-1), scene.mean(-1), scale)
-    rim = grown(surely, reach) & compared & (darkness > SLIGHT)
-    closed = ~grown(~grown(surely | rim, reach + BEYOND * scale), reach)  # without narrow gaps
+    rim = dilate_exact(surely, reach) & compared & (darkness > SLIGHT)
+    closed = ~dilate_exact(~dilate_exact(surely | rim, reach + BEYOND * scale), reach)  # without narrow gaps
     return closed & ~hole
 
 
@@ -127,7 +127,7 @@ def lasting_shadow(
     around = [*before, *after]
     votes = np.zeros(shadow.shape, np.int32)
     for other in around:
-        votes += grown(other.shadow, DRIFT * max(1.0, unit)) | other.unknown
+        votes += dilate_exact(other.shadow, DRIFT * max(1.0, unit)) | other.unknown
     kept = _parts(shadow, votes >= min(LASTING, len(around)), 0.5)
     sides = [_union([other.shadow for other in side], shadow) for side in (before, after)]
     return kept | (sides[0] & sides[1])
@@ -135,7 +135,7 @@ def lasting_shadow(
 
 def attached_shadow(shadow: Bool, anchor: Bool, unit: float = 1.0) -> Bool:
     """The parts of a shadow ``(h, w)`` that touch an anchor, bool ``(h, w)``."""
-    return _parts(shadow, grown(anchor, TOUCH * max(1.0, unit)), 0.0)
+    return _parts(shadow, dilate_exact(anchor, TOUCH * max(1.0, unit)), 0.0)
 
 
 def _steady(mean: Array) -> bool:

@@ -1,4 +1,4 @@
-"""Picture arithmetic on arrays: sampling, dilation and the membrane that fills smoothly.
+"""Image arithmetic on arrays: sampling, dilation, and the membrane (smooth interpolation).
 
 Arrays are channels-last. cv2 is imported inside the functions, so this room loads without it.
 """
@@ -62,7 +62,7 @@ def sample(picture: npt.NDArray[Any], positions: Array, *, order: int = 1, outsi
 
 
 def dilate(mask: Bool, radius: int) -> Bool:
-    """``mask (h, w)`` grown by a disc of ``radius`` pixels."""
+    """``mask (h, w)`` dilated by a disc of ``radius`` pixels."""
     import cv2
 
     if radius <= 0:
@@ -72,7 +72,7 @@ def dilate(mask: Bool, radius: int) -> Bool:
 
 
 def box_around(hole: Bool, context: int) -> tuple[slice, slice]:
-    """Rows and columns of the hole grown by ``context`` pixels, inside the picture; there must be a hole."""
+    """Rows and columns of the hole dilated by ``context`` pixels, inside the image; the hole is not empty."""
     rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
     height, width = hole.shape
     return (
@@ -81,7 +81,7 @@ def box_around(hole: Bool, context: int) -> tuple[slice, slice]:
     )
 
 
-def grown(mask: Bool, radius: float) -> Bool:
+def dilate_exact(mask: Bool, radius: float) -> Bool:
     """``mask (h, w)`` with all pixels at most ``radius`` pixels away, exactly; a new one.
 
     For large radii faster than `dilate`, whose disc is OpenCV's.

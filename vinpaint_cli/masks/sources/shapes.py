@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from vinpaint_cli.masks.grammar import TimeRange
-from vinpaint_cli.ops.image import grown
+from vinpaint_cli.ops.image import dilate_exact
 from vinpaint_cli.types import Box, Frame, MaskSource
 
 if TYPE_CHECKING:
@@ -166,18 +166,18 @@ class InvertMask(DerivedMask):
 
 
 class DilatedMask(DerivedMask):
-    """Holes grown by a disc."""
+    """Holes dilated by a disc."""
 
     def __init__(self, source: HoleSource, radius: int) -> None:
         """Take the radius in pixels, 0 or more."""
         if radius < 0:
-            raise ValueError(f"a hole cannot be grown by {radius} pixels; give 0 or more")
+            raise ValueError(f"a hole cannot be dilated by {radius} pixels; give 0 or more")
         super().__init__(source)
         self._radius = radius
 
     def at(self, frame: Frame) -> Hole:
         """Hole of one frame, bool ``(H, W)``, True = fill."""
-        return dilate(self._source.at(frame), self._radius)
+        return dilate_exact(self._source.at(frame), self._radius)
 
 
 class TimeLimitedMask(DerivedMask):
@@ -225,11 +225,6 @@ def default_dilation(height: int) -> int:
     return round(height * 4 / 240)
 
 
-def dilate(hole: Hole, radius: int) -> Hole:
-    """Grow a hole by a disc of ``radius`` pixels: bool ``(H, W)`` to a new one."""
-    return grown(hole, radius)
-
-
 def feather(hole: Hole, radius: int) -> Plane:
     """Blend weights with a soft edge outside the hole.
 
@@ -260,13 +255,13 @@ def hole_box(hole: Hole) -> Box | None:
 
 
 def _around(hole: Hole, radius: int) -> tuple[slice, slice] | None:
-    """Rows and columns that a hole grown by ``radius`` can reach; None without a hole."""
+    """Rows and columns that a hole dilated by ``radius`` can reach; None without a hole."""
     box = hole_box(hole)
     if box is None:
         return None
     height, width = hole.shape
-    grown = Box(box.x0 - radius, box.y0 - radius, box.x1 + radius, box.y1 + radius)
-    return grown.intersection(Box(0, 0, width, height)).slices()
+    wide = Box(box.x0 - radius, box.y0 - radius, box.x1 + radius, box.y1 + radius)
+    return wide.intersection(Box(0, 0, width, height)).slices()
 
 
 def _distance(hole: Hole) -> Plane:
