@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from vinpaint_cli.ops.complete.key_frame import complete_picture
+from vinpaint_cli.ops.complete.shift_map import _cheapest
 from vinpaint_cli.ops.complete.smooth_fill import telea
 
 SHAPE = 120, 160
@@ -175,3 +176,9 @@ def test_no_hole_is_no_work():
     done = complete_picture(picture, np.zeros(SHAPE, bool))
     assert done.found
     assert np.array_equal(done.picture, picture)
+
+
+def test_a_cut_of_which_one_side_is_fixed_is_counted_in_fractions() -> None:
+    gain, ends = np.array([-1.0], np.float32), np.array([[-1, 0]])
+    one = np.array([0.25], np.float32)
+    assert _cheapest(gain, ends, one, one, one) is not None

@@ -290,7 +290,8 @@ def _undecided(alone: Array, ends: Places, kept: Array, first: Array, second: Ar
         saved_a, saved_b = kept - first, kept - second
         saved_a = np.where(both, np.maximum(saved_a, second), saved_a)
         saved_b = np.where(both, np.maximum(saved_b, first), saved_b)
-        saved = np.bincount(a[a >= 0], saved_a[a >= 0], len(alone))
+        saved = np.zeros(len(alone))  # bincount of nothing gives whole numbers
+        saved += np.bincount(a[a >= 0], saved_a[a >= 0], len(alone))
         saved += np.bincount(b[b >= 0], saved_b[b >= 0], len(alone))
         before = np.count_nonzero(may)
         may[:-1] &= alone < saved
