@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vinpaint_cli.mask_making.follow import TrackedMasks
+from vinpaint_cli.mask_making.tracking import TrackedMasks
 from vinpaint_cli.masks.prompts import Prompt
 from vinpaint_cli.masks.sources.packed import PackedMasks
 

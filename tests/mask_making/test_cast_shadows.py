@@ -15,7 +15,7 @@ from helpers_work import WORK, StopsAt, stopped
 from scenes import psnr, wall
 
 from vinpaint_cli.errors import Interrupted
-from vinpaint_cli.mask_making.cast_shadows import UNFOUND
+from vinpaint_cli.mask_making.cast_shadows import NOT_FOUND_NOTE
 from vinpaint_cli.mask_making.clip import MaskedClip, open_clip
 from vinpaint_cli.mask_making.run import make_mask
 from vinpaint_cli.masks.prompts import PromptOptions
@@ -74,7 +74,7 @@ def test_a_shadow_goes_with_what_casts_it(walk: tuple[Path, RemoveOptions], tmp_
         assert hole[thing(t)].all()
         assert hole[shadow(t)].mean() > 0.9
         assert hole.sum() < 2 * (32 * 20 + 10 * 28)
-    assert UNFOUND not in job.notes()
+    assert NOT_FOUND_NOTE not in job.notes()
     without = replace(options, mask=replace(options.mask, shadows=False))
     quality = []
     for name, chosen in (("with", options), ("without", without)):
@@ -169,7 +169,7 @@ def test_without_a_shadow_the_mask_stays_and_it_is_said(walk: tuple[Path, Remove
     job = open_clip(path, options)
     for t, hole in enumerate(holes(job)):
         assert hole.sum() == hole[thing(t)].sum()
-    assert UNFOUND in job.notes()
+    assert NOT_FOUND_NOTE in job.notes()
 
 
 def test_an_empty_mask_stays_empty_and_nothing_is_said(walk: tuple[Path, RemoveOptions]) -> None:
@@ -178,7 +178,7 @@ def test_an_empty_mask_stays_empty_and_nothing_is_said(walk: tuple[Path, RemoveO
         mask.write_bytes(png_bytes(np.zeros((HEIGHT, WIDTH), np.uint8)))
     job = open_clip(path, options)
     assert not any(hole.any() for hole in holes(job))
-    assert UNFOUND not in job.notes()
+    assert NOT_FOUND_NOTE not in job.notes()
 
 
 def test_shadows_are_looked_for_during_the_range_of_time(walk: tuple[Path, RemoveOptions]) -> None:
@@ -274,7 +274,7 @@ def test_a_dark_thing_that_goes_its_own_way_is_left(walk: tuple[Path, RemoveOpti
     repaint(path, passer)
     job = open_clip(path, options)
     assert all(hole.sum() == hole[thing(t)].sum() for t, hole in enumerate(holes(job)))
-    assert UNFOUND in job.notes()
+    assert NOT_FOUND_NOTE in job.notes()
 
 
 def test_a_fade_is_no_shadow(walk: tuple[Path, RemoveOptions]) -> None:

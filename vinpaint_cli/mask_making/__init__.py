@@ -1,1 +1,1 @@
-"""The hole alone: prompts followed through the clip, cast shadows, preview, overlay."""
+"""Making the mask of a clip: prompts tracked through it, cast shadows, preview and overlay."""

@@ -1,4 +1,4 @@
-"""The shadows that what is removed casts, found in the clip and joined to the mask."""
+"""Cast shadows of what is removed: found by comparison with other frames, and added to the mask."""
 
 from __future__ import annotations
 
@@ -35,38 +35,41 @@ if TYPE_CHECKING:
     from vinpaint_cli.pipeline.plan import Plan
     from vinpaint_cli.types import Hole
 
-AROUND = (1, 2, 5)
-"""Frames before and after that are asked whether they see a shadow too."""
+COMPARED_FRAMES = (1, 2, 5)
+"""Distances in frames, before and after, to the frames with which a shadow is compared."""
 
-UNSURE = 3
-"""Pixels at 240 lines around what nobody knows in which what was compared may mislead."""
+UNCERTAIN_BORDER = 3
+"""Pixels, for a frame height of 240, around unknown pixels in which the comparison is not reliable."""
 
-ENOUGH = 0.5
-"""Part of a shadow that must be seen for it to be carried on as it is now."""
+SEEN_SHARE = 0.5
+"""Share of the last shadow that must be seen for the present one to replace it."""
 
-UNFOUND = "no shadow is found; one that never moves cannot be told from the ground: draw it into the mask"
+NOT_FOUND_NOTE = (
+    "no shadow is found; one that never moves cannot be told from the ground: draw it into the mask"
+)
 
 
-class ShadedMask:
-    """A mask with the shadows that what it covers casts; a `HoleSource` of every frame of one clip."""
+class ShadedMask(DerivedMask):
+    """A mask united with its cast shadows, for every frame of one clip; a `HoleSource`."""
 
     def __init__(self, masks: PackedMasks, warnings: tuple[str, ...]) -> None:
-        self._masks, self.warnings = masks, warnings
+        super().__init__(masks)
+        self._warnings = warnings
 
     @property
-    def count(self) -> int | None:
-        """Number of masks, one per frame."""
-        return self._masks.count
+    def warnings(self) -> tuple[str, ...]:
+        """Lines of the mask, and one when no shadow was found."""
+        return self._warnings
 
     def at(self, frame: Frame) -> Hole:
         """Hole of one frame, bool ``(H, W)``, True = fill."""
-        return self._masks.at(frame)
+        return self._source.at(frame)
 
     def check_count(self, frames: int) -> None:
         """Compare with the number of frames of the clip; raises MaskError."""
-        if frames != self._masks.count:
+        if frames != self.count:
             raise MaskError(
-                f"shadows were looked for in {self._masks.count} frames but the video has {frames}; "
+                f"shadows were looked for in {self.count} frames but the video has {frames}; "
                 "give the same command again"
             )
 
@@ -78,20 +81,20 @@ def add_shadows(
     listener: Listener,
     estimator: FlowEstimator,
 ) -> ShadedMask:
-    """Find the shadows of what the mask covers, and join them to it.
+    """Find the cast shadows of what the mask covers, and add them to it.
 
-    A shadow is where the surroundings of the hole are darker than other frames show them to be: where they
-    never come out of the shadow, it is not found. Takes longer than propagation for a removal.
+    A shadow is where the surroundings of the hole are darker than in other frames of the shot; what is always
+    in shadow is not found. Takes longer than propagation for a removal.
 
     * ``plan``: cuts the work for a mask into segments, as for a removal.
     * ``estimator``: of optical flow.
 
     Raises what the source, the mask and planning raise, OutOfMemoryError, and Interrupted.
     """
-    zone = _Zone(mask, source.info.height)
+    zone = _SearchZone(mask, source.info.height)
     planned = plan(zone)
     size = source.info.width, source.info.height, planned.scan.frames
-    found = _Found(*(PackedMasks(*size) for _ in range(3)))
+    found = _Shadows(*(PackedMasks(*size) for _ in range(3)))
     zone.keep_in(found.holes)
     marked = sum(box is not None for box in planned.scan.holes)
     looking = sum(2 * len(segment.frames) - 1 for segment in planned.segments)
@@ -103,26 +106,26 @@ def add_shadows(
         reader = SegmentReader(source, zone, 0)
         for segment in planned.segments:
             threads = frame_threads(segment.roi, planned.memory)
-            _look(segment, reader, found, Stages(estimator=estimator, threads=threads), tick)
-        for shot, roi in _regions(planned):
-            _InShot(found, shot, roi, source.info.height / 240, tick).settle()
+            _search(segment, reader, found, Stages(estimator=estimator, threads=threads), tick)
+        for shot, roi in _shots_and_regions(planned):
+            _ShotShadows(found, shot, roi, source.info.height / 240, tick).reconcile()
     shaded = _join(found)
     if shaded:
         listener.note(f"shadows are found on {shaded} of {marked} frames with a hole")
-    return ShadedMask(found.holes, (*mask.warnings, *([] if shaded or not marked else [UNFOUND])))
+    return ShadedMask(found.holes, (*mask.warnings, *([] if shaded or not marked else [NOT_FOUND_NOTE])))
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """Of every frame that has one its hole, its shadows, and where nobody knows whether there are any."""
+class _Shadows:
+    """Holes, their shadows, and pixels where no other frame tells whether there is a shadow, by frame."""
 
     holes: PackedMasks
     shadows: PackedMasks
     unknown: PackedMasks
 
 
-class _Zone(DerivedMask):
-    """The hole and its surroundings, in which shadows are looked for."""
+class _SearchZone(DerivedMask):
+    """The hole and its surroundings, in which shadows are searched."""
 
     def __init__(self, mask: HoleSource, height: int) -> None:
         super().__init__(mask)
@@ -130,7 +133,7 @@ class _Zone(DerivedMask):
         self._holes: PackedMasks | None = None
 
     def keep_in(self, holes: PackedMasks) -> None:
-        """From now on, put the hole alone of every frame that is asked for into ``holes``."""
+        """From now on, store the hole itself of every requested frame in ``holes``."""
         self._holes = holes
 
     def at(self, frame: Frame) -> Hole:
@@ -140,10 +143,10 @@ class _Zone(DerivedMask):
         return search_zone(hole, self._unit)
 
 
-def _look(
-    segment: Segment, reader: SegmentReader, found: _Found, stages: Stages, tick: Callable[[], None]
+def _search(
+    segment: Segment, reader: SegmentReader, found: _Shadows, stages: Stages, tick: Callable[[], None]
 ) -> None:
-    """Look for shadows in every frame of a segment's core alone; by halves where memory does not suffice."""
+    """Search shadows in each frame of a segment's core; in halves where memory does not suffice."""
     try:
         with memory_errors(f"looking for shadows in {len(segment.frames)} frames"):
             for index, shadow, unknown in _in_segment(segment, reader, found.holes, stages, tick):
@@ -155,7 +158,7 @@ def _look(
         if not parts:
             raise
     for part in parts:
-        _look(part, reader, found, replace(stages, threads=1), tick)
+        _search(part, reader, found, replace(stages, threads=1), tick)
 
 
 def _put(masks: PackedMasks, index: int, roi: Box, part: Hole) -> None:
@@ -167,27 +170,27 @@ def _put(masks: PackedMasks, index: int, roi: Box, part: Hole) -> None:
 def _in_segment(
     segment: Segment, reader: SegmentReader, holes: PackedMasks, stages: Stages, tick: Callable[[], None]
 ) -> Iterator[tuple[int, Hole, Hole]]:
-    """Frames of the core with a hole, their shadows in the region, and where nobody knows of any."""
+    """Index, shadow and unknown pixels, in the region, of each frame of the core with a hole."""
     pictures, alphas = reader.read(segment)
     zones = [alpha > 0 for alpha in alphas]
     first = segment.frames.start
     core = range(segment.core.start - first, segment.core.stop - first)
     found = stages.find(pictures, zones, reader.height, wanted=core, tick=tick)
-    unit = found.scale
+    scale = found.scale
     for place in core:
         hole = holes.hole(first + place)[segment.roi.slices()]
         if hole.any():
             seen = to_levels(pictures[place]) / np.float32(255)
             confidence = np.where(zones[place], 1 - found.residual[place], 0).astype(np.float32)
-            shadow = find_cast_shadow(seen, np.clip(found.frames[place], 0, 1), confidence, hole, unit)
+            shadow = find_cast_shadow(seen, np.clip(found.frames[place], 0, 1), confidence, hole, scale)
             unknown = dilate_exact(
-                zones[place] & ~hole & (confidence < KNOWN), round(UNSURE * max(1.0, unit))
+                zones[place] & ~hole & (confidence < KNOWN), round(UNCERTAIN_BORDER * max(1.0, scale))
             )
             yield first + place, shadow, unknown & ~hole
 
 
-def _regions(planned: Plan) -> Iterator[tuple[range, Box]]:
-    """Stretches of frames that belong together, and their regions."""
+def _shots_and_regions(planned: Plan) -> Iterator[tuple[range, Box]]:
+    """Ranges of frames of one shot, each with its region."""
     for roi in dict.fromkeys(segment.roi for segment in planned.segments):
         cores = [segment.core for segment in planned.segments if segment.roi == roi]
         for shot in planned.scan.shots:
@@ -196,111 +199,115 @@ def _regions(planned: Plan) -> Iterator[tuple[range, Box]]:
                 yield range(inside[0].start, inside[-1].stop), roi
 
 
-class _InShot:
-    """What was found in the frames of one shot, made to agree from frame to frame."""
+class _ShotShadows:
+    """Makes the shadows found in the frames of one shot consistent over time."""
 
-    def __init__(self, found: _Found, frames: range, roi: Box, unit: float, tick: Callable[[], None]) -> None:
-        self._found, self._roi, self._unit, self._tick = found, roi, unit, tick
+    def __init__(
+        self, found: _Shadows, frames: range, roi: Box, scale: float, tick: Callable[[], None]
+    ) -> None:
+        self._found, self._roi, self._unit, self._tick = found, roi, scale, tick
         self._frames = [index for index in frames if found.shadows.has(index)]
         self._span = frames
-        self._parts = lru_cache(2 * AROUND[-1] + 2)(self._parts_of)
+        self._parts = lru_cache(2 * COMPARED_FRAMES[-1] + 2)(self._parts_of)
 
-    def settle(self) -> None:
-        """Keep what lasts and touches what casts it, now or before or after, and carry it on."""
-        lasting = self._room()
+    def reconcile(self) -> None:
+        """Keep shadows that other frames confirm and that touch the hole; extend them into unknown pixels."""
+        lasting = self._empty_masks()
         for index in self._frames:
             lasting.put(index, self._lasting(index), 1.0)
             self._tick()
-        attached = self._room()
+        attached = self._empty_masks()
         for order in (self._frames, self._frames[::-1]):
             self._attach(lasting, attached, order)
-        whole = self._room()
+        whole = self._empty_masks()
         for order in (self._frames, self._frames[::-1]):
             self._carry(attached, whole, order)
         for index in self._frames:
             _put(self._found.shadows, index, self._roi, whole.hole(index))
 
-    def _room(self) -> PackedMasks:
+    def _empty_masks(self) -> PackedMasks:
         return PackedMasks(self._roi.width, self._roi.height, self._found.holes.count)
 
-    def _of(self, masks: PackedMasks, index: int) -> Hole:
+    def _crop(self, masks: PackedMasks, index: int) -> Hole:
         return masks.hole(index)[self._roi.slices()]
 
     def _parts_of(self, index: int) -> HoleParts:
-        return parts_of(self._of(self._found.holes, index), self._unit)
+        return parts_of(self._crop(self._found.holes, index), self._unit)
 
     def _lasting(self, index: int) -> Hole:
-        """A frame's shadows that others see too."""
+        """The shadows of a frame that neighbouring frames confirm."""
         before, after = (
-            [self._glimpse(other, index) for by in AROUND if self._has(other := index + step * by)]
+            [self._glimpse(other, index) for by in COMPARED_FRAMES if self._has(other := index + step * by)]
             for step in (-1, 1)
         )
-        return lasting_shadow(self._of(self._found.shadows, index), before, after, self._unit)
+        return lasting_shadow(self._crop(self._found.shadows, index), before, after, self._unit)
 
     def _has(self, index: int) -> bool:
         return index in self._span and self._found.shadows.has(index)
 
     def _glimpse(self, other: int, index: int) -> Glimpse:
-        """What another frame says, moved with the hole, if it is known where that went."""
+        """The shadow and unknown pixels of another frame, moved along with the parts of the hole."""
         then, now = self._parts(other), self._parts(index)
-        shadow, unknown = self._of(self._found.shadows, other), self._of(self._found.unknown, other)
-        return Glimpse(_gone_with(shadow, then, now), moved(unknown, then, now) | astray(then, now))
+        shadow, unknown = self._crop(self._found.shadows, other), self._crop(self._found.unknown, other)
+        return Glimpse(
+            _moved_shadow(shadow, then, now), move_with_parts(unknown, then, now) | unmatched(then, now)
+        )
 
     def _attach(self, lasting: PackedMasks, attached: PackedMasks, order: Sequence[int]) -> None:
-        """Add the shadows that touch the hole, or those of the frame before in ``order``."""
+        """Add the shadows that touch the hole, or the shadow of the previous frame in ``order``."""
         for place, index in enumerate(order):
-            anchor = self._of(self._found.holes, index)
+            anchor = self._crop(self._found.holes, index)
             if place:
                 last = order[place - 1]
-                anchor = anchor | _gone_with(attached.hole(last), self._parts(last), self._parts(index))
+                anchor = anchor | _moved_shadow(attached.hole(last), self._parts(last), self._parts(index))
             shadow = attached_shadow(lasting.hole(index), anchor, self._unit)
             attached.put(index, attached.hole(index) | shadow, 1.0)
 
     def _carry(self, attached: PackedMasks, whole: PackedMasks, order: Sequence[int]) -> None:
-        """Where nobody knows, shadows go on with the part of the hole they are nearest to."""
-        trails: dict[int, _Trail] = {}
+        """In unknown pixels, continue each part's last seen shadow along with the part."""
+        last_seen: dict[int, _LastSeen] = {}
         before: HoleParts | None = None
         for index in order:
             parts = self._parts(index)
-            same: dict[int, int] = {} if before is None else same_parts(parts, before)
-            shadow, unknown = attached.hole(index), self._of(self._found.unknown, index)
-            now: dict[int, _Trail] = {}
+            same: dict[int, int] = {} if before is None else match_parts(parts, before)
+            shadow, unknown = attached.hole(index), self._crop(self._found.unknown, index)
+            now: dict[int, _LastSeen] = {}
             for part in parts.numbers:
                 own = parts.nearest == part
-                trail = trails.get(same.get(part, 0))
-                carried = np.zeros_like(shadow) if trail is None else trail.at(parts.centres[part])
+                last = last_seen.get(same.get(part, 0))
+                carried = np.zeros_like(shadow) if last is None else last.at(parts.centres[part])
                 seen = shadow & own
-                if trail is None or np.count_nonzero(seen) >= ENOUGH * np.count_nonzero(trail.shadow):
-                    trail = _Trail(seen | (carried & unknown & own), parts.centres[part])
-                now[part] = trail
+                if last is None or np.count_nonzero(seen) >= SEEN_SHARE * np.count_nonzero(last.shadow):
+                    last = _LastSeen(seen | (carried & unknown & own), parts.centres[part])
+                now[part] = last
                 shadow = shadow | (carried & unknown & own)
-            trails, before = now, parts
+            last_seen, before = now, parts
             whole.put(index, whole.hole(index) | shadow, 1.0)
             self._tick()
 
 
-def _gone_with(shadow: Hole, before: HoleParts, now: HoleParts) -> Hole:
-    """Where the shadow of something is in another frame: it may have jumped, or come down."""
-    return moved(shadow, before, now) | moved(shadow, before, now, level=True)
+def _moved_shadow(shadow: Hole, before: HoleParts, now: HoleParts) -> Hole:
+    """The shadow of another frame, moved with the parts of the hole: fully, and horizontally only."""
+    return move_with_parts(shadow, before, now) | move_with_parts(shadow, before, now, horizontal=True)
 
 
 @dataclass(frozen=True, slots=True)
-class _Trail:
-    """A shadow ``(h, w)`` as it was seen last, with the centre of the part of the hole that casts it."""
+class _LastSeen:
+    """The last seen shadow ``(h, w)`` of a part of the hole, with the part's centre then."""
 
     shadow: Hole
     centre: npt.NDArray[np.float64]
 
     def at(self, centre: npt.NDArray[np.float64]) -> Hole:
-        """It, when the centre is elsewhere; nothing when that is not known."""
-        way = centre - self.centre
-        if not np.isfinite(way).all():
+        """The shadow moved to another centre; empty when a centre is not known (NaN)."""
+        motion = centre - self.centre
+        if not np.isfinite(motion).all():
             return np.zeros_like(self.shadow)
-        return shifted(self.shadow, round(float(way[0])), round(float(way[1])))
+        return shifted(self.shadow, round(float(motion[0])), round(float(motion[1])))
 
 
-def _join(found: _Found) -> int:
-    """Add the shadows to the holes; returns on how many frames there are any."""
+def _join(found: _Shadows) -> int:
+    """Add the shadows to the holes; returns the number of frames with a shadow."""
     shaded = 0
     for index in filter(found.shadows.has, range(found.holes.count)):
         hole, shadow = found.holes.hole(index), found.shadows.hole(index)
@@ -309,19 +316,19 @@ def _join(found: _Found) -> int:
     return shaded
 
 
-NEAR = 4
-"""Pixels at 240 lines between things that are taken for one."""
+MERGE_DISTANCE = 4
+"""Most pixels, for a frame height of 240, between pieces that count as one part."""
 
-MANY = 8
-"""Parts from which on all count as one: the letters of a title, not things that go their own ways."""
+MAX_PARTS = 8
+"""Holes of more parts count as one: probably the letters of a title, not separate objects."""
 
 
 @dataclass(frozen=True, slots=True)
 class HoleParts:
-    """Parts 1…n of a hole, bool ``(h, w)``, True = fill.
+    """Connected parts 1 … n of a ``hole``, bool ``(h, w)``, True = fill.
 
-    nearest: ``(h, w)``, the part that each pixel is nearest to. centres: ``(n + 1, 2)`` row and column, from
-    index 1 on; NaN for one at the picture's edge, of which only a part is seen.
+    nearest: ``(h, w)``, number of the part nearest to each pixel. centres: ``(n + 1, 2)``, row and column, by
+    number; NaN for a part at the border, which is not wholly visible.
     """
 
     hole: Hole
@@ -330,20 +337,20 @@ class HoleParts:
 
     @property
     def numbers(self) -> range:
-        """Of the parts."""
+        """Numbers of the parts."""
         return range(1, len(self.centres))
 
 
-def parts_of(hole: Hole, unit: float = 1.0) -> HoleParts:
-    """The parts of a hole that is not empty; unit: height of the whole picture / 240."""
+def parts_of(hole: Hole, scale: float = 1.0) -> HoleParts:
+    """The parts of a hole that is not empty; scale: frame height / 240."""
     import cv2
 
-    joined = dilate_exact(hole, round(NEAR * max(1.0, unit)))
+    joined = dilate_exact(hole, round(MERGE_DISTANCE * max(1.0, scale)))
     _, labels = cv2.distanceTransformWithLabels(
         (~joined).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_CCOMP
     )
     nearest: npt.NDArray[np.int32] = np.asarray(labels).astype(np.int32)
-    if nearest.max() > MANY:
+    if nearest.max() > MAX_PARTS:
         nearest = np.ones_like(nearest)
     rows, columns = np.nonzero(hole)
     numbers = nearest[rows, columns]
@@ -355,8 +362,8 @@ def parts_of(hole: Hole, unit: float = 1.0) -> HoleParts:
     return HoleParts(hole, nearest, centres)
 
 
-def same_parts(one: HoleParts, other: HoleParts) -> dict[int, int]:
-    """Which part of one hole is which of another: those that overlap most, each other; else none."""
+def match_parts(one: HoleParts, other: HoleParts) -> dict[int, int]:
+    """Parts of one hole → parts of another, for pairs that mutually overlap most."""
     if len(one.numbers) == len(other.numbers) == 1:
         return {1: 1}
     both = one.hole & other.hole
@@ -371,31 +378,31 @@ def same_parts(one: HoleParts, other: HoleParts) -> dict[int, int]:
     }
 
 
-def ways(before: HoleParts, now: HoleParts) -> dict[int, tuple[int, float, float]]:
-    """Which part of a hole was which before, and how far down and right it went, in pixels.
+def part_motions(before: HoleParts, now: HoleParts) -> dict[int, tuple[int, float, float]]:
+    """Part → its number before, and its motion down and right in pixels.
 
-    Not known, and left out, is the way of what comes or goes, or reaches beyond the picture.
+    Parts that appear, disappear or reach the border are left out.
     """
     found = {}
-    for part, then in same_parts(now, before).items():
+    for part, then in match_parts(now, before).items():
         down, right = (float(by) for by in now.centres[part] - before.centres[then])
         if np.isfinite(down + right):
             found[part] = then, down, right
     return found
 
 
-def moved(mask: Hole, before: HoleParts, now: HoleParts, *, level: bool = False) -> Hole:
-    """A mask ``(h, w)`` of one frame where it is in another, if each pixel goes with the part nearest to it.
+def move_with_parts(mask: Hole, before: HoleParts, now: HoleParts, *, horizontal: bool = False) -> Hole:
+    """A mask ``(h, w)`` of one frame moved to another: each pixel moves with the part nearest to it.
 
-    What is nearest to a part whose way is not known is left out. level: only to the side, as on the ground
-    under a thing that jumps.
+    Pixels nearest to a part of unknown motion are left out. horizontal: leave out vertical motion, as for the
+    shadow of something that jumps.
     """
     result = np.zeros_like(mask)
-    for then, down, right in ways(before, now).values():
-        result |= shifted(mask & (before.nearest == then), 0 if level else round(down), round(right))
+    for then, down, right in part_motions(before, now).values():
+        result |= shifted(mask & (before.nearest == then), 0 if horizontal else round(down), round(right))
     return result
 
 
-def astray(before: HoleParts, now: HoleParts) -> Hole:
-    """Where the nearest part of a hole is one whose way is not known, bool ``(h, w)``."""
-    return ~np.isin(now.nearest, list(ways(before, now)))
+def unmatched(before: HoleParts, now: HoleParts) -> Hole:
+    """Pixels, bool ``(h, w)``, whose nearest part has no known motion."""
+    return ~np.isin(now.nearest, list(part_motions(before, now)))

@@ -1,4 +1,4 @@
-"""A clip that is open together with its mask: what planning, filling and mask making start from."""
+"""`open_clip`: opens a clip with its mask, from which planning, filling and mask making start."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vinpaint_cli.mask_making.cast_shadows import add_shadows
-from vinpaint_cli.mask_making.follow import TrackedMasks, find_hole
+from vinpaint_cli.mask_making.tracking import TrackedMasks, find_hole
 from vinpaint_cli.masks.sources.options import covering
 from vinpaint_cli.masks.sources.shapes import HoleSource
 from vinpaint_cli.methods import method_spec
@@ -25,15 +25,15 @@ from vinpaint_cli.types import FrameSource, MethodSpec
 from vinpaint_cli.video.source.read import first_pts, open_source
 
 KeepMask = Callable[[FrameSource, HoleSource, bool], None]
-"""Keeps a mask of a clip that took time to find, for another run; whether it is the whole hole."""
+"""Stores a mask that took time to make for a later run; the flag tells whether it is the whole hole."""
 
 
 @dataclass(frozen=True, slots=True)
 class MaskedClip:
     """A clip with its mask, as `open_clip` opens them.
 
-    tracked: what was followed, None when nothing was. seconds: what finding the mask took, by stage; empty
-    when nothing had to be found.
+    tracked: the tracked masks, None when nothing was tracked. seconds: time of making the mask, by stage;
+    empty for masks that are read from files.
     """
 
     path: Path
@@ -48,27 +48,27 @@ class MaskedClip:
         return _plan(self, self.mask, listener, feather=self.feather)
 
     def reader(self) -> SegmentReader:
-        """What gives segments with their holes, and with what the mask covers beyond its range of time."""
+        """A reader of segments with their holes."""
         return SegmentReader(self.source, self.covering(), self.feather)
 
     def covering(self) -> HoleSource:
-        """The mask with what it covers beyond its range of time."""
+        """The mask, with what its files also cover outside its range of time; see `covering`."""
         return covering(self.options.mask, self.source.info, self.mask, origin_pts=first_pts(self.source))
 
     @property
     def spec(self) -> MethodSpec:
-        """Of the method that was chosen."""
+        """The spec of the chosen method."""
         return method_spec(self.options.method)
 
     @property
     def memory(self) -> int:
-        """Bytes that may be taken, as things are now; raises UsageError."""
+        """Memory limit in bytes, from the free memory at this moment; raises UsageError."""
         free, given = available_memory(), self.options.memory
         return parse_memory(given, free) if given else default_budget(free)
 
     @property
     def feather(self) -> int:
-        """Reach of the soft edge in pixels."""
+        """Width of the feathered edge in pixels."""
         given = self.options.feather
         return default_feather(self.source.info.height) if given is None else given
 
@@ -81,7 +81,7 @@ class MaskedClip:
         return placement if has_network else replace(placement, device="cpu")
 
     def notes(self) -> list[str]:
-        """What should be said of how clip and mask were read."""
+        """Notes on how clip and mask were read."""
         return [*getattr(self.source, "notes", ()), *self.mask.warnings]
 
 
@@ -93,10 +93,10 @@ def open_clip(
     *,
     source: FrameSource | None = None,
 ) -> MaskedClip:
-    """Open a clip and find its hole: objects are followed and shadows looked for where that was asked.
+    """Open a clip and find its hole: objects are tracked and shadows searched as the options say.
 
-    options: checked already. listener: is told of both. keep: is given what is found. source: the clip, where
-    it is open already.
+    options: already checked. listener: receives the progress of both. keep: receives the masks. source: the
+    clip, if it is already open.
 
     Raises UsageError, InputError (VideoError, MaskError) for what cannot be read or does not fit,
     WeightsError, OutOfMemoryError and Interrupted.
@@ -118,7 +118,7 @@ def open_clip(
 
 
 def default_feather(height: int) -> int:
-    """Width of the soft edge: 2 pixels at 240 lines, more with the square root of the height."""
+    """Default width of the feathered edge: 2 pixels at 240 lines, and with the square root of the height."""
     growth: float = (height / 240) ** 0.5
     return max(1, round(2 * growth))
 

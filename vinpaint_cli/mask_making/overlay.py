@@ -1,4 +1,4 @@
-"""The clip with its hole tinted, as a small video to look through."""
+"""The overlay: a small video of the clip with its hole tinted and each frame numbered."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vinpaint_cli.errors import InputError, OutputError, UsageError
-from vinpaint_cli.mask_making.follow import TrackedMasks
 from vinpaint_cli.mask_making.preview import tint
+from vinpaint_cli.mask_making.tracking import TrackedMasks
 from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
 from vinpaint_cli.masks.sources.shapes import HoleSource, hole_box
 from vinpaint_cli.ops.image import dilate_exact
@@ -29,7 +29,7 @@ _PAPER, _INK = (22, 24, 29), (238, 240, 244)
 
 
 def check_overlay(path: str | Path, overlay: str | Path, overwrite: bool) -> Path:
-    """Where an overlay goes.
+    """The overlay's path.
 
     Raises UsageError for a picture's name, InputError when it is the input ``path`` itself, and OutputError
     when it exists.
@@ -53,9 +53,9 @@ def write_overlay(
 ) -> list[str]:
     """Write the clip with its hole tinted and outlined, each frame with its number; sound is copied.
 
-    ``tracked``: what was followed to make the mask; its confidence is written beside the number. Returns
-    what a person should know of the file. Raises OutputError, UsageError (a container that does not hold
-    h264), Interrupted, and what the source and the mask raise.
+    ``tracked``: the tracked masks; their confidence is written beside the number. Returns notes for the user.
+    Raises OutputError, UsageError (a container that does not hold h264), Interrupted, and what the source and
+    the mask raise.
     """
     info = source.info
     with (
@@ -73,7 +73,7 @@ def write_overlay(
 
 
 def _encoding(info: VideoInfo) -> EncodeOptions:
-    """Small and quick; chroma that is halved needs even sizes."""
+    """Fast H.264 of moderate size; 4:2:0 only for even frame sizes."""
     even = info.width % 2 == info.height % 2 == 0
     return EncodeOptions("h264", _CRF, _PRESET, "yuv420p" if even else "yuv444p")
 

@@ -1,7 +1,6 @@
-"""A contact sheet: the hole drawn over a few frames, to be looked at before a long run.
+"""The preview: a contact sheet of frames with the hole tinted.
 
-Of a hole that was followed through the clip, the frames of least confidence come first, and those that a
-person pointed at show where.
+For a tracked hole the frames of least confidence come first, and prompts are drawn on their frames.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vinpaint_cli.errors import OutputError, UsageError
 from vinpaint_cli.mask_making.confidence import LOW_CONFIDENCE, worst_frames
-from vinpaint_cli.mask_making.follow import TrackedMasks
+from vinpaint_cli.mask_making.tracking import TrackedMasks
 from vinpaint_cli.masks.prompts import Prompt
 from vinpaint_cli.masks.sources.shapes import HoleSource
 from vinpaint_cli.pipeline.progress import Listener, advance
@@ -44,7 +43,7 @@ _MOST_POINTED_AT = 3
 
 @dataclass(frozen=True, slots=True)
 class HoleCount:
-    """Hole pixels of every frame of a clip; ``width``, ``height`` are those of its frames."""
+    """Number of hole pixels of every frame of a clip; ``width`` and ``height`` are those of its frames."""
 
     pixels: Sequence[int]
     width: int
@@ -53,12 +52,12 @@ class HoleCount:
 
     @property
     def frames(self) -> int:
-        """Frames of the clip."""
+        """Number of frames of the clip."""
         return len(self.pixels)
 
     @property
     def hole_frames(self) -> int:
-        """Frames with a hole."""
+        """Number of frames with a hole."""
         return sum(count > 0 for count in self.pixels)
 
     @property
@@ -76,18 +75,18 @@ class HoleCounter:
         self._origin = 0
 
     def add(self, frame: Frame, hole: Hole) -> None:
-        """Take the next frame and its hole."""
+        """Count the hole of the next frame."""
         if not self._pixels:
             self._origin = frame.pts
         self._pixels.append(int(np.count_nonzero(hole)))
 
     def result(self) -> HoleCount:
-        """What was counted so far."""
+        """The counts so far."""
         return HoleCount(self._pixels, *self._size, self._origin)
 
 
 def count_holes(source: FrameSource, mask: HoleSource, listener: Listener) -> HoleCount:
-    """Go once through the clip; raises what the source and the mask raise, and Interrupted."""
+    """Count the hole pixels of every frame; raises what the source and the mask raise, and Interrupted."""
     counter = HoleCounter(source.info)
     with listener.stage("look", source.info.frames_from_header) as progress:
         for frame in source.frames():
@@ -99,7 +98,7 @@ def count_holes(source: FrameSource, mask: HoleSource, listener: Listener) -> Ho
 
 
 def check_picture(path: str | Path, overwrite: bool) -> Path:
-    """Where a preview goes; raises UsageError when it is no picture, OutputError when it exists."""
+    """The preview's path; raises UsageError when it names no picture, OutputError when it exists."""
     target = Path(path)
     if target.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--preview {path} is no picture; give a name ending in {', '.join(SUFFIXES)}")
@@ -115,9 +114,9 @@ def write_preview(
     path: Path,
     tracked: TrackedMasks | None = None,
 ) -> tuple[int, ...]:
-    """Draw the sheet and write it; returns the frames it shows, in the order shown.
+    """Draw the contact sheet and write it; returns the frames on it, in order.
 
-    ``tracked``: what was followed to make the mask, if anything was. Raises OutputError when it cannot be
+    ``tracked``: the tracked masks, if the mask has any. Raises OutputError when it cannot be
     written, and what the source and the mask raise.
     """
     temporary = temporary_name(path)
@@ -134,7 +133,7 @@ def write_preview(
 
 
 def pick_frames(pixels: Sequence[int], most: int = TILES) -> tuple[int, ...]:
-    """Frames spread evenly over those with a hole, first and last included; over all when none has one."""
+    """Evenly spread frames among those with a hole, first and last included; among all when none has one."""
     marked = [index for index, count in enumerate(pixels) if count] or list(range(len(pixels)))
     if len(marked) <= most:
         return tuple(marked)
@@ -142,7 +141,7 @@ def pick_frames(pixels: Sequence[int], most: int = TILES) -> tuple[int, ...]:
 
 
 def pick_tracked(pixels: Sequence[int], tracked: TrackedMasks, most: int = TILES) -> tuple[int, ...]:
-    """Frames of least confidence first, kept apart, and a few of those pointed at, which are certain."""
+    """Frames of least confidence, spread over the clip, and up to three with a prompt; worst first."""
     prompted = [
         tracked.prompt_frames[place]
         for place in pick_frames([1] * len(tracked.prompt_frames), _MOST_POINTED_AT)
@@ -161,9 +160,9 @@ def draw_sheet(
     shown: Sequence[int],
     tracked: TrackedMasks | None = None,
 ) -> Image.Image:
-    """The sheet as an RGB picture: frames ``shown``, hole tinted and outlined, number and time below each.
+    """The contact sheet, RGB: frames ``shown`` with the hole tinted and outlined, number and time below each.
 
-    With ``tracked`` each has its confidence, and what was pointed at there.
+    With ``tracked`` each tile has its confidence and its prompts.
     """
     size = tile_size(source.info)
     grid = _columns(len(shown), size)
@@ -189,7 +188,7 @@ def draw_sheet(
 
 
 def tile_size(info: VideoInfo) -> tuple[int, int]:
-    """``(width, height)`` of one picture of the sheet, in the shape a player shows it."""
+    """``(width, height)`` of one tile, in the display aspect ratio."""
     shape = info.width * float(info.sample_aspect or 1) / info.height
     shape = min(max(shape, 0.25), 8.0)
     height = math.sqrt(_TILE_PIXELS / shape)
@@ -197,7 +196,7 @@ def tile_size(info: VideoInfo) -> tuple[int, int]:
 
 
 def _columns(tiles: int, size: tuple[int, int]) -> int:
-    """Columns that bring the sheet near the shape of a screen."""
+    """Number of columns that brings the sheet nearest to the aspect ratio of a screen."""
     cell_width, cell_height = size[0] + _GAP, size[1] + _CAPTION + _GAP
 
     def misfit(columns: int) -> float:
@@ -267,7 +266,7 @@ def _percent(share: float) -> str:
 
 
 def _plain(name: str) -> str:
-    """A name in the letters that the drawing font has."""
+    """A name in ASCII, which the font has."""
     return name.encode("ascii", "replace").decode()
 
 
@@ -282,7 +281,7 @@ _DOT = 7
 
 
 def draw_tile(picture: Bytes, hole: Hole, size: tuple[int, int]) -> Bytes:
-    """A small picture of a frame with its hole tinted and outlined.
+    """A frame at tile size with its hole tinted and outlined.
 
     picture: uint8 ``(H, W, 3)``. hole: bool ``(H, W)``. size: ``(width, height)`` of the result.
     """
@@ -299,9 +298,9 @@ def draw_tile(picture: Bytes, hole: Hole, size: tuple[int, int]) -> Bytes:
 def draw_prompt(
     draw: ImageDraw.ImageDraw, prompt: Prompt, corner: tuple[int, int], scale: tuple[float, float]
 ) -> None:
-    """Dots where a person pointed, green on the object and red beside it, and the box around it.
+    """Draw a prompt: dots at its points, green on the object and red beside it, and its box.
 
-    corner: of the drawn frame in the picture; scale: drawn pixels per pixel of the clip, along x and y.
+    corner: upper left corner of the tile in the sheet; scale: tile pixels per frame pixel, along x and y.
     """
 
     def at(x: float, y: float) -> tuple[float, float]:

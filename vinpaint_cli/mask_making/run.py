@@ -1,4 +1,4 @@
-"""The hole alone: as a lossless video or folder of pictures, as a contact sheet, and tinted over the clip."""
+"""`make_mask`: writes the hole of a clip as masks, as a preview picture and as a tinted video."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.mask_making.clip import open_clip
 from vinpaint_cli.mask_making.confidence import low_confidence_ranges
-from vinpaint_cli.mask_making.follow import TrackedMasks
 from vinpaint_cli.mask_making.overlay import check_overlay, write_overlay
 from vinpaint_cli.mask_making.preview import HoleCount, HoleCounter, check_picture, count_holes, write_preview
+from vinpaint_cli.mask_making.tracking import TrackedMasks
 from vinpaint_cli.masks.sources.options import MaskOptions, check_mask_options
 from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
 from vinpaint_cli.masks.sources.shapes import HoleSource
@@ -23,14 +23,14 @@ from vinpaint_cli.video.sink.mask_video import HoleFrames, hole_frame, open_mask
 
 @dataclass(frozen=True, slots=True)
 class MaskReport:
-    """What was made: ``output``, ``preview`` and ``overlay`` are paths, None for what was not asked for.
+    """Result of `make_mask`: ``output``, ``preview`` and ``overlay`` are paths, None for what was not made.
 
-    ``hole_pixels`` is the sum over all frames, ``share`` the mean share of the picture over the frames
-    with a hole, ``shown`` the frames on the preview in its order.
+    ``hole_pixels`` is the sum over all frames, ``share`` the hole's mean share of the frame over the frames
+    with a hole, ``shown`` the frames on the preview in order.
 
-    Of what was followed: ``segmenter`` and ``tracker`` by name (None when nothing was), ``confidence`` in
-    [0, 1] per frame, ``worst`` the frame of least confidence of each stretch in doubt, worst first, and
-    ``seeds`` the frames that were pointed at or drawn.
+    For tracked masks: ``segmenter`` and ``tracker`` by name (else None), ``confidence`` in [0, 1] per frame,
+    ``worst`` the least confident frame of each low-confidence range, worst first, and ``seeds`` the frames
+    with a prompt.
     """
 
     input: str
@@ -103,13 +103,13 @@ def make_mask(
 
 
 def _with_tracked(report: MaskReport, tracked: TrackedMasks) -> MaskReport:
-    """The report with what is known of following."""
+    """The report with the facts of tracking."""
     return replace(
         report,
         segmenter=tracked.segmenter,
         tracker=tracked.tracker,
         confidence=tuple(round(value, 3) for value in tracked.confidence),
-        worst=tuple(stretch.worst for stretch in low_confidence_ranges(tracked.confidence)),
+        worst=tuple(one.worst for one in low_confidence_ranges(tracked.confidence)),
         seeds=tracked.prompt_frames,
     )
 
@@ -117,7 +117,7 @@ def _with_tracked(report: MaskReport, tracked: TrackedMasks) -> MaskReport:
 def _write(
     source: FrameSource, mask: HoleSource, target: Path | None, listener: Listener
 ) -> tuple[HoleCount, list[str]]:
-    """Write the masks and count them, or only count them; the writer's warnings beside."""
+    """Write the masks and count their pixels, or only count; returns the counts and the writer's warnings."""
     if target is None:
         return count_holes(source, mask, listener), []
     counter = HoleCounter(source.info)
@@ -136,14 +136,14 @@ def _write(
 
 
 def check_mask_output(path: str | Path, output: str | Path, overwrite: bool) -> Path:
-    """Where a mask goes; raises UsageError for a single picture, and what `check_output` raises."""
+    """The path of the masks; raises UsageError for a single picture, and what `check_output` raises."""
     if Path(output).suffix.lower() in IMAGE_SUFFIXES:
         raise UsageError(f"{output} is a single picture; give a video (mask.mkv) or a folder (masks)")
     return check_output(path, output, overwrite)
 
 
 def _check_apart(*targets: Path | None) -> None:
-    """Refuse one name for two files; raises UsageError."""
+    """Check that the outputs differ; raises UsageError."""
     given = [target.absolute() for target in targets if target is not None]
     for place, target in enumerate(given):
         if target in given[:place]:
@@ -151,7 +151,7 @@ def _check_apart(*targets: Path | None) -> None:
 
 
 def default_mask_output(path: str | Path) -> Path:
-    """``<stem>.mask.mkv`` beside the input."""
+    """Default path of the masks: ``<stem>.mask.mkv`` beside the input."""
     source = Path(path)
     return source.with_name(f"{source.stem}.mask.mkv")
 

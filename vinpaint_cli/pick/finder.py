@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vinpaint_cli.mask_making.confidence import (
@@ -13,14 +12,13 @@ from vinpaint_cli.mask_making.confidence import (
     low_confidence_notes,
     low_confidence_ranges,
 )
-from vinpaint_cli.mask_making.follow import Tools, open_tools, track_masks
 from vinpaint_cli.mask_making.prompt_masks import OBJECT_THRESHOLD, correct_frame, segment_frame
+from vinpaint_cli.mask_making.tracking import Tools, open_tools, track_masks
 from vinpaint_cli.masks.prompts import Prompt, PromptOptions
 from vinpaint_cli.masks.sources.packed import PackedMasks
 from vinpaint_cli.masks.track import open_tracker
-from vinpaint_cli.pipeline.progress import Listener, advance
+from vinpaint_cli.pipeline.progress import Listener
 from vinpaint_cli.types import Box, FrameSource, Segmenter
-from vinpaint_cli.video.sink.mask_video import HoleFrames, hole_frame, open_mask_writer
 
 if TYPE_CHECKING:
     from vinpaint_cli.types import Hole, Picture, Plane
@@ -92,20 +90,6 @@ class SegmentAndTrack:
         in_words = low_confidence_notes(found.confidence)  # the page draws it
         notes = tuple(note for note in found.notes if note not in in_words)
         return TrackedObjects(found.masks, found.confidence, low_confidence_ranges(found.confidence), notes)
-
-
-def write_masks(source: FrameSource, masks: PackedMasks, path: Path, listener: Listener) -> None:
-    """Write the masks, not dilated, as a lossless video or a folder of pictures.
-
-    Raises OutputError and Interrupted.
-    """
-    with (
-        open_mask_writer(path, HoleFrames(source, masks)) as writer,
-        listener.stage("mask", masks.count) as progress,
-    ):
-        for frame in source.frames():
-            writer.write(hole_frame(frame, masks.at(frame)))
-            advance(progress)
 
 
 class _OneAtATime:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vinpaint_cli.errors import Interrupted, OutputError, UsageError, VinpaintError
+from vinpaint_cli.mask_making.tracking import write_masks
 from vinpaint_cli.masks.prompts import PromptOptions, parse_prompts
-from vinpaint_cli.pick.finder import ObjectFinder, TrackedObjects, write_masks
+from vinpaint_cli.pick.finder import ObjectFinder, TrackedObjects
 from vinpaint_cli.pick.marks import (
     Mark,
     MarkHistory,

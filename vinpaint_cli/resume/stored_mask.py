@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vinpaint_cli.mask_making.follow import write_found
+from vinpaint_cli.mask_making.tracking import write_masks
 from vinpaint_cli.resume.stored_plan import read_sealed, sealed, write_json
 from vinpaint_cli.util.hashing import file_sha256
 from vinpaint_cli.video.sink.publish import translated
@@ -34,7 +34,7 @@ class KeptMask:
 
     def write(self, source: FrameSource, masks: HoleSource) -> bool:
         """Write the masks of a clip; whether they are what was sealed before. Raises OutputError."""
-        write_found(source, masks, self.path)
+        write_masks(source, masks, self.path)
         with translated(self.path):
             self.is_whole = self._is_sealed()
         self._notes = masks.warnings

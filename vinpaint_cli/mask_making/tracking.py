@@ -152,7 +152,7 @@ def track_masks(
 def find_hole(
     source: FrameSource, options: MaskOptions, listener: Listener | None = None, *, device: str = "auto"
 ) -> tuple[HoleSource, TrackedMasks | None]:
-    """Everything a person said about the hole as one source; and what was followed, if anything was.
+    """The mask source of all options, and the tracked masks in it (None when nothing was tracked).
 
     Raises what `build_mask` and `track_masks` raise.
     """
@@ -171,14 +171,20 @@ def find_hole(
     return build_mask(options, source.info, origin_pts=first_pts(source), tracked=tracked), tracked
 
 
-def write_found(source: FrameSource, found: HoleSource, path: str | Path) -> None:
-    """Write masks as a lossless video (``.mkv``), as they are, for `MaskOptions.tracked` or ``whole``.
+def write_masks(
+    source: FrameSource, masks: HoleSource, path: str | Path, listener: Listener | None = None
+) -> None:
+    """Write masks as they are, as a lossless video (``.mkv``) or a folder of pictures.
 
-    Raises OutputError.
+    Raises OutputError and Interrupted.
     """
-    with open_mask_writer(path, HoleFrames(source, found)) as writer:
+    with (
+        open_mask_writer(path, HoleFrames(source, masks)) as writer,
+        (listener or SilentListener()).stage("mask", masks.count) as progress,
+    ):
         for frame in source.frames():
-            writer.write(hole_frame(frame, found.at(frame)))
+            writer.write(hole_frame(frame, masks.at(frame)))
+            advance(progress)
 
 
 def _follow(

@@ -13,8 +13,8 @@ from clip_factory import make_clip, png_bytes
 from clip_factory import texture as film_texture
 
 from vinpaint_cli.errors import Interrupted, MaskError, UsageError
-from vinpaint_cli.mask_making.follow import Tools, TrackedMasks, find_hole, track_masks, write_found
 from vinpaint_cli.mask_making.prompt_masks import segment_frame
+from vinpaint_cli.mask_making.tracking import Tools, TrackedMasks, find_hole, track_masks, write_masks
 from vinpaint_cli.masks.grammar import TimePoint, time_range
 from vinpaint_cli.masks.prompts import Prompt, PromptOptions
 from vinpaint_cli.masks.sources.options import MaskOptions, build_mask
@@ -345,7 +345,7 @@ def test_one_frame_alone_can_be_segmented(film: FrameSource) -> None:
 
 def test_written_as_a_video_it_is_the_same_mask(film: FrameSource, tmp_path: Path) -> None:
     found = follow(film, clicks=("20,24", "40,24@f9"))
-    write_found(film, found, tmp_path / "tracked.mkv")
+    write_masks(film, found, tmp_path / "tracked.mkv")
     spec = MaskOptions(prompts=PromptOptions(clicks=("20,24",)), dilate=2)
     direct = build_mask(spec, film.info, tracked=found)
     back, again = find_hole(film, replace(spec, tracked=str(tmp_path / "tracked.mkv")))
