@@ -20,7 +20,7 @@ from vinpaint_cli.pipeline.options import WorkOptions
 from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.removal.run import Removal, remove
 from vinpaint_cli.resume.fingerprint import differences, take_fingerprint
-from vinpaint_cli.resume.journal import Journal
+from vinpaint_cli.resume.journal import read_journal
 from vinpaint_cli.resume.work import folder_of, look
 from vinpaint_cli.types import EncodeOptions
 from vinpaint_cli.video.sink.publish import is_temporary_of, temporary_name
@@ -62,7 +62,7 @@ def test_only_hidden_outputs_are_removed(
     (home / "precious" / "file").write_text("precious")
     source = clip(codec="ffv1", frames=20)
     folder = stopped(source, home / "out.mkv")
-    Journal(folder / "journal.jsonl").append(part=part)
+    read_journal(folder / "journal.jsonl").append(part=part)
     remove(source, home / "out.mkv", OPTIONS, work=WorkOptions(resume=resume))
     assert sorted(path.name for path in home.iterdir()) == ["out.mkv", "precious", "precious.txt"]
     assert (home / "precious" / "file").exists()
@@ -79,7 +79,7 @@ def test_a_folder_or_link_under_a_hidden_name_stays(clip: Callable[..., Path], t
     (tmp_path / names[2]).mkdir()
     (tmp_path / names[2] / "frame_000000.png").write_bytes(b"")
     for name in names:
-        Journal(folder / "journal.jsonl").append(part=name)
+        read_journal(folder / "journal.jsonl").append(part=name)
     go_on(source, tmp_path / "out.mkv")
     assert diary.exists()
     assert (tmp_path / names[1]).is_symlink()

@@ -22,7 +22,7 @@ from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
 from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.removal.run import remove
-from vinpaint_cli.resume.journal import Journal
+from vinpaint_cli.resume.journal import read_journal
 from vinpaint_cli.resume.stored_patches import read_patches, write_patches
 from vinpaint_cli.resume.stored_plan import plan_from_dict, plan_to_dict
 from vinpaint_cli.resume.work import folder_of, look
@@ -157,7 +157,7 @@ def test_a_damaged_plan_or_journal_costs_work_not_the_output(
 def test_a_killed_runs_hidden_output_is_removed(clip: Callable[..., Path], tmp_path: Path) -> None:
     source = clip(codec="ffv1", frames=20)
     folder = stopped(source, tmp_path / "out.mkv")
-    (part,) = (entry["part"] for entry in Journal(folder / "journal.jsonl").entries if "part" in entry)
+    (part,) = (entry["part"] for entry in read_journal(folder / "journal.jsonl").entries if "part" in entry)
     (tmp_path / part).write_bytes(b"half")
     (tmp_path / ".out.12345678.part.mkv").write_bytes(b"somebody else's")
     go_on(source, tmp_path / "out.mkv")

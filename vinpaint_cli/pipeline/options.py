@@ -24,7 +24,8 @@ class FitOptions:
     """How a network is fitted to the clip.
 
     minutes or steps: how long, 5 minutes when neither is given; the minutes hold all of it, also making the
-    material. config: a preset of `methods.internal.config`, or a TOML file. seed: of all that is drawn.
+    material. config: a preset as of `vinpaint train-internal --config`, or a TOML file. seed: of all that is
+    drawn.
     """
 
     minutes: float | None = None
@@ -89,7 +90,7 @@ def check_options(options: RemoveOptions) -> None:
         raise UsageError(f"--no-propagate leaves method {spec.name!r} nothing to do; choose another --method")
 
 
-def check_fit_options(options: FitOptions, fitted: bool, method: str = "internal") -> None:
+def check_fit_options(options: FitOptions, fitted: bool, method: str = "") -> None:
     """Refuse what cannot be meant; ``fitted``: whether the method is one whose network is fitted first.
 
     Raises UsageError.
@@ -99,7 +100,7 @@ def check_fit_options(options: FitOptions, fitted: bool, method: str = "internal
     if named and not fitted:
         raise UsageError(
             f"{' and '.join(named)}: how long a network is fitted to the clip, but method {method!r} fits "
-            "none; leave them out, or choose --method internal"
+            "none; leave them out, or choose --method {' or '.join(fitted_methods())}"
         )
     if len(named) > 1:
         raise UsageError("--minutes and --steps are two ways to say how long a fit takes; give one of them")

@@ -13,6 +13,7 @@ from vinpaint_cli.errors import Interrupted, OutputError, UsageError
 from vinpaint_cli.mask_making.clip import MaskedClip, open_clip
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.masks.sources.shapes import NoHole
+from vinpaint_cli.methods import fitted_methods
 from vinpaint_cli.ops.flow import DEFAULT_FLOW, open_flow
 from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions, check_fit_options, check_options
 from vinpaint_cli.pipeline.plan import Plan
@@ -194,7 +195,9 @@ class _Clip:
 
 def _open(path: Path, options: TrainInternalOptions, listener: Listener) -> _Clip:
     if options.mask is not None:
-        told = RemoveOptions(mask=options.mask, method="internal", device=options.device, fit=options.fit)
+        told = RemoveOptions(
+            mask=options.mask, method=fitted_methods()[0], device=options.device, fit=options.fit
+        )
         check_options(told)
         masked = open_clip(path, told, listener)
         plan = masked.plan(listener)
@@ -266,7 +269,7 @@ class _Fitting:
 
     def report(self) -> TrainInternalReport:
         """Fit, write the file, and say how it went."""
-        from vinpaint_cli.methods import fitted_methods, start_fit
+        from vinpaint_cli.methods import start_fit
         from vinpaint_cli.pipeline.device import place
         from vinpaint_cli.removal.fitting import FitSettings, fit_clip
 

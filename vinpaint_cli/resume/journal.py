@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,39 +16,39 @@ from vinpaint_cli.video.sink.publish import mark_of
 Entry: TypeAlias = Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
 class Journal:
-    """Lines that are on the disk before the work goes on; a last line torn by a crash does not count.
+    """Lines that are on the disk before the work goes on; `read_journal` reads those that are there."""
 
-    Raises OSError when the file cannot be read or written.
-    """
-
-    def __init__(self, path: Path, *, repairs: bool = True) -> None:
-        """``repairs`` False leaves a torn file as it is, for somebody who only looks."""
-        self._path = path
-        self.entries: list[Entry] = []
-        if path.exists():
-            self._read(repairs)
+    path: Path
+    entries: list[Entry] = field(default_factory=list)
 
     def append(self, **entry: Any) -> None:
-        """Write one line and wait until it is on the disk."""
+        """Write one line and wait until it is on the disk; raises OSError."""
         line = json.dumps(entry).encode() + b"\n"
-        with open(self._path, "ab") as file:
+        with open(self.path, "ab") as file:
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
         self.entries.append(entry)
 
-    def _read(self, repairs: bool) -> None:
-        """Take whole lines up to the first that is torn; cut the file there for those to come."""
-        good = 0
-        for line in self._path.read_bytes().splitlines(keepends=True):
-            entry = _parsed(line)
-            if entry is None:
-                if repairs:
-                    os.truncate(self._path, good)
-                return
-            self.entries.append(entry)
-            good += len(line)
+
+def read_journal(path: Path, *, repairs: bool = True) -> Journal:
+    """A journal's whole lines up to the first that a crash has torn; an empty one where there is no file.
+
+    repairs: cut the file at the torn line, for those to come; False is for somebody who only looks.
+    Raises OSError.
+    """
+    journal, good = Journal(path), 0
+    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
+        entry = _parsed(line)
+        if entry is None:
+            if repairs:
+                os.truncate(path, good)
+            break
+        journal.entries.append(entry)
+        good += len(line)
+    return journal
 
 
 def _parsed(line: bytes) -> Entry | None:

@@ -17,7 +17,7 @@ from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import Listener
 from vinpaint_cli.resume.fingerprint import take_fingerprint
-from vinpaint_cli.resume.journal import Journal, is_published, segment_entries
+from vinpaint_cli.resume.journal import is_published, read_journal, segment_entries
 from vinpaint_cli.resume.stored_plan import read_sealed
 from vinpaint_cli.resume.work_folder import (
     JOURNAL,
@@ -172,7 +172,9 @@ def open_work(
             if not begun and not is_begun(folder):
                 discard(folder)
             raise
-        with WorkFolder(folder, Path(target), options, work.keep) as kept:
+        kept = WorkFolder(folder, work.keep)
+        kept.read(Path(target), options)
+        with kept:
             if begun and kept.plan is not None and not kept.published:
                 count = len(kept.plan.segments)
                 listener.note(f"going on: {kept.reused} of {count} segments are there, from {folder}")
@@ -207,7 +209,7 @@ def look(options: WorkOptions, target: str) -> Kept | None:
     folder = folder_of(options, target)
     try:
         segments = read_sealed(folder / PLAN)["segments"]
-        entries = Journal(folder / JOURNAL, repairs=False).entries
+        entries = read_journal(folder / JOURNAL, repairs=False).entries
     except (OSError, ValueError):
         return None
     finished = segment_entries(entries).keys() & {segment["index"] for segment in segments}
@@ -222,7 +224,7 @@ def is_whole(options: WorkOptions | None, target: str | Path) -> bool:
     if options is None or options.resume is False:
         return False
     try:
-        entries = Journal(folder_of(options, str(target)) / JOURNAL, repairs=False).entries
+        entries = read_journal(folder_of(options, str(target)) / JOURNAL, repairs=False).entries
     except OSError:
         return False
     return is_published(entries, Path(target))

@@ -36,7 +36,14 @@ from vinpaint_cli.pipeline.fill import Filled, MemoryFit
 from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.resume.fingerprint import Fingerprint, differences, is_fingerprint
-from vinpaint_cli.resume.journal import Journal, fitted_digest, hidden_names, is_published, segment_entries
+from vinpaint_cli.resume.journal import (
+    Journal,
+    fitted_digest,
+    hidden_names,
+    is_published,
+    read_journal,
+    segment_entries,
+)
 from vinpaint_cli.resume.lock import NAME as LOCK
 from vinpaint_cli.resume.lock import lock_folder
 from vinpaint_cli.resume.stored_mask import KeptMask
@@ -59,18 +66,26 @@ _OURS = re.compile(
 class WorkFolder:
     """What one job has finished; see the module for the files, and `Work` for what it is asked."""
 
-    def __init__(self, folder: Path, target: Path, options: RemoveOptions, keep: bool) -> None:
-        """``folder`` has a fingerprint and is locked. Raises OutputError."""
+    def __init__(self, folder: Path, keep: bool) -> None:
+        """``folder`` has a fingerprint and is locked; nothing of it is known until `read`."""
         self._folder, self._keep = folder, keep
         self.plan: Plan | None = None
         self._planned: Sequence[str] = ()
         self.threads = thread_count()
-        with translated(folder):
-            _remove_parts(folder, target)
+        self._journal = Journal(folder / JOURNAL)
+        self._finished: dict[int, Mapping[str, Any]] = {}
+        self._tracked, self._shaded = (KeptMask(folder / name) for name in (TRACKED, SHADED))
+        self.published = False
+        self.reused = 0
+        self.fit = MemoryFit()
+
+    def read(self, target: Path, options: RemoveOptions) -> None:
+        """Take what the run before has left for the same output and options; raises OutputError."""
+        with translated(self._folder):
+            _remove_parts(self._folder, target)
             self._read_plan(options)
-            self._journal = Journal(folder / JOURNAL)
+            self._journal = read_journal(self._folder / JOURNAL)
             self._finished = dict(self._whole_segments())
-            self._tracked, self._shaded = (KeptMask(folder / name) for name in (TRACKED, SHADED))
             self.published = self.plan is not None and is_published(self._journal.entries, target)
         self.reused = len(self._finished)
         last = list(self._finished.values())[-1:]
@@ -220,7 +235,7 @@ class WorkFolder:
         _clear(self._folder, but=(FINGERPRINT, *MASKS))
         self.plan, self._planned, self.reused, self.fit = None, (), 0, MemoryFit()
         self._finished = {}
-        self._journal = Journal(self._folder / JOURNAL)
+        self._journal = read_journal(self._folder / JOURNAL)
 
     def _whole_segments(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
         """Finished segments whose files are what they were."""
@@ -286,7 +301,7 @@ def check_begun(folder: Path, now: Fingerprint) -> None:
 
 def _remove_parts(folder: Path, target: Path) -> None:
     """Remove the hidden outputs of runs that were killed, and the hidden files that they left here."""
-    for name in hidden_names(Journal(folder / JOURNAL).entries):
+    for name in hidden_names(read_journal(folder / JOURNAL).entries):
         remove_temporary(name, target.absolute())
     for file in list(folder.glob(".*")):
         if _OURS.fullmatch(file.name):
