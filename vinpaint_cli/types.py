@@ -249,13 +249,13 @@ class MethodSpec:
     title: str
     paper: str
     licence: str
-    size: tuple[int, int] | None
-    multiple: int
-    window: int
-    stride: int
-    reference_stride: int
-    dtypes: tuple[str, ...]
-    bytes_per_pixel: float
+    size: tuple[int, int] | None = None
+    multiple: int = 1
+    window: int = 1
+    stride: int = 1
+    reference_stride: int = 0
+    dtypes: tuple[str, ...] = ("fp32",)
+    bytes_per_pixel: float = 40.0
     weights: str | None = None
     fitted: bool = False
     mixes: bool = True

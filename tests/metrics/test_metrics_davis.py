@@ -50,7 +50,7 @@ def test_the_boundary_is_that_of_the_official_code(mask: np.ndarray) -> None:
 
 
 @given(masks, st.integers(0, 6))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)  # the first call loads scipy
 def test_growing_is_dilation_by_a_disc(mask: np.ndarray, radius: int) -> None:
     assert np.array_equal(dilate_exact(mask, radius), slowly_grown(mask, radius))
 

@@ -36,7 +36,7 @@ METHODS = Registry(
 
 
 def method_names() -> tuple[str, ...]:
-    """Names a method may be asked for by, in the order of the table."""
+    """Names of all methods, in the order of the table."""
     return METHODS.names
 
 
@@ -51,7 +51,7 @@ def fitted_methods() -> tuple[str, ...]:
 
 
 def load_method(name: str, **options: Any) -> Method:
-    """Build a method.
+    """The method of that name, with its weights loaded.
 
     ``options`` go to its class: ``device``, ``dtype`` and, for a method with a network, ``weights`` (a
     file or a name of weights.toml; None takes the method's default). Raises UsageError for an unknown
@@ -84,7 +84,7 @@ def start_fit(
 
 
 def weights_of(spec: MethodSpec, given: str | Path | None) -> str | Path | None:
-    """What a method's network is read from: what was ``given``, else the default; None without a network.
+    """Weights to load: those ``given``, else the method's default; None for a method without a network.
 
     Raises WeightsError for a network that has no default when nothing was given.
     """

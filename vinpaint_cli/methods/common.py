@@ -54,7 +54,7 @@ def fill_frame(frame: Tensor, residual: Tensor) -> Tensor:
 
 
 def dtype_of(dtype: str | torch.dtype, title: str) -> torch.dtype:
-    """A number format by name; UsageError, which calls the network by its ``title``, for another."""
+    """The torch dtype of that name; UsageError for another, in which the network is called ``title``."""
     if isinstance(dtype, torch.dtype):
         return dtype
     if dtype in DTYPES:
@@ -122,7 +122,7 @@ class NetworkMethod(ABC, Generic[Network]):
 
     @property
     def spec(self) -> MethodSpec:
-        """What the method can do; size, who mixes and whether it invents are the loaded network's."""
+        """What the method can do; ``size``, ``mixes`` and ``invents`` are those of the loaded network."""
         invents = self.config.colours or not self.config.blend_head
         return replace(self._spec, size=self.size, mixes=not self.config.blend_head, invents=invents)
 

@@ -1,4 +1,4 @@
-"""How well a mask agrees with the annotated one: region similarity J and boundary accuracy F of DAVIS.
+"""Agreement of a mask with the annotated one: region similarity J and boundary accuracy F of DAVIS.
 
 Defined by Perazzi et al. (A Benchmark Dataset and Evaluation Methodology for Video Object Segmentation,
 CVPR 2016), computed as the evaluation code of DAVIS 2017 does, special cases included.
@@ -54,27 +54,8 @@ def boundary(mask: Bool) -> Bool:
 
 def dilate_exact(marks: Bool, radius: int) -> Bool:
     """What lies within ``radius`` pixels of a mark, bool ``(H, W)``: dilation by a disc."""
-    rows, columns = np.flatnonzero(marks.any(1)), np.flatnonzero(marks.any(0))
-    result = np.zeros(marks.shape, np.bool_)
-    if not rows.size:
-        return result
-    height, width = marks.shape
-    top, left = max(0, rows[0] - radius), max(0, columns[0] - radius)
-    bottom, right = min(height, rows[-1] + radius + 1), min(width, columns[-1] + radius + 1)
-    result[top:bottom, left:right] = _dilate_exact(marks[top:bottom, left:right], radius)
-    return result
+    from scipy.ndimage import distance_transform_edt
 
-
-def _dilate_exact(marks: Bool, radius: int) -> Bool:
-    """One row of the disc after the other: a running sum says whether a mark lies in its reach."""
-    height, width = marks.shape
-    sums = np.zeros((height, width + 2 * radius + 1), np.int32)
-    np.cumsum(np.pad(marks, ((0, 0), (radius, radius))), axis=1, out=sums[:, 1:])
-    result = np.zeros(marks.shape, np.bool_)
-    for step in range(min(radius, height - 1) + 1):
-        reach = math.isqrt(radius * radius - step * step)
-        first, last = radius - reach, radius + reach + 1
-        near = sums[:, last : last + width] > sums[:, first : first + width]
-        result[step:] |= near[: height - step]
-        result[: height - step] |= near[step:]
-    return result
+    if not marks.any():
+        return np.zeros_like(marks)
+    return np.asarray(distance_transform_edt(~marks) <= radius)

@@ -1,1 +1,1 @@
-"""Shared pure network modules."""
+"""Network parts that several methods share, free of files, clips and devices."""

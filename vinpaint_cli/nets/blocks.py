@@ -29,7 +29,7 @@ def zero_init(layer: nn.Module) -> None:
 
 
 class UpConv(nn.Module):
-    """Bilinear ×2 with aligned corners, then a 3×3 convolution with zero padding."""
+    """Bilinear upsampling ×2 with aligned corners, then a 3×3 convolution with zero padding."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class UpConv(nn.Module):
 
 
 class Normalised(nn.Module):
-    """A convolution, batch normalisation without a gain, and ReLU.
+    """Convolution, batch normalisation without a gain, bias and ReLU.
 
     The convolution's own bias would be lost in the normalisation and comes after it instead; a gain would
     be lost in the convolution that follows the ReLU.
@@ -66,14 +66,14 @@ State = tuple[Tensor, Tensor]
 
 
 class ConvLSTM(nn.Module):
-    """One step through time at each pixel of a map of features; one convolution with zero padding."""
+    """Convolutional LSTM: one step in time of a feature map, by one convolution with zero padding."""
 
     def __init__(self, channels: int, hidden: int, kernel: int = 3) -> None:
         super().__init__()
         self.gates = nn.Conv2d(channels + hidden, 4 * hidden, kernel, padding=kernel // 2)
 
     def forward(self, x: Tensor, state: State | None = None) -> State:
-        """``(N, C, h, w)`` and the state before, None = zero → the state after, whose first is the output."""
+        """Input ``(N, C, h, w)`` and last state (None: zero) → new state; its hidden part is the output."""
         if state is None:
             zero = x.new_zeros(len(x), self.gates.out_channels // 4, *x.shape[-2:])
             state = zero, zero
@@ -89,7 +89,7 @@ SIGNAL = 2.5
 
 
 class GatedConv(nn.Module):
-    """``ELU(a)·sigmoid(b)`` of the two halves of a convolution's channels, or ``ReLU(a)·sigmoid(b)``.
+    """Gated convolution: ``ELU(a)·sigmoid(b)``, or ``ReLU(a)·sigmoid(b)``, of the halves of its channels.
 
     ``channels``: of the convolution, twice those that come out. Weights are drawn as Keras draws them
     (Glorot uniform, biases zero). Zero padding.
@@ -110,7 +110,7 @@ class GatedConv(nn.Module):
         self.relu = relu
 
     def init_keeping_variance(self) -> None:
-        """Draw the weights anew, so that what comes out varies about as much as what comes in.
+        """Draw the weights anew, so that the output varies about as much as the input.
 
         With Glorot's weights each gate takes two thirds of it, and sixteen layers leave a hundred-millionth.
         """
@@ -129,13 +129,13 @@ class GatedConv(nn.Module):
 
 
 def memory_format_of(x: Tensor) -> torch.memory_format:
-    """How a picture lies in memory."""
+    """Whether a tensor ``(N, C, h, w)`` lies channels last or channels first in memory."""
     last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     return torch.channels_last if last else torch.contiguous_format
 
 
 class GatedUp(nn.Module):
-    """The nearest neighbour ×2, then a gated convolution."""
+    """Upsampling ×2 by the nearest neighbour, then a gated convolution."""
 
     def __init__(self, channels_in: int, channels: int) -> None:
         super().__init__()
@@ -167,7 +167,7 @@ def zero_conv(channels_in: int, channels: int) -> nn.Conv2d:
 
 
 class PartialConv(nn.Module):
-    """A convolution that sees known pixels alone and makes up for those it does not see.
+    """Partial convolution (Liu et al., ECCV 2018): reads known pixels alone and rescales by their share.
 
     ``W·x · (k²/Σ) + b``, Σ the known share of the window; 0 where nothing of it is known. The picture's
     surroundings count as unknown.
@@ -179,7 +179,7 @@ class PartialConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels_out))
 
     def forward(self, x: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        """``(N, C, h, w)``, 0 where unknown, and known ``(N, 1, h, w)`` → the same after this layer.
+        """Features ``(N, C, h, w)``, 0 where unknown, and known ``(N, 1, h, w)`` → both after this layer.
 
         ``known`` is in [0, 1], the share of the channels that are known; afterwards it is 0 or 1.
         """
@@ -192,7 +192,7 @@ class PartialConv(nn.Module):
 
 
 class PartialUNet(nn.Module):
-    """Partial convolutions of stride 2 down, nearest ×2 and a skip up (Liu et al., section 3.2).
+    """U-Net of partial convolutions: stride 2 down, nearest ×2 and skips up (Liu et al., section 3.2).
 
     ``widths``: channels of each level, the first of kernel 7, two of 5, the others of 3. Takes three
     channels and gives three, of any size.
@@ -212,7 +212,7 @@ class PartialUNet(nn.Module):
 
     @property
     def last(self) -> nn.Module:
-        """The layer that gives the result."""
+        """The output layer."""
         return self.up[-1]
 
     def forward(self, x: Tensor, known: Tensor) -> Tensor:

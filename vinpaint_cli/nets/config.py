@@ -42,7 +42,7 @@ class NetworkConfig:
 
 
 class BlendingConfig(NetworkConfig):
-    """Of networks that may correct a smooth fill (``prefill``), and end in a blend head (``blend_head``).
+    """Base for networks that may correct a smooth fill (``prefill``) and end in a blend head.
 
     Without ``colours`` a blend head adds none, and only decides how much of what propagation found is taken.
     """

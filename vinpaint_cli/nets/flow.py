@@ -30,7 +30,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def warp(picture: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
-    """``(N, C, h, w)`` sampled where the flow ``(N, 2, h, w)`` points; the border is repeated outside."""
+    """Picture ``(N, C, h, w)`` sampled where the flow ``(N, 2, h, w)`` points; the border is repeated."""
     height, width = flow.shape[-2:]
     size = flow.new_tensor([width, height]).view(1, 2, 1, 1)
     grid = ((_positions(flow) * 2 + 1) / size - 1).permute(0, 2, 3, 1)
@@ -38,7 +38,7 @@ def warp(picture: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
 
 
 def lands_inside(flow: Tensor) -> Tensor:
-    """Where the flow ends inside the picture: float ``(N, 1, h, w)`` in {0, 1}."""
+    """1 where the flow ``(N, 2, h, w)`` ends inside the picture, else 0: float ``(N, 1, h, w)``."""
     height, width = flow.shape[-2:]
     ends = _positions(flow)
     x, y = ends[:, :1], ends[:, 1:]
@@ -46,12 +46,12 @@ def lands_inside(flow: Tensor) -> Tensor:
 
 
 def chain(first: Tensor, second: Tensor) -> Tensor:
-    """Flow a → b and flow b → c make flow a → c, each ``(N, 2, h, w)``."""
+    """Flow a → c ``(N, 2, h, w)``, chained from flow a → b and flow b → c."""
     return first + warp(second, first)
 
 
 def dilate(mask: Tensor, radius: int) -> Tensor:
-    """``(N, 1, h, w)`` grown by a square of ``radius`` pixels."""
+    """Mask ``(N, 1, h, w)`` dilated by ``radius`` pixels each way (a square)."""
     return functional.max_pool2d(mask, 2 * radius + 1, 1, radius)
 
 
@@ -82,7 +82,7 @@ def estimate_flow(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _corrected(flow: Tensor, here: Tensor, there: Tensor) -> Tensor:
-    """With the shift of each window that best explains what is left of the difference."""
+    """The flow plus each window's shift that best explains the difference that is left."""
     there = warp(there, flow)
     dx, dy = _slopes((here + there) / 2)
     dt = there - here
@@ -94,7 +94,7 @@ def _corrected(flow: Tensor, here: Tensor, there: Tensor) -> Tensor:
 
 
 def _smoothed(flow: Tensor, here: Tensor, there: Tensor) -> Tensor:
-    """Mean over each window, weighted by its neighbours' structure and by how well they fit."""
+    """The flow averaged over each window, weighted by structure and by how well it fits."""
     dx, dy = _slopes(here)
     miss = _mean((here - warp(there, flow)).abs()) + LEAST_MISS
     weight = (_mean(dx * dx + dy * dy) + LEAST_STRUCTURE) / miss.square()

@@ -11,7 +11,7 @@ HIDDEN = 0.5
 
 
 def mask_hidden(frames: Tensor, residual: Tensor, instead: float = 0.0) -> Tensor:
-    """Frames ``(…, C, h, w)`` with ``instead`` where the residual ``(…, 1, h, w)`` hides them."""
+    """Frames ``(…, C, h, w)`` with ``instead`` where pixels are hidden; residual ``(…, 1, h, w)``."""
     return torch.where(residual >= HIDDEN, instead, frames)
 
 
@@ -23,7 +23,7 @@ def composite(frames: Tensor, filled: Tensor, residual: Tensor) -> Tensor:
 
 
 def smooth_start(frames: Tensor, residual: Tensor) -> Tensor:
-    """A smooth fill ``(N, C, h, w)`` of what is hidden; residual ``(N, 1, h, w)`` in [0, 1], 1 = fill.
+    """Smooth fill ``(N, C, h, w)`` of hidden pixels, from which networks start; residual in [0, 1], 1 = fill.
 
     A pixel counts as known as far as it is known better than by half.
     """

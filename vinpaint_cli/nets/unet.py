@@ -1,4 +1,4 @@
-"""U-Net that tells one object from everything else. Pure: no I/O, no state but parameters.
+"""U-Net that segments one object from everything else.
 
 The one that internal video inpainting learns a mask with (Ouyang, Wang and Chen, ICCV 2021), after
 Ronneberger, Fischer and Brox (MICCAI 2015).
@@ -42,7 +42,7 @@ class UNet(nn.Module):
         self.apply(_initialise)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, C, h, w)`` in [−1, 1] → odds ``(N, 1, h, w)``, the logarithm; sigmoid gives the probability.
+        """Pictures ``(N, C, h, w)`` in [−1, 1] → logits ``(N, 1, h, w)``.
 
         ``h`` and ``w`` are multiples of `MULTIPLE`.
         """

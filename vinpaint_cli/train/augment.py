@@ -105,7 +105,7 @@ EDGE = 3
 
 @dataclass(frozen=True, slots=True)
 class Wave:
-    """One of the waves that bend a thing.
+    """One of the waves that bend a foreground.
 
     ``reach`` ``(2,)`` in pixels, ``number`` ``(2,)`` in radians per pixel, ``pace`` in radians per frame,
     ``phase`` in radians.
@@ -119,7 +119,7 @@ class Wave:
 
 @dataclass(frozen=True, slots=True)
 class ForegroundMotion:
-    """How a thing moves over T frames.
+    """How a foreground moves over T frames.
 
     ``places`` ``(T, 2)``: its middle, x and y in pixels of the frame; ``scales``, ``breadths`` and ``angles``
     ``(T,)``: its size, how broad it looks as it turns about itself, and its roll in radians.
@@ -220,7 +220,7 @@ def _cut_out(rng: np.random.Generator, other: Tensor, outline: Tensor) -> Tensor
 
 
 def _rendered(piece: Tensor, motion: ForegroundMotion, t: int, time: float, size: tuple[int, int]) -> Tensor:
-    """The piece ``(4, a, b)`` as frame ``t``, at ``time``, shows it, ``(4, h, w)``; alpha 0 beyond it."""
+    """A cut-out ``(4, a, b)`` rendered into frame ``t`` at ``time``: ``(4, h, w)``, alpha 0 beyond it."""
     y, x = torch.meshgrid(
         torch.arange(size[1], dtype=torch.float32) - float(motion.places[t, 1]),
         torch.arange(size[0], dtype=torch.float32) - float(motion.places[t, 0]),

@@ -1,6 +1,6 @@
-"""Making a pack: photos, shots of videos, and samples whose holes propagation has been through.
+"""Builds packs: photos, shots of videos, and samples whose holes propagation has worked in.
 
-Needs cv2, as `material`, `clips` and `agreement` do; it is imported when it runs.
+Needs cv2, as `clips` and `candidate_scorer` do; it is imported when it runs.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _add_shots(writer: PackWriter, path: Path, options: PackOptions) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Propagated:
-    """A sample before it is written: ``truth`` and ``found`` ``(T, h, w, 3)``, ``residual`` ``(T, h, w)``."""
+    """A propagated sample: ``truth`` and ``found`` ``(T, h, w, 3)``, ``residual`` ``(T, h, w)``, uint8."""
 
     name: str
     group: str

@@ -55,11 +55,11 @@ VIDEO_SHARE = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Pixels of one frame: K candidates for n of them, colours in 0…255.
+    """Training example: n pixels of one frame with K candidates each, colours in 0…255.
 
-    figures: float16 ``(K, n, F)``, see `ops.propagate.scorer.FEATURES`; valid, scores ``(K, n)``; colours
-    ``(K, n, 3)``; fill and truth ``(n, 3)``, and ``settled``, a fill that also knows what scores alone are
-    sure of.
+    figures: features of candidates, float16 ``(K, n, F)``, see `ops.propagate.scorer.FEATURES`; valid, scores
+    ``(K, n)``; colours ``(K, n, 3)``; fill and truth ``(n, 3)``, and ``settled``, a fill that also knows what
+    scores alone are sure of.
     """
 
     figures: npt.NDArray[np.float16]
@@ -197,7 +197,7 @@ def _thinned(rng: np.random.Generator, example: Example) -> Example:
 
 
 def scorer_loss(network: Perceptron, example: Example) -> Tensor:
-    """Decibels by which the fused picture errs, in the mean over the two fills."""
+    """The loss: error of the fused picture in decibels, averaged over the two fills."""
     weights = candidate_weights(network, example)
     found = (weights[:-1, :, None] * torch.from_numpy(example.colours)).sum(0)
     parts = []

@@ -84,7 +84,7 @@ def resized(picture: Bytes, width: int, height: int) -> Bytes:
 
 
 def read_photo(path: Path) -> Bytes:
-    """A photo as it is meant to be seen, ``(h, w, 3)``; raises InputError."""
+    """A photo turned as its EXIF says, ``(h, w, 3)``; raises InputError."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
@@ -130,13 +130,13 @@ VIDEOS_KEPT = 12
 """Videos whose frames are remembered."""
 
 FOREGROUNDS = (0.5, 0.3, 0.2)
-"""How often nothing, one thing and two things are put in front of a clip."""
+"""How often a clip gets no foreground, one and two."""
 
 HOLE_ON_FOREGROUND = 0.7
-"""How often a hole lies on the thing that was put in front, unless it wanders."""
+"""How often a hole lies on the foreground, unless it wanders."""
 
 BESIDE = (30.0, 20.0)
-"""Standard deviation of how far it then lies beside its middle, in pixels across and down."""
+"""Standard deviation of its distance from the foreground's middle, in pixels across and down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ class Clips:
         self._shots: dict[Path, list[list[Bytes]]] = {}
 
     def draw(self, rng: np.random.Generator) -> Drawn:
-        """A clip and holes in it."""
+        """Draw a clip and holes in it."""
         video = bool(self.videos) and (rng.random() < self.share or not self.photos)
         path = self._video(rng) if video else self._photo(rng)
         clip = self._from_video(rng, path) if video else self._from_photo(rng, path)
@@ -184,7 +184,7 @@ class Clips:
     def _with_foregrounds(
         self, rng: np.random.Generator, clip: Bytes, held: bool
     ) -> tuple[Bytes, npt.NDArray[np.float64] | None]:
-        """A clip with things put in front of it, and the middle of the last, x and y; None without."""
+        """The clip with foregrounds, and the last one's middle, x and y; None without any."""
         count = int(rng.choice(len(FOREGROUNDS), p=FOREGROUNDS))
         photos = [p for p in self.photos if held_out(p.name) == held] or self.photos
         if not photos or not count:

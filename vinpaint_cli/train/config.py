@@ -1,4 +1,4 @@
-"""What a training run is told: the network, the data and the optimisation, from a preset or a TOML file."""
+"""Configuration of a training run (network, data, optimisation), from a preset or a TOML file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIZES = ("tiny", "small", "base")
 
 @dataclass(frozen=True, slots=True)
 class Optimisation:
-    """How weights are moved.
+    """How weights are optimised.
 
     ``steps`` or, when 0, ``minutes`` end the run; the learning rate warms up over ``warmup`` steps and then
     follows a cosine down to ``floor`` times ``rate``. ``clip``: largest norm of the gradient. ``ema``: decay
@@ -113,7 +113,7 @@ def _presets(method: str) -> Path:
 def changed(
     config: TrainConfig, data: Mapping[str, Any], train: Mapping[str, Any], **own: Any
 ) -> TrainConfig:
-    """A copy with those values that are not None."""
+    """A copy of the configuration with those values that are not None."""
     return replace(
         config,
         data=replace(config.data, **_given(data)),
@@ -127,7 +127,7 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def weights_of(kind: type[T], config: TrainConfig) -> T:
-    """The table ``losses`` as a dataclass of a recipe; UsageError for names it has not."""
+    """The table ``losses`` as the dataclass of a recipe's losses; UsageError for unknown names."""
     return _table(kind, config.losses)
 
 

@@ -27,7 +27,7 @@ from vinpaint_cli.train.pack import Bytes, Pack, Sample
 class Batch:
     """uint8 tensors: ``truth`` and ``found`` ``(B, T, 3, h, w)``, ``residual`` ``(B, T, 1, h, w)``.
 
-    ``found`` is the truth outside holes, arbitrary where the share is 255 and what propagation found in
+    ``found`` is the truth outside holes, arbitrary where the residual is 255 and what propagation found in
     between.
     """
 
@@ -84,9 +84,9 @@ def crop(
 
 
 def shrink_residual(residual: Bytes, size: tuple[int, int], hidden: float = 0.5) -> Bytes:
-    """``(T, h, w)`` → another ``(height, width)``; what a hidden pixel contributes to stays hidden.
+    """Residual ``(T, h, w)`` at another ``(height, width)``; what a hidden pixel contributes to is hidden.
 
-    A pixel is hidden from a share of ``hidden`` (in [0, 1]) on. As the adapters of networks do it, so that
+    A pixel is hidden from a residual of ``hidden`` (in [0, 1]) on. As the adapters of networks do it, so that
     training sees the borders that they make.
     """
     mean = _scaled(residual[..., None], size)[..., 0]
@@ -109,7 +109,7 @@ def _scaled(pictures: Bytes, size: tuple[int, int]) -> Bytes:
 
 
 def random_resized_crop(rng: np.random.Generator, frames: Bytes, size: tuple[int, int]) -> Bytes:
-    """A random part of frames ``(T, H, W, 3)`` of the shape of ``size``, scaled to it."""
+    """The same random part of all frames ``(T, H, W, 3)``, scaled to ``size`` ``(width, height)``."""
     width, height = size
     h, w = frames.shape[1:3]
     zoom = min(h / height, w / width) * rng.uniform(0.6, 1.0)
@@ -119,7 +119,7 @@ def random_resized_crop(rng: np.random.Generator, frames: Bytes, size: tuple[int
 
 
 def flipped(rng: np.random.Generator, *parts: Bytes) -> tuple[Bytes, Bytes, Bytes]:
-    """Mirrored left to right and played backwards, each half of the time."""
+    """Clips mirrored left to right and played backwards at random, each half of the time."""
     mirrored, backwards = rng.random(2) < 0.5
     ways = [part[:, :, ::-1] if mirrored else part for part in parts]
     ways = [part[::-1] if backwards else part for part in ways]
@@ -146,7 +146,7 @@ LEAST_HOLE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """What batches are made of.
+    """Mixture of data that batches are drawn from.
 
     ``size``: ``(width, height)``. ``frames`` and ``frame_weights``: numbers of frames a batch may have and
     how often. ``propagated``, ``shots``, ``photos``: how often each kind of data is drawn, as far as the
@@ -171,7 +171,7 @@ class Mix:
 
 
 class Draws(Dataset[Batch]):
-    """Batch number ``step`` of a run: ``draws[step]``."""
+    """Data set of a run: ``draws[step]`` is the batch of that step."""
 
     def __init__(self, packs: Sequence[Pack], mix: Mix, seed: int, steps: int = 1 << 40) -> None:
         self.packs, self.mix, self.seed, self.steps = tuple(packs), mix, seed, steps

@@ -1,4 +1,4 @@
-"""Holes to train on: blobs and boxes that stand, blobs and objects that move. numpy alone."""
+"""Random holes for training: blobs and boxes that stand, blobs and objects that move."""
 
 from __future__ import annotations
 

@@ -1,13 +1,12 @@
-"""What a run leaves to look at: numbers as CSV, pictures as PNG."""
+"""Logs of a training run: numbers as CSV, pictures as PNG."""
 
 from __future__ import annotations
 
 import csv
 import json
 import math
-import struct
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -20,7 +19,7 @@ VALIDATION = "validation.csv"
 
 
 class Table:
-    """A CSV file that grows; rows after ``step`` of an earlier attempt are cut off."""
+    """A CSV file that grows; rows that an earlier attempt wrote after ``step`` are cut off."""
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
@@ -50,14 +49,11 @@ class Table:
         return rows
 
     def _write(self, rows: list[dict[str, str]], mode: str, header: bool) -> None:
-        try:
-            with self.path.open(mode, newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, self._columns, restval="")
-                if header:
-                    writer.writeheader()
-                writer.writerows(rows)
-        except OSError as exc:
-            raise OutputError(f"cannot write {self.path}: {exc.strerror or exc}; make room") from exc
+        with _writing(self.path), self.path.open(mode, newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self._columns, restval="")
+            if header:
+                writer.writeheader()
+            writer.writerows(rows)
 
 
 class Means:
@@ -73,7 +69,7 @@ class Means:
             self._sums[name] = total + value, count + 1
 
     def take(self) -> dict[str, float]:
-        """The means so far; starts anew."""
+        """The means so far; the next observation starts anew."""
         means = {name: total / count for name, (total, count) in self._sums.items()}
         self._sums = {}
         return means
@@ -81,27 +77,25 @@ class Means:
 
 def write_png(path: Path, picture: Tensor) -> None:
     """``(3, h, w)`` in [0, 1] as an 8-bit PNG; OutputError when it cannot be written."""
+    from PIL import Image
+
     pixels = picture.mul(255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-    height, width = pixels.shape[:2]
-    raw = b"".join(b"\x00" + row.tobytes() for row in pixels)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(raw, 6)) + _chunk(b"IEND", b"")
-    try:
-        path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
-    except OSError as exc:
-        raise OutputError(f"cannot write {path}: {exc.strerror or exc}; make room") from exc
+    with _writing(path):
+        Image.fromarray(pixels).save(path, "PNG")
 
 
 def write_json(path: Path, value: object) -> None:
     """A small file a person can read; OutputError when it cannot be written."""
-    try:
+    with _writing(path):
         path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as exc:
         raise OutputError(f"cannot write {path}: {exc.strerror or exc}; make room") from exc
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def _text(value: float) -> str:

@@ -1,4 +1,4 @@
-"""The training loop of all networks; what a step does is the business of a recipe."""
+"""The training loop of all networks: steps, validation, checkpoints, signals. A recipe does the step."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def train(
 
 
 class _Session:
-    """One sitting of a run."""
+    """The loop from where a run stands to its end or a signal."""
 
     def __init__(
         self, recipe: Recipe, packs: Sequence[Pack], run: Run, ema: nn.Module, progress: RunProgress
@@ -128,7 +128,7 @@ class _Session:
         """Step until the end, a signal or ``stop_at``; always leaves a checkpoint."""
         with stop_signals() as stopped:
             try:
-                self._walk(stopped)
+                self._loop(stopped)
             except RuntimeError:  # the signal may have ended the workers too
                 if not stopped.is_set():
                     raise
@@ -137,7 +137,7 @@ class _Session:
             raise Interrupted(f"stopped at step {self.progress.step}; go on with --resume {self.run.out}")
         return self.progress
 
-    def _walk(self, stopped: threading.Event) -> None:
+    def _loop(self, stopped: threading.Event) -> None:
         means, began, before = Means(), time.monotonic(), self.progress.seconds
         for batch in self._batches():
             if self._finished() or stopped.is_set() or self.progress.step == self.run.stop_at:
@@ -204,8 +204,8 @@ class _Session:
         self.run.say(f"step {self.progress.step}  {seconds:.0f} s  {told}")
 
     def save(self) -> None:
-        """Judge the averaged weights and write everything down."""
-        self._judge()
+        """Validate the averaged weights and write a checkpoint."""
+        self._validate()
         state = {
             "method": self.recipe.name,
             "config": self.recipe.config.to_dict(),
@@ -223,7 +223,7 @@ class _Session:
         checkpoint.write(self.run.out / checkpoint.NAME, state)
         self.saved_at = time.monotonic()
 
-    def _judge(self) -> None:
+    def _validate(self) -> None:
         if not self.checks:
             return
         means, strips = Means(), []

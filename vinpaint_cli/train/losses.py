@@ -1,27 +1,41 @@
-"""Losses of video inpainting; tensors ``(B, T, C, h, w)`` in [-1, 1], shares in [0, 1]."""
+"""Losses of video inpainting: L1, squared error, adversarial, temporal, and perceptual on features.
+
+Tensors are ``(B, T, C, h, w)`` in [-1, 1] and the residual in [0, 1] unless said otherwise.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from itertools import islice
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from vinpaint_cli.errors import UsageError, WeightsError
+from vinpaint_cli.metrics.perceptual import MEAN, SPREAD, Features, load_lite_features
+from vinpaint_cli.metrics.perceptual import NAME as LITE
 from vinpaint_cli.nets.flow import chain, lands_inside, warp
 from vinpaint_cli.nets.holes import HIDDEN
+from vinpaint_cli.train.config import TrainConfig
+
+VGG = "vgg16"
+
+STAGES = 3
+"""Features are taken after the last ReLU of so many of VGG-16's stages."""
 
 SMALLEST_ERROR = 1e-5
 """Added to squared errors before a logarithm: 50 dB, better than which need not be told apart."""
 
 
 def composite(found: Tensor, predicted: Tensor, residual: Tensor) -> Tensor:
-    """What is shown in the end: ``found·(1 − share) + predicted·share``."""
+    """The composite: ``found·(1 − residual) + predicted·residual``."""
     return torch.lerp(found, predicted, residual.expand_as(found))
 
 
 def hole_l1(shown: Tensor, truth: Tensor, residual: Tensor) -> Tensor:
-    """Mean absolute error of the composite where there is a hole, per unit of share (STTN Eq. 6)."""
+    """Mean absolute error of the composite where there is a hole, per unit of residual (STTN Eq. 6)."""
     error = (shown - truth).abs().mean(2, keepdim=True)
     return (error * (residual > 0)).sum() / residual.sum().clamp_min(1.0)
 
@@ -56,12 +70,12 @@ def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def hinge_generator(fake: Tensor) -> Tensor:
-    """What the generator minimises (STTN Eq. 9)."""
+    """Hinge loss of the generator (STTN Eq. 9)."""
     return -fake.mean()
 
 
 def short_term(outputs: Tensor, residual: Tensor, back: Tensor) -> Tensor:
-    """L_s: each frame's hole against the frame before, brought here; that one gets no gradient."""
+    """L_s: L1 in the hole between a frame and the previous one warped to it (which gets no gradient)."""
     before = outputs[:, :-1].detach()
     hole = (residual[:, 1:] >= HIDDEN).to(outputs.dtype)
     there = warp(before.flatten(0, 1), back.flatten(0, 1)).view_as(before)
@@ -70,7 +84,7 @@ def short_term(outputs: Tensor, residual: Tensor, back: Tensor) -> Tensor:
 
 
 def reverse_term(outputs: Tensor, residual: Tensor, ahead: Tensor) -> Tensor:
-    """L_r: each frame, brought to the one before, against that one (which gets no gradient)."""
+    """L_r: L1 between a frame warped to the previous one and that (which gets no gradient)."""
     here = outputs[:, 1:].flatten(0, 1)
     flow = ahead.flatten(0, 1)
     hole = (residual[:, 1:] >= HIDDEN).to(outputs.dtype).flatten(0, 1)
@@ -78,7 +92,7 @@ def reverse_term(outputs: Tensor, residual: Tensor, ahead: Tensor) -> Tensor:
 
 
 def long_term(outputs: Tensor, residual: Tensor, back: Tensor, ahead: Tensor) -> Tensor:
-    """L_l: every frame, brought to the first and to the last, against those (which get no gradient).
+    """L_l: L1 between each frame warped to the first and to the last, and those (which get no gradient).
 
     Flow over many frames is chained from that of neighbours, without gradient.
     """
@@ -120,3 +134,68 @@ def _chained(flows: Tensor) -> list[Tensor]:
     for t in range(1, flows.shape[1]):
         chained.append(chain(chained[-1], flows[:, t].detach()))
     return chained
+
+
+class VggFeatures:
+    """The first stages of VGG-16, frozen. ``backbone``: state dict of torchvision's."""
+
+    def __init__(self, backbone: Mapping[str, Tensor], device: torch.device) -> None:
+        from vinpaint_cli.metrics.lpips import vgg_stages
+
+        stages = islice(vgg_stages(backbone), STAGES)
+        self._stages = nn.ModuleList(stages).to(device).requires_grad_(False)
+
+    def __call__(self, pictures: Tensor) -> list[Tensor]:
+        """``(N, 3, h, w)`` in [0, 1] → features ``(N, C, h, w)``, coarser from stage to stage."""
+        mean, spread = (pictures.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, SPREAD))
+        x = (pictures - mean) / spread
+        found = []
+        for stage in self._stages:
+            x = stage(x)
+            found.append(x)
+        return found
+
+
+def open_features(name: str, device: torch.device) -> tuple[Features | None, tuple[str, ...]]:
+    """A network by name, or None and a line that says why there is none; UsageError for another name."""
+    if name not in (VGG, LITE):
+        raise UsageError(f"train.features {name!r} is not known; choose {VGG} or {LITE}")
+    try:
+        return (_vgg(device) if name == VGG else load_lite_features(device)), ()
+    except WeightsError as exc:
+        return None, (f"perceptual losses are left out: {exc}",)
+
+
+def features_of(
+    config: TrainConfig, weight: float, device: torch.device
+) -> tuple[Features | None, tuple[str, ...]]:
+    """The network a configuration names, where its loss has a weight; see `open_features`."""
+    return open_features(config.train.features, device) if weight > 0 else (None, ())
+
+
+def _vgg(device: torch.device) -> Features:
+    from vinpaint_cli.weights.state import load_checkpoint
+    from vinpaint_cli.weights.store import resolve
+
+    return VggFeatures(load_checkpoint(resolve(VGG)).tensors, device)
+
+
+def clip_loss(features: Features, shown: Tensor, truth: Tensor) -> Tensor:
+    """`perceptual` of clips ``(B, T, 3, h, w)`` in [-1, 1]."""
+    fake, real = (features((clip.flatten(0, 1) + 1) / 2) for clip in (shown, truth))
+    return perceptual(fake, real)
+
+
+def perceptual(shown: list[Tensor], truth: list[Tensor]) -> Tensor:
+    """Mean over stages of the mean absolute difference of features."""
+    return torch.stack([(a - b).abs().mean() for a, b in zip(shown, truth, strict=True)]).mean()
+
+
+def style(shown: list[Tensor], truth: list[Tensor]) -> Tensor:
+    """The same of their Gram matrices (Liu et al., ECCV 2018, Eq. 5)."""
+    return perceptual([_gram(x) for x in shown], [_gram(x) for x in truth])
+
+
+def _gram(x: Tensor) -> Tensor:
+    flat = x.flatten(2)
+    return flat @ flat.transpose(1, 2) / flat[0].numel()

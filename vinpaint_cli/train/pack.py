@@ -1,4 +1,4 @@
-"""One compact file of training data: jpeg bytes and an index, readable with numpy alone.
+"""Packs: one compact file of training data, of jpegs and an index.
 
 Layout: ``MAGIC``, the blobs one after another, the index as UTF-8 JSON, its length (8 bytes, little
 endian), ``MAGIC`` again. A blob is named by ``[offset, length]``.
@@ -37,7 +37,7 @@ UNSTATED = "not stated"
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """Where data comes from; travels into the weights trained on it."""
+    """Name and licence of a source of data; both are written into weights trained on it."""
 
     name: str
     licence: str
@@ -66,7 +66,7 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Frames whose holes propagation has been through.
+    """Frames of a clip whose holes propagation has worked in.
 
     ``truth``: a jpeg per frame. ``found``: a jpeg per frame of the part inside ``boxes`` (x0, y0, x1, y1;
     None for a frame without a hole) after propagation. ``residual``: that part's residual,
@@ -201,7 +201,7 @@ class Pack:
         return decode(self.blob(span))
 
     def sample(self, sample: Sample, frames: Sequence[int]) -> tuple[Bytes, Bytes, Bytes]:
-        """Some frames of a sample: truth and found ``(T, h, w, 3)``, shares ``(T, h, w)``, all uint8."""
+        """Some frames of a sample: truth and found ``(T, h, w, 3)``, residual ``(T, h, w)``, all uint8."""
         truth = np.stack([self.picture(sample.truth[i]) for i in frames])
         found, residual = truth.copy(), np.zeros(truth.shape[:3], np.uint8)
         for place, i in enumerate(frames):

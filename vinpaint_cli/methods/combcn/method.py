@@ -1,4 +1,4 @@
-"""The adapter between a clip of any size and length and the CombCN.
+"""Adapter of CombCN to clips of any size and length.
 
 The clip keeps its shape; it is scaled down when it has more pixels than the network's size, and padded
 with its mirror image to a multiple of 8. The 3-D network walks through half-overlapping windows whose

@@ -91,7 +91,7 @@ FRAMES = (
 """The CombCN's layers 1 to 17."""
 
 FRAME_JOINS = {place: 17 - place for place in range(10, 17)}
-"""The same for the CombCN."""
+"""Layers of the CombCN whose input is joined with the output of another."""
 
 GUIDED = (2, 14)
 """Layers to whose output the 3DCN's picture is added: the entrances of what follows are the starred ones."""
@@ -205,7 +205,7 @@ class CombCN(nn.Module):
                     zero_init(network.last)
 
     def prepare(self, frames: Tensor, residual: Tensor) -> Tensor:
-        """What the networks see ``(N, 4, H, W)``: RGB in [-1, 1] without holes, and where they were.
+        """Network input ``(N, 4, H, W)``: RGB in [-1, 1] with its hidden pixels replaced, and the mask.
 
         frames: ``(N, 3, H, W)`` in [-1, 1], hidden pixels are not read; residual: ``(N, 1, H, W)`` in [0, 1].
         With ``blend_head`` it is the conditioning and its network view, ``(N, 16, H, W)``.
@@ -294,7 +294,7 @@ def half_size(frames: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _halved(prepared: Tensor) -> Tensor:
-    """What was prepared of frames at half the size; how a network sees it is left out."""
+    """Prepared frames at half the size, without their network view."""
     frames, residual = half_size(prepared[:, :, :3], prepared[:, :, 3:4])
     found = prepared[:, :, 4:CONDITIONING_CHANNELS]
     parts = [_pooled(found, functional.avg_pool2d)] if found.shape[2] else []

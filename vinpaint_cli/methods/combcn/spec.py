@@ -18,7 +18,6 @@ SPEC = MethodSpec(
     # The paper's 32 frames; the planner's windows have a middle, hence one more.
     window=33,
     stride=16,
-    reference_stride=0,
     dtypes=("fp32", "bf16", "fp16"),
     # Measured on a CPU: up to 0.9 GB at the peak of a window of 33 frames of 432×240, and the planner counts
     # twelve more.

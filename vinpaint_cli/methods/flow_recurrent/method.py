@@ -1,7 +1,7 @@
-"""The adapter between a clip of any size and length and the frame-recurrent networks.
+"""Adapter of the frame-recurrent networks to clips of any size and length.
 
 The clip keeps its shape; it is scaled down when it has more pixels than the network's size, and padded with
-its mirror image to a multiple of 8. Frames pass one by one; nothing is kept but the last one and the state.
+its mirror image to a multiple of 8. Frames are filled one by one; only the last one and the state are kept.
 
 How a method that streams fits segments that know nothing of each other: a segment brings frames of context
 before its core. They are filled too, and by the time the core begins the state has seen them; what still
@@ -125,14 +125,14 @@ class Stream:
 
 
 def _head_of_proposal(now: InpaintedFrames, own: Tensor) -> Tensor:
-    """Head output ``(N, 4, h, w)`` that blends the conditioning into what H_s made; own: its own picture."""
+    """Head output ``(N, 4, h, w)`` that stands for what H_s did; own: H_s's own picture ``(N, 3, h, w)``."""
     mixture = make_conditioning(now.frames, now.residual, grey=GREY)[:, :3]
     added = (own - mixture) * now.residual.clamp_min(OPEN)
     return torch.cat([added, added.new_zeros(len(added), HEAD_CHANNELS - 3, *added.shape[-2:])], 1)
 
 
 def runs(indices: Sequence[int], holes: Sequence[bool]) -> Iterator[range]:
-    """Places of frames to go through in one breath: their numbers follow each other.
+    """Runs of frames to be filled without a reset: ranges of places whose frame numbers follow each other.
 
     From the frame before the first hole, from which the recurrence starts whole, to the last hole.
     """
@@ -144,7 +144,7 @@ def runs(indices: Sequence[int], holes: Sequence[bool]) -> Iterator[range]:
 
 
 def on_tensors(estimator: FlowEstimator) -> Estimator:
-    """An estimator of `ops.flow` for tensors ``(N, 1, h, w)`` in [0, 1] on any device."""
+    """A flow estimator of `ops.flow`, made to take tensors ``(N, 1, h, w)`` in [0, 1] on any device."""
 
     def estimate(first: Tensor, second: Tensor) -> Tensor:
         levels = [(part[:, 0].clamp(0, 1) * 255).round().byte().cpu().numpy() for part in (first, second)]

@@ -53,7 +53,7 @@ MARGIN = 8
 
 @dataclass(frozen=True, slots=True)
 class FlowRecurrentConfig(BlendingConfig):
-    """The defaults are the paper's, as far as it says.
+    """How the four networks are built; the defaults are the paper's, as far as it says.
 
     ``width`` and ``blocks``: base channels and residual blocks of H_t. ``inpainter``, ``completer``: channels
     of each level of H_s and H_c; ``blender``: of H_f's three levels. ``prefill``: H_s and H_c correct a
@@ -204,7 +204,7 @@ class TemporalRecurrent(nn.Module):
 
 
 class FlowRecurrent(nn.Module):
-    """All four networks, and how a frame follows from the one before."""
+    """All four networks, and the recurrence from one frame to the next."""
 
     def __init__(self, config: FlowRecurrentConfig | None = None) -> None:
         super().__init__()
@@ -222,7 +222,7 @@ class FlowRecurrent(nn.Module):
         return self.propose(frames, residual)[0]
 
     def propose(self, frames: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
-        """P, and H_s's own picture, which is not mixed with anything; float32 ``(N, 3, h, w)`` each."""
+        """P, and H_s's own picture before it is composited; float32 ``(N, 3, h, w)`` each."""
         if not self.config.blend_head:
             filled = self.inpainter(*self._cast(frames, residual)).float()
             return composite(frames, filled, residual), filled
@@ -236,7 +236,7 @@ class FlowRecurrent(nn.Module):
         return blend(conditioning, head), mixture + correction
 
     def robust(self, inpainted: Tensor, corrupted: Tensor, lost: Tensor) -> Tensor:
-        """Robust flow (Eq. 1) from that of the frames as inpainted and as they are, ``(N, 2, h, w)`` each.
+        """Robust flow (Eq. 1) ``(N, 2, h, w)`` from that of the inpainted and that of the corrupted frames.
 
         lost: ``(N, 1, h, w)`` in {0, 1}, where the second cannot be trusted. The configuration may ask
         for one branch alone.
@@ -267,7 +267,7 @@ class FlowRecurrent(nn.Module):
     def blend(
         self, before: Tensor, frames: Tensor, residual: Tensor, inpainted: Tensor, state: State | None
     ) -> tuple[Tensor, Tensor, State]:
-        """The same with a blend head, whose output ``(N, 4, h, w)`` stands between O_t and the state."""
+        """`advance` of networks with a blend head: O_t, the head's output ``(N, 4, h, w)``, and the state."""
         conditioning = torch.cat([inpainted, make_conditioning(frames, residual, grey=GREY)[:, 3:]], 1)
         seen = network_view(conditioning)
         moved_before = relative(before, inpainted, contrast(conditioning))
@@ -290,7 +290,7 @@ class InpaintedFrames:
 
     @property
     def hole(self) -> Tensor:
-        """Float ``(N, 1, h, w)`` in {0, 1}."""
+        """1 where a pixel is hidden, else 0: float ``(N, 1, h, w)``."""
         return (self.residual >= HIDDEN).to(self.frames.dtype)
 
     def grey(self) -> Tensor:

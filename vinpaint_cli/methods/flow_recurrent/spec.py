@@ -17,8 +17,6 @@ SPEC = MethodSpec(
     multiple=8,
     # A frame and the one before it: whoever fills a segment gives its context too, which warms the state up.
     window=2,
-    stride=1,
-    reference_stride=0,
     dtypes=("fp32", "bf16", "fp16"),
     # Measured on a CPU: 0.16 GB at the peak of a frame of 432×240; the window has two and the planner counts
     # twelve more.

@@ -193,7 +193,7 @@ class Pyramid(nn.Module):
 
 
 def depth(residual: Tensor) -> Tensor:
-    """How deep in the hole a pixel lies, ``(N, 1, h, w)``: 0 at a straight border, 1 from `REACH` pixels on.
+    """Depth of a pixel in the hole ``(N, 1, h, w)``: 0 at a straight border, 1 from `REACH` pixels on.
 
     A correction is weighted by it, so that whatever a network says, no seam can come of it: at the border
     a smooth fill is right.
@@ -204,7 +204,7 @@ def depth(residual: Tensor) -> Tensor:
 
 
 def _layers(layers: tuple[Layer, ...], channels: int, width: int) -> nn.Sequential:
-    """Gated convolutions one after the other; ``channels`` come in."""
+    """Gated convolutions in sequence, for an input of so many ``channels``."""
     made: list[nn.Module] = []
     for layer in layers:
         wide = 2 * _halved(layer.channels, width)
@@ -224,5 +224,5 @@ def _layers(layers: tuple[Layer, ...], channels: int, width: int) -> nn.Sequenti
 
 
 def _halved(channels: int, width: int) -> int:
-    """What comes out of a gated convolution that has ``channels`` at the authors' width."""
+    """Output channels of a gated convolution that has ``channels`` at the authors' width."""
     return channels * width // (2 * PAPERS_WIDTH)

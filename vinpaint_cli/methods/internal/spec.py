@@ -9,11 +9,7 @@ SPEC = MethodSpec(
     title="internal learning: a network fitted to the clip that is repaired (learned, minutes per clip)",
     paper="Ouyang, Wang, Chen: Internal Video Inpainting by Implicit Long-range Propagation, ICCV 2021",
     licence="Apache-2.0 (own implementation)",
-    size=None,
     multiple=4,
-    window=1,
-    stride=1,
-    reference_stride=0,
     dtypes=("fp32", "bf16", "fp16"),
     # A tile of 384×384 and the frame it is cut from.
     bytes_per_pixel=200.0,

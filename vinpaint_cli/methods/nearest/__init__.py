@@ -1,1 +1,1 @@
-"""The simplest use of time: the nearest frame that shows the pixel."""
+"""Baseline: the same pixel of the nearest frame that shows it."""

@@ -1,4 +1,4 @@
-"""What the method can do, as data."""
+"""What the method `nearest` can do, as data."""
 
 from __future__ import annotations
 
@@ -9,13 +9,6 @@ SPEC = MethodSpec(
     title="The same pixel of the nearest frame that shows it: a floor to measure against",
     paper="none; what no frame shows is filled as by telea",
     licence="Apache-2.0, no weights",
-    size=None,
-    multiple=1,
-    window=1,
-    stride=1,
-    reference_stride=0,
-    dtypes=("fp32",),
     bytes_per_pixel=48.0,
-    weights=None,
     baseline=True,
 )

@@ -1,4 +1,4 @@
-"""What the method can do, as data."""
+"""What the method `propagate` can do, as data."""
 
 from __future__ import annotations
 
@@ -9,13 +9,5 @@ SPEC = MethodSpec(
     title="Real pixels carried along optical flow; what no frame shows, drawn with pieces of what is around",
     paper="after Xu et al., CVPR 2019 (arXiv 1905.02884) and Gao et al., ECCV 2020 (arXiv 2009.01835)",
     licence="Apache-2.0, no weights",
-    size=None,
-    multiple=1,
-    window=1,
-    stride=1,
-    reference_stride=0,
-    dtypes=("fp32",),
-    bytes_per_pixel=40.0,
-    weights=None,
     invents=False,
 )

@@ -1,4 +1,4 @@
-"""The adapter between a clip of any size and the STTN network.
+"""Adapter of STTN to clips of any size and length.
 
 A clip is scaled to fit the network's size without distortion, in the middle, and the rest of the
 network's picture is filled with its mirror image (hole and all). Windows follow the paper's test

@@ -120,7 +120,7 @@ class PatchAttention(nn.Module):
         self.output_linear = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), leaky())
 
     def forward(self, x: Tensor, holes: Tensor | None, keep: int) -> Tensor:
-        """What the first ``keep`` frames learn from all.
+        """Attention of the first ``keep`` frames to all.
 
         x: ``(B, T, C, h, w)``; holes: ``(B, T, 1, h, w)``, 1 = no key, or None.
         Result: ``(B, keep, C, h, w)``.
@@ -190,7 +190,7 @@ class STTN(nn.Module):
             self._start_from_the_fill()
 
     def _start_from_the_fill(self) -> None:
-        """A new network that corrects a fill corrects nothing yet, and its gradients do not vanish."""
+        """Initialise so that a new network corrects nothing yet, and gradients do not vanish."""
         for name, module in self.named_modules():
             if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
                 nn.init.kaiming_normal_(module.weight, a=0.2)
@@ -200,7 +200,7 @@ class STTN(nn.Module):
             nn.init.zeros_(self.decoder.out.weight)
 
     def prepare(self, frames: Tensor, residual: Tensor) -> Tensor:
-        """What the encoder takes: hidden pixels become grey, or with ``prefill`` a smooth fill.
+        """The encoder's input: hidden pixels become grey, or with ``prefill`` a smooth fill.
 
         frames: ``(N, 3, H, W)`` in [-1, 1], of no influence where hidden; residual: ``(N, 1, H, W)`` in [0,
         1], how much of a pixel is still to be filled (0.5 or more: hidden). Returns ``(N, 3, H, W)``, or with
@@ -285,7 +285,7 @@ class STTN(nn.Module):
 
 
 class DetailDecoder(nn.Module):
-    """Brings features up to the frame with the help of what the encoder's first layers see there.
+    """Decoder with skips from the encoder's first layers, for networks that correct a smooth fill.
 
     The hole's border and its surroundings are known to the pixel; features of an eighth of the frame are
     not. The result is a correction, zero in a new network.

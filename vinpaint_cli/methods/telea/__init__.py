@@ -1,1 +1,1 @@
-"""The floor: every frame on its own."""
+"""Baseline: every frame filled on its own."""

@@ -1,4 +1,4 @@
-"""What the method can do, as data."""
+"""What the method `telea` can do, as data."""
 
 from __future__ import annotations
 
@@ -9,13 +9,5 @@ SPEC = MethodSpec(
     title="Every frame on its own, by fast marching: a floor to measure against",
     paper="Telea: An Image Inpainting Technique Based on the Fast Marching Method, 2004",
     licence="Apache-2.0, no weights",
-    size=None,
-    multiple=1,
-    window=1,
-    stride=1,
-    reference_stride=0,
-    dtypes=("fp32",),
-    bytes_per_pixel=40.0,
-    weights=None,
     baseline=True,
 )

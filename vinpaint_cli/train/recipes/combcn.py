@@ -13,7 +13,7 @@ from vinpaint_cli.methods.combcn.net import CombCN, CombCNConfig, half_size
 from vinpaint_cli.train import losses
 from vinpaint_cli.train.config import TrainConfig, weights_of
 from vinpaint_cli.train.draw import Batch
-from vinpaint_cli.train.perceptual import clip_loss, features_of
+from vinpaint_cli.train.losses import clip_loss, features_of
 from vinpaint_cli.train.recipes.base import Numbers, Recipe, Stage, composite, score, split, unpack
 
 VOLUME, JOINT = "volume", "joint"
@@ -63,7 +63,7 @@ class CombCNRecipe(Recipe):
         return CombCN(CombCNConfig.from_dict(network))
 
     def step(self, batch: Batch, number: int, stage: str = JOINT) -> Numbers:
-        """See the base class."""
+        """Move the weights once; see `Recipe.step`."""
         truth, found, residual = unpack(batch)
         self.generator.train()
         parts = (
@@ -93,7 +93,7 @@ class CombCNRecipe(Recipe):
 
     @torch.no_grad()
     def show(self, network: nn.Module, batch: Batch) -> tuple[Numbers, Tensor]:
-        """See the base class; besides, ``volume`` is the PSNR of the 3DCN at half size."""
+        """Score a network on a batch, see `Recipe.show`; ``volume`` is the PSNR of the 3DCN at half size."""
         truth, found, residual = unpack(batch)
         with self._precision():
             filled, structure = network(found, residual)

@@ -32,7 +32,7 @@ from vinpaint_cli.nets.flow import estimate_flow, luma
 from vinpaint_cli.train import losses
 from vinpaint_cli.train.config import TrainConfig, weights_of
 from vinpaint_cli.train.draw import Batch
-from vinpaint_cli.train.perceptual import features_of, perceptual, style
+from vinpaint_cli.train.losses import features_of, perceptual, style
 from vinpaint_cli.train.recipes.base import Numbers, Recipe, Stage, composite, score, split, unpack
 
 FRAMES, SEQUENCES = "frames", "sequences"
@@ -99,7 +99,7 @@ class FlowRecurrentRecipe(Recipe):
         return FlowRecurrent(FlowRecurrentConfig.from_dict(network))
 
     def step(self, batch: Batch, number: int, stage: str = SEQUENCES) -> Numbers:
-        """See the base class."""
+        """Move the weights once; see `Recipe.step`."""
         truth, found, residual = unit_range(batch)
         if stage == FRAMES:
             self._train("inpainter", "completer")
@@ -208,7 +208,7 @@ class FlowRecurrentRecipe(Recipe):
 
     @torch.no_grad()
     def show(self, network: nn.Module, batch: Batch) -> tuple[Numbers, Tensor]:
-        """See the base class; besides, ``alone`` is the PSNR of H_s without the recurrence."""
+        """Score a network on a batch, see `Recipe.show`; ``alone`` is the PSNR without the recurrence."""
         assert isinstance(network, FlowRecurrent)
         truth, found, residual = unit_range(batch)
         view = self._inpainted(network, found, residual)

@@ -13,7 +13,7 @@ from vinpaint_cli.methods.internal.net import MULTIPLE, InternalConfig, Internal
 from vinpaint_cli.train import losses
 from vinpaint_cli.train.config import TrainConfig, weights_of
 from vinpaint_cli.train.draw import Batch
-from vinpaint_cli.train.perceptual import clip_loss, features_of
+from vinpaint_cli.train.losses import clip_loss, features_of
 from vinpaint_cli.train.recipes.base import Numbers, Recipe, score, unpack
 
 
@@ -53,7 +53,7 @@ class InternalRecipe(Recipe):
         return InternalNet(InternalConfig.from_dict(network))
 
     def step(self, batch: Batch, number: int, stage: str = "all") -> Numbers:
-        """See the base class."""
+        """Move the weights once; see `Recipe.step`."""
         truth, found, residual = unpack(batch)
         pictures = [
             losses.composite(found, picture, residual)
@@ -79,7 +79,7 @@ class InternalRecipe(Recipe):
 
     @torch.no_grad()
     def show(self, network: nn.Module, batch: Batch) -> tuple[Numbers, Tensor]:
-        """See the base class."""
+        """Score a network on a batch; see `Recipe.show`."""
         assert isinstance(network, InternalNet)
         truth, found, residual = unpack(batch)
         return score(truth, found, residual, self._pictures(network, network, found, residual)[-1])

@@ -15,7 +15,7 @@ from vinpaint_cli.nets.holes import HIDDEN
 from vinpaint_cli.train import losses
 from vinpaint_cli.train.config import TrainConfig
 from vinpaint_cli.train.draw import Batch
-from vinpaint_cli.train.perceptual import clip_loss, features_of
+from vinpaint_cli.train.losses import clip_loss, features_of
 from vinpaint_cli.train.recipes.base import Numbers, Recipe, composite, score, unpack
 
 
@@ -61,7 +61,7 @@ class STTNRecipe(Recipe):
         return STTN(STTNConfig.from_dict(network))
 
     def step(self, batch: Batch, number: int, stage: str = "all") -> Numbers:
-        """See the base class."""
+        """Move the weights once; see `Recipe.step`."""
         truth, found, residual = unpack(batch)
         with self._precision():
             predicted = self._fill(self.generator, found, residual)
@@ -121,7 +121,7 @@ class STTNRecipe(Recipe):
 
     @torch.no_grad()
     def show(self, network: nn.Module, batch: Batch) -> tuple[Numbers, Tensor]:
-        """See the base class."""
+        """Score a network on a batch; see `Recipe.show`."""
         assert isinstance(network, STTN)
         truth, found, residual = unpack(batch)
         with self._precision():

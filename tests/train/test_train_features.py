@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vinpaint_cli.errors import UsageError
-from vinpaint_cli.train import perceptual as p
+from vinpaint_cli.train import losses as p
 from vinpaint_cli.train.config import Optimisation, TrainConfig
 
 CPU = torch.device("cpu")
