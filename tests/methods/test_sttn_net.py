@@ -221,7 +221,7 @@ def test_configuration_survives_a_dictionary() -> None:
 
 @pytest.mark.parametrize("values", [{"patches": 3}, {"channels": 10}, {"size": [4]}, {"blocks": None}])
 def test_unreadable_configuration_is_refused(values: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"STTN configuration|divide"):
+    with pytest.raises(ValueError, match=r"configuration of an STTN|divide"):
         STTNConfig.from_dict(values)
 
 
