@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
 
 from vinpaint_cli.ops.complete.key_frame import complete_picture
-from vinpaint_cli.ops.complete.shift_map import _cheapest
+from vinpaint_cli.ops.complete.shift_map import cheapest
 from vinpaint_cli.ops.complete.smooth_fill import telea
 
 SHAPE = 120, 160
@@ -142,6 +144,8 @@ def test_a_guide_says_which_of_two_textures_goes_on():
         pytest.param(box(0, 50, 0, 60), id="corner"),
         pytest.param(box(0, 120, 60, 90), id="from edge to edge"),
         pytest.param(box(60, 61, 80, 81), id="one pixel"),
+        pytest.param(box(60, 61, 30, 130), id="a line"),
+        pytest.param(box(20, 100, 80, 81) | box(20, 100, 84, 85), id="two lines"),
         pytest.param(box(10, 118, 4, 158), id="all but a frame"),
         pytest.param(box(0, 120, 0, 152), id="all but a strip"),
     ],
@@ -154,6 +158,39 @@ def test_holes_of_all_sizes_and_places_are_filled_with_copies(hole):
     at = np.argwhere(hole) + done.displacement[hole]
     assert not hole[at[:, 0], at[:, 1]].any()
     assert np.array_equal(done.picture[~hole], picture[~hole])
+
+
+def cost_of(changes, gain, ends, kept, first, second):
+    total = gain[changes].sum()
+    for (a, b), *costs in zip(ends, kept, first, second, strict=True):
+        one, other = a >= 0 and changes[a], b >= 0 and changes[b]
+        total += 0 if one and other else costs[1] if one else costs[2] if other else costs[0]
+    return total
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_piece_takes_over_what_makes_the_whole_cheapest(seed):
+    random = np.random.default_rng(seed)
+    number = np.where(random.random((3, 3)) < 0.25, -1, 0)
+    number[number == 0] = np.arange(np.count_nonzero(number == 0))
+    beside = (number[:, :-1], number[:, 1:]), (number[:-1], number[1:])
+    ends = np.concatenate([np.stack([one.ravel(), other.ravel()], -1) for one, other in beside])
+    held, new = random.random(2) * 3, random.random(len(ends)) * 3
+    kept, first, second = abs(held[0] - held[1]) + 0 * new, abs(new - held[1]), abs(new - held[0])
+    touched = (ends >= 0).any(1)
+    seams = ends[touched], kept[touched], first[touched], second[touched]
+    gain = random.normal(size=number.max() + 1)
+    found = cheapest(gain, *seams)
+    every = [np.array(bits, bool) for bits in itertools.product((0, 1), repeat=len(gain))]
+    least = min(cost_of(changes, gain, *seams) for changes in every)
+    assert cost_of(every[0] if found is None else found, gain, *seams) == pytest.approx(least, abs=0.02)
+
+
+def test_a_pixel_changes_beside_one_that_cannot():
+    one = np.ones(1)
+    assert cheapest(-one, np.array([[-1, 0]]), one, one, one).all()
+    assert cheapest(-one, np.array([[0, -1]]), one, one, one).all()
+    assert cheapest(one, np.array([[0, -1]]), one, one, one) is None
 
 
 def test_what_has_no_source_gets_a_smooth_fill():
@@ -176,9 +213,3 @@ def test_no_hole_is_no_work():
     done = complete_picture(picture, np.zeros(SHAPE, bool))
     assert done.found
     assert np.array_equal(done.picture, picture)
-
-
-def test_a_cut_of_which_one_side_is_fixed_is_counted_in_fractions() -> None:
-    gain, ends = np.array([-1.0], np.float32), np.array([[-1, 0]])
-    one = np.array([0.25], np.float32)
-    assert _cheapest(gain, ends, one, one, one) is not None

@@ -62,6 +62,9 @@ BAND = 3
 ROUNDS = 6
 """Times that it is looked which pixels can be left out of a cut."""
 
+LARGE = 64
+"""Pixels from which a piece is tried a pixel aside as well when it is refined."""
+
 STEPS = 1_000
 """Whole numbers that a cost of 1 is counted in."""
 
@@ -108,7 +111,8 @@ def refine(ground: Ground, coarse: Places, random: np.random.Generator) -> Place
         _offer(ground, pieces, offset, np.flatnonzero(~np.isfinite(pieces.cost)))
     for offset in random.permutation(offsets):
         near = _near(ground, pieces, offset)
-        for step in _ACROSS:
+        large = np.count_nonzero(_same(pieces.shift, offset)) >= LARGE
+        for step in _ACROSS if large else _ACROSS[:1]:
             _expand(ground, pieces, offset + step, near)
     return _laid(ground, pieces)
 
@@ -225,7 +229,7 @@ def _expand(ground: Ground, pieces: _Pieces, offset: Places, numbers: Places) ->
     ends = local[pieces.pairs]
     touched = (ends[:, 0] >= 0) | (ends[:, 1] >= 0)
     kept, first, second = _seams(ground, pieces, offset, pieces.pairs[touched])
-    takes = _cheapest(cost - pieces.cost[numbers], ends[touched], kept, first, second)
+    takes = cheapest(cost - pieces.cost[numbers], ends[touched], kept, first, second)
     if takes is None:
         return False
     pieces.shift[numbers[takes]] = offset
@@ -252,7 +256,7 @@ def _unlike(one: list[Array], other: list[Array]) -> Array:
     return np.asarray(sum(np.sqrt(np.einsum("mc,mc->m", change, change)) for change in apart), np.float32)
 
 
-def _cheapest(gain: Array, ends: Places, kept: Array, first: Array, second: Array) -> Bool | None:
+def cheapest(gain: Array, ends: Places, kept: Array, first: Array, second: Array) -> Bool | None:
     """Which of n pixels change at least cost; None if that is no cheaper than that none does.
 
     gain ``(n,)``: what changing one costs by itself, or saves where negative. ends ``(m, 2)``: numbers of
@@ -290,7 +294,7 @@ def _undecided(alone: Array, ends: Places, kept: Array, first: Array, second: Ar
         saved_a, saved_b = kept - first, kept - second
         saved_a = np.where(both, np.maximum(saved_a, second), saved_a)
         saved_b = np.where(both, np.maximum(saved_b, first), saved_b)
-        saved = np.zeros(len(alone))  # bincount of nothing gives whole numbers
+        saved = np.zeros(len(alone))  # of nothing at all bincount makes integers
         saved += np.bincount(a[a >= 0], saved_a[a >= 0], len(alone))
         saved += np.bincount(b[b >= 0], saved_b[b >= 0], len(alone))
         before = np.count_nonzero(may)
