@@ -17,6 +17,26 @@ RADIUS = 15
 Place = tuple[float, float]
 
 
+def memory_info(width: int, height: int, time_base: Fraction = Fraction(1, 25)) -> VideoInfo:
+    """Properties of a clip of 25 frames a second that is in no file."""
+    return VideoInfo(
+        path="clip.mkv",
+        container="matroska",
+        codec="ffv1",
+        width=width,
+        height=height,
+        rate=Fraction(25),
+        time_base=time_base,
+        pix_fmt="rgb24",
+        bit_depth=8,
+        color=ColorInfo(),
+        sample_aspect=Fraction(1),
+        rotation=0,
+        duration=None,
+        frames_from_header=None,
+    )
+
+
 @dataclass
 class MemorySource:
     """Pictures in memory as a ``FrameSource``; notes every frame that was asked for."""
@@ -28,23 +48,7 @@ class MemorySource:
     @property
     def info(self) -> VideoInfo:
         height, width = self.pictures[0].shape[:2]
-        tick = Fraction(1, 25)
-        return VideoInfo(
-            path="disc",
-            container="memory",
-            codec="none",
-            width=width,
-            height=height,
-            rate=1 / tick,
-            time_base=tick,
-            pix_fmt="rgb24",
-            bit_depth=8,
-            color=ColorInfo(),
-            sample_aspect=Fraction(1),
-            rotation=0,
-            duration=None,
-            frames_from_header=None,
-        )
+        return memory_info(width, height)
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         self.begun.append((start, stop))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from clip_factory import make_clip, png_bytes
 from clip_factory import texture as film_texture
+from moving_disc import memory_info
 
 from vinpaint_cli.errors import Interrupted, MaskError, UsageError
 from vinpaint_cli.mask_making.prompt_masks import segment_frame
@@ -21,7 +22,7 @@ from vinpaint_cli.masks.sources.options import MaskOptions, build_mask
 from vinpaint_cli.masks.track import Tracked
 from vinpaint_cli.pipeline.plan import object_bounds
 from vinpaint_cli.pipeline.progress import SilentListener
-from vinpaint_cli.types import Box, ColorInfo, Frame, FrameSource, VideoInfo
+from vinpaint_cli.types import Box, Frame, FrameSource, VideoInfo
 from vinpaint_cli.video.source.read import open_source
 
 WIDTH, HEIGHT = 64, 48
@@ -37,10 +38,7 @@ class Film:
 
     @property
     def info(self) -> VideoInfo:
-        return VideoInfo(
-            "film.mkv", "matroska", "ffv1", WIDTH, HEIGHT, Fraction(25), TICK, "rgb24", 8, ColorInfo(),
-            Fraction(1), 0, None, None,
-        )  # fmt: skip
+        return memory_info(WIDTH, HEIGHT, TICK)
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         for index in range(len(self.pictures))[start:stop]:

@@ -9,29 +9,15 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 import pytest
+from moving_disc import memory_info
 
-from vinpaint_cli.types import ColorInfo, Frame, VideoInfo
+from vinpaint_cli.types import Frame, VideoInfo
 
 TIME_BASE = Fraction(1, 1000)
 
 
 def make_info(width: int = 64, height: int = 48) -> VideoInfo:
-    return VideoInfo(
-        path="clip.mkv",
-        container="matroska",
-        codec="ffv1",
-        width=width,
-        height=height,
-        rate=Fraction(25),
-        time_base=TIME_BASE,
-        pix_fmt="yuv420p",
-        bit_depth=8,
-        color=ColorInfo(),
-        sample_aspect=Fraction(1),
-        rotation=0,
-        duration=None,
-        frames_from_header=None,
-    )
+    return memory_info(width, height, TIME_BASE)
 
 
 def make_frame(index: int, pts: int | None = None) -> Frame:

@@ -12,8 +12,7 @@ from clip_factory import png_bytes
 
 from vinpaint_cli.errors import MaskError, UsageError
 from vinpaint_cli.masks.prompts import PromptOptions
-from vinpaint_cli.masks.sources.drawn import read_fixes
-from vinpaint_cli.masks.sources.options import MaskOptions, build_mask
+from vinpaint_cli.masks.sources.options import MaskOptions, build_mask, read_fixes
 from vinpaint_cli.types import Frame, VideoInfo
 
 FrameMaker = Callable[..., Frame]
@@ -90,6 +89,6 @@ def test_nothing_given_names_every_way(info: VideoInfo) -> None:
         build_mask(MaskOptions(), info)
 
 
-def test_prompts_are_for_the_engine_to_follow(info: VideoInfo) -> None:
-    with pytest.raises(ValueError, match="followed by the engine"):
+def test_prompts_must_be_tracked_first(info: VideoInfo) -> None:
+    with pytest.raises(ValueError, match="tracked first"):
         build_mask(MaskOptions(prompts=PromptOptions(clicks=("3,4",))), info)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,8 @@ from vinpaint_cli.masks.prompts import (
     frame_of,
     parse_prompts,
 )
-from vinpaint_cli.masks.sources.drawn import read_drawing, read_fixes
+from vinpaint_cli.masks.sources.options import read_fixes
+from vinpaint_cli.masks.sources.pictures import read_hole
 from vinpaint_cli.masks.sources.shapes import hole_box
 from vinpaint_cli.ops.image import dilate_exact
 from vinpaint_cli.pipeline.scan import Footage
@@ -98,7 +100,7 @@ def read_prompts(
     size, warnings = (info.width, info.height), list[str]()
     prompts = parse_prompts(options, size, warnings, corrections=True)
     drawn = tuple(
-        (drawing, read_drawing(drawing, size, label=label, resize=resize, warnings=warnings))
+        (drawing, read_hole(Path(drawing.path), size, label=label, resize=resize, warnings=warnings))
         for drawing in drawings(options)
     )
     return PromptSet(prompts, drawn, read_fixes(options, size, label=label, resize=resize), tuple(warnings))

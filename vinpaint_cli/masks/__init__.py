@@ -1,1 +1,1 @@
-"""Where the hole is: grammar, shapes, files."""
+"""Masks: the syntax of boxes, times and prompts; mask sources, segmenters and trackers."""

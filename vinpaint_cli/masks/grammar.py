@@ -1,4 +1,4 @@
-"""What a person writes for times, ranges and boxes, and what it means.
+"""Syntax of times, time ranges and boxes as they are written on the command line and in job files.
 
 ::
 
@@ -29,7 +29,7 @@ _LENGTH = re.compile(r"([+-]?\d+(?:\.\d+)?)(%|px)?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class TimePoint:
-    """A moment: exactly one of ``seconds`` from the first frame, or a ``frame`` number from 0."""
+    """A point in time: exactly one of ``seconds`` from the first frame, or a ``frame`` number from 0."""
 
     seconds: Fraction | None = None
     frame: int | None = None
@@ -56,7 +56,7 @@ class TimeRange:
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """A figure of a box: pixels, or percents of the frame's extent along the same axis."""
+    """A coordinate or size of a box: pixels, or percent of the frame's size along the same axis."""
 
     value: Fraction
     percent: bool
@@ -68,7 +68,7 @@ class Length:
 
 @dataclass(frozen=True, slots=True)
 class BoxSpec:
-    """A box as written: left edge, top edge, width, height and when it holds (always if open)."""
+    """A box as written: left edge, top edge, width, height, and the time range in which it holds."""
 
     text: str
     x: Length
@@ -78,7 +78,7 @@ class BoxSpec:
     when: TimeRange = TimeRange()
 
     def resolve(self, frame_width: int, frame_height: int, warnings: list[str] | None = None) -> Box:
-        """Pixels of the box on a frame; edges are rounded, parts outside the frame cut off.
+        """The box in pixels of a frame; edges are rounded, and it is clipped to the frame.
 
         Raises MaskError (the box has no area, or lies wholly outside the frame).
 
@@ -106,7 +106,7 @@ class BoxSpec:
 
 
 def parse_time(text: str) -> TimePoint:
-    """Read a moment: seconds, ``HH:MM:SS.mmm``, ``MM:SS`` or ``fN``.
+    """Parse a point in time: seconds, ``HH:MM:SS.mmm``, ``MM:SS`` or ``fN``.
 
     Raises UsageError (anything else, or 60 minutes or seconds and more in a clock time).
     """
@@ -125,7 +125,7 @@ def parse_time(text: str) -> TimePoint:
 
 
 def parse_range(text: str) -> TimeRange:
-    """Read ``START-END``; one side may be left out.
+    """Parse ``START-END``; one side may be left out.
 
     Raises UsageError (no dash, both sides missing, or an end that is not after its start).
     """
@@ -136,7 +136,7 @@ def parse_range(text: str) -> TimeRange:
 
 
 def time_range(start: str | None, end: str | None) -> TimeRange:
-    """Range between two moments as written, None for open.
+    """The range between two points in time as written, None for open.
 
     Raises UsageError (a moment that cannot be read, or an end that is not after its start).
     """
@@ -148,7 +148,7 @@ def time_range(start: str | None, end: str | None) -> TimeRange:
 
 
 def parse_box(text: str) -> BoxSpec:
-    """Read ``X,Y,W,H[@START-END]``, each figure in whole pixels or in percents of the frame.
+    """Parse ``X,Y,W,H[@START-END]``, each figure in whole pixels or in percent of the frame.
 
     Raises UsageError (not four figures, a figure or a range that cannot be read).
     """
@@ -178,7 +178,7 @@ def _parse_length(part: str, text: str) -> Length:
 
 
 def _is_empty(start: TimePoint, end: TimePoint) -> bool:
-    """Whether nothing can lie between; unknown, thus False, for a frame against seconds."""
+    """Whether the range is empty; False for a frame number against seconds, which cannot be compared."""
     if start.frame is not None and end.frame is not None:
         return end.frame <= start.frame
     return start.seconds is not None and end.seconds is not None and end.seconds <= start.seconds

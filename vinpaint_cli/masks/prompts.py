@@ -1,4 +1,4 @@
-"""What a person points at: clicks, boxes and drawn masks on single frames, as written and as read.
+"""Prompts: clicks, boxes and drawn masks on single frames, their syntax and their parsed form.
 
 ::
 
@@ -33,13 +33,13 @@ _ROUNDING = Fraction(1, 2000)
 
 @dataclass(frozen=True, slots=True)
 class PromptOptions:
-    """What a person pointed at, as written.
+    """All prompts as written, and the segmenter and tracker for them.
 
-    * ``clicks``: ``[N:]X,Y[@TIME]`` on the object; ``N:`` keeps several objects apart (1 by default).
-    * ``excludes``: ``[N:]X,Y[@TIME]`` beside it: "not this".
-    * ``boxes``: ``[N:]X,Y,W,H[@TIME]`` around it.
-    * ``from_frames``: ``[N:]mask.png@f40``, the object drawn on one frame.
-    * ``fixes``: ``f52=fixed.png``, what the mask of one frame is to be.
+    * ``clicks``: ``[N:]X,Y[@TIME]``, points on the object; ``N:`` numbers several objects (1 by default).
+    * ``excludes``: ``[N:]X,Y[@TIME]``, points that are not on it.
+    * ``boxes``: ``[N:]X,Y,W,H[@TIME]``, around it.
+    * ``from_frames``: ``[N:]mask.png@f40``, the object's mask on one frame.
+    * ``fixes``: ``f52=fixed.png``, a mask that replaces the one of a frame.
     * ``segmenter``: a name of `masks.segment.SEGMENTERS`, or auto. ``segmenter_weights``: a file or a name of
       weights.toml.
     * ``tracker``: a name of `masks.track.TRACKERS`.
@@ -56,16 +56,16 @@ class PromptOptions:
 
     @property
     def follows(self) -> bool:
-        """Whether anything points at an object that is to be followed through the clip."""
+        """Whether there is an object to be tracked through the clip."""
         return bool(self.clicks or self.excludes or self.boxes or self.from_frames)
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """All that points at one object on one frame, in pixels of that frame.
+    """The clicks and the box for one object on one frame, in pixels of that frame.
 
-    ``points`` are ``(x, y)``, pixel ``floor(x), floor(y)`` is meant; ``labels`` has one entry per point,
-    True for the object and False for "not this". Somewhere it points at the object: by a point or a box.
+    ``points`` are ``(x, y)`` and mean pixel ``floor(x), floor(y)``; ``labels`` has one entry per point, True
+    on the object and False beside it.
     """
 
     object: int
@@ -77,7 +77,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A picture of a mask for one frame. ``object`` is None for a fix, which is of all objects at once."""
+    """A mask file for one frame. ``object`` is None for a fix, which replaces the mask of all objects."""
 
     path: str
     object: int | None
@@ -91,14 +91,14 @@ def parse_prompts(
     *,
     corrections: bool = False,
 ) -> tuple[Prompt, ...]:
-    """Clicks and boxes, gathered by object and written moment, in the order they were first named.
+    """Parse clicks and boxes, grouped by object and time as written, in the order of first mention.
 
     Raises UsageError (text that cannot be read, two boxes for one, only "not this" for one) and MaskError
     (a point or box outside the frame).
 
     * ``size``: displayed ``(width, height)`` of the clip's frames in pixels.
-    * ``warnings``: takes a line for a box that lies partly outside.
-    * ``corrections``: let prompts that only say "not this" pass; they correct a mask found otherwise.
+    * ``warnings``: receives a line for a box that lies partly outside.
+    * ``corrections``: accept prompts with excluding points only; they correct a mask found otherwise.
     """
     parts = [_point(text, True, size) for text in options.clicks]
     parts += [_point(text, False, size) for text in options.excludes]
@@ -110,20 +110,21 @@ def parse_prompts(
 
 
 def drawings(options: PromptOptions) -> tuple[Drawing, ...]:
-    """Masks drawn for single frames (``from_frames``), in the order written; UsageError for bad text."""
+    """Parse ``from_frames``, in the order written; raises UsageError."""
     return tuple(_drawing(text) for text in options.from_frames)
 
 
 def fixes(options: PromptOptions) -> tuple[Drawing, ...]:
-    """What the masks of single frames are to be, in the order written; UsageError for bad text."""
+    """Parse ``fixes``, in the order written; raises UsageError."""
     return tuple(_fix(text) for text in options.fixes)
 
 
 def frame_of(when: TimePoint, seconds: Seconds) -> int:
-    """Number of the frame that a player shows at a moment; MaskError when the clip has none there.
+    """Number of the frame that is displayed at a point in time; raises MaskError when there is none.
 
-    ``seconds`` are the times of the clip's frames after its first one, rising. Half a millisecond is
-    allowed for times that a player rounded down. The last frame is taken to be as long as the one before.
+    ``seconds`` are the times of the clip's frames from the first one, ascending. Half a millisecond is
+    tolerated for times that a player rounded down. The last frame is assumed to last as long as the one
+    before.
     """
     count = len(seconds)
     if when.frame is not None:
@@ -142,7 +143,7 @@ def frame_of(when: TimePoint, seconds: Seconds) -> int:
 
 
 def at_frames(prompts: Iterable[Prompt], seconds: Seconds) -> tuple[Prompt, ...]:
-    """The prompts with ``when`` as a frame number, those of one object on one frame made one.
+    """The prompts with ``when`` as a frame number; those of one object on one frame are merged.
 
     Raises MaskError (a moment the clip does not have) and UsageError (two boxes for one object).
     ``seconds`` as for `frame_of`.
@@ -175,7 +176,7 @@ def _joined(first: Prompt, second: Prompt) -> Prompt:
 
 
 def _check(prompts: Iterable[Prompt]) -> None:
-    """Refuse a prompt that says only what the object is not."""
+    """Raise UsageError for a prompt with excluding points only."""
     for one in prompts:
         if one.box is None and not any(one.labels):
             raise UsageError(
@@ -185,7 +186,7 @@ def _check(prompts: Iterable[Prompt]) -> None:
 
 
 def _point(text: str, label: bool, size: tuple[int, int]) -> Prompt:
-    """One click, checked against the frame."""
+    """Parse one click and check that it lies in the frame."""
     number, place, when = _split(text)
     parts = place.split(",")
     if len(parts) != 2:
@@ -200,7 +201,7 @@ def _point(text: str, label: bool, size: tuple[int, int]) -> Prompt:
 
 
 def _coordinate(part: str, text: str) -> Length:
-    """One figure of a click; unlike a box's it may have a fraction, as a pointer on a scaled picture does."""
+    """Parse a coordinate of a click; unlike a box's it may have a fraction."""
     match = _COORDINATE.fullmatch(part.strip())
     if match is None:
         raise UsageError(

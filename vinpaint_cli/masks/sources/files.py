@@ -1,4 +1,4 @@
-"""Mask sources that read files: a picture, a folder of pictures, a video."""
+"""Mask sources of files: a picture, a folder of pictures, a video."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FEW_FRAMES = 32
 
 
 class ImageMask:
-    """One picture, held for all frames."""
+    """One picture that holds for all frames."""
 
     count: int | None = None
 
@@ -72,7 +72,7 @@ class FolderMask:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the pictures read so far gave reason to say: the first line of its kind only."""
+        """The first warning of the pictures read so far."""
         return tuple(self._lines[:1])
 
     def at(self, frame: Frame) -> Hole:
@@ -181,7 +181,7 @@ class VideoMask:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Turn a decoder's complaint into one about the mask."""
+        """Translate decoding errors into MaskError."""
         try:
             yield
         except VideoError as exc:
@@ -222,6 +222,6 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key by which frame2 comes before frame10."""
+    """Natural sort key: frame2 comes before frame10."""
     parts = re.split(r"(\d+)", name.lower())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts if part]

@@ -1,19 +1,20 @@
-"""What a person said about the hole to one mask source."""
+"""`MaskOptions`: all options about the hole; `build_mask` makes one mask source of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vinpaint_cli.errors import MaskError, UsageError, VideoError
 from vinpaint_cli.masks.grammar import BoxSpec, TimeRange, parse_box, time_range
-from vinpaint_cli.masks.prompts import PromptOptions
-from vinpaint_cli.masks.sources.drawn import FixedMask, read_fixes
+from vinpaint_cli.masks.prompts import PromptOptions, fixes
 from vinpaint_cli.masks.sources.files import FolderMask, ImageMask, VideoMask
-from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
+from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES, read_hole
 from vinpaint_cli.masks.sources.shapes import (
     BoxMask,
     DilatedMask,
+    FixedMask,
     HoleSource,
     InvertMask,
     TimeLimitedMask,
@@ -22,24 +23,27 @@ from vinpaint_cli.masks.sources.shapes import (
 )
 from vinpaint_cli.types import VideoInfo
 
+if TYPE_CHECKING:
+    from vinpaint_cli.types import Hole
+
 
 @dataclass(frozen=True, slots=True)
 class MaskOptions:
-    """What a person said about the hole, as written.
+    """All options about the hole, as written.
 
     * ``masks``: paths of pictures, folders of pictures, or videos; white is the hole.
     * ``boxes``: ``X,Y,W,H[@START-END]``.
     * ``invert``: black is the hole of the mask files (of the boxes when there are no files).
     * ``label``: index to take from indexed or greyscale pictures.
-    * ``dilate``: pixels to grow the holes of mask files by, None for a share of the frame's height.
+    * ``dilate``: pixels by which the holes of mask files are dilated, None for a share of the frame's height.
     * ``hold``: let the number of masks differ from the clip's: the last is held, surplus ones are left out.
     * ``resize``: let the size of masks differ from the clip's.
-    * ``start``: moment before which there is no hole.
-    * ``end``: moment from which on there is no hole.
-    * ``prompts``: what a person pointed at or drew on single frames.
-    * ``shadows``: the shadows that what is covered casts belong to the hole; the engine finds them.
-    * ``tracked``: a mask video that following ``prompts`` gave, so that it need not be done again.
-    * ``whole``: a mask video of the hole as all of this made it, so that none of it need be done again.
+    * ``start``: time before which there is no hole.
+    * ``end``: time from which on there is no hole.
+    * ``prompts``: clicks, boxes and drawn masks on single frames.
+    * ``shadows``: add the shadows that the covered objects cast.
+    * ``tracked``: a mask video that tracking ``prompts`` gave, so that it need not be repeated.
+    * ``whole``: a mask video of the hole as made by all these options, so that nothing need be repeated.
     """
 
     masks: tuple[str, ...] = ()
@@ -65,12 +69,11 @@ def build_mask(
     origin_pts: int = 0,
     tracked: HoleSource | None = None,
 ) -> HoleSource:
-    """One source for everything a person said about the hole of one clip.
+    """Make one mask source of all options about the hole of one clip.
 
-    Files and what was tracked are united, single frames replaced by their fixes, the whole inverted when
-    asked, and dilated; boxes are laid over it as they are; times limit all of it. Times count from
-    ``origin_pts``, the pts of the clip's first frame.
-    ``spec.whole`` is taken as it is: all of this is in it.
+    Files and tracked masks are united, single frames replaced by their fixes, the result inverted if
+    requested, and dilated; boxes are added as they are; the time range limits all of it. Times count from
+    ``origin_pts``, the pts of the clip's first frame. ``spec.whole`` is taken as it is.
 
     Raises UsageError (options that cannot be read or contradict each other) and MaskError (a mask that
     cannot be read or does not fit the clip).
@@ -79,8 +82,8 @@ def build_mask(
     * ``info``: the clip the hole is in.
     * ``frame_count``: number of frames the clip has, None when not known: call ``check_count`` later.
     * ``origin_pts``: pts of the clip's first frame in ticks of ``info.time_base``.
-    * ``tracked``: the masks that following ``spec.prompts`` gave (`engine.track`); needed when they point
-      at anything, unless ``spec.tracked`` names them.
+    * ``tracked``: the tracked masks of ``spec.prompts`` (`mask_making.tracking`); needed with any prompts,
+      unless ``spec.tracked`` names them.
     """
     check_mask_options(spec)
     if spec.whole is not None:
@@ -88,7 +91,7 @@ def build_mask(
     if spec.tracked is not None:
         tracked = open_mask(spec.tracked, (info.width, info.height))
     if spec.prompts.follows and tracked is None:
-        raise ValueError("prompts are followed by the engine; give what it tracked")
+        raise ValueError("prompts must be tracked first; give the tracked masks")
     when = time_range(spec.start, spec.end)
     boxes = [parse_box(text) for text in spec.boxes]
     parts: list[HoleSource] = []
@@ -106,11 +109,11 @@ def build_mask(
 
 
 def covering(spec: MaskOptions, info: VideoInfo, mask: HoleSource, *, origin_pts: int = 0) -> HoleSource:
-    """A mask with what its files cover beyond its range of time: an object that is there before and after.
+    """The mask, extended beyond its time range by what its files cover there.
 
-    That is not to be filled, but it does not show what is behind the object either. Masks that are the same
-    for all frames are of what comes and goes, and cover nothing beyond; nor does anything when ``hold`` lets
-    their number differ from the clip's. Arguments and errors are those of `build_mask`, which made ``mask``.
+    Those pixels are not filled, but they show the object and not what is behind it, so they are no source of
+    fill. Only masks that differ from frame to frame are extended, and none when ``hold`` lets their number
+    differ from the clip's. Arguments and errors are those of `build_mask`, which made ``mask``.
     """
     when = time_range(spec.start, spec.end)
     moving = tuple(path for path in spec.masks if is_sequence(path))
@@ -150,7 +153,7 @@ def open_mask(
 
 
 def is_sequence(path: str) -> bool:
-    """Whether a mask file is a folder or a video, with a mask for each frame, and not one for all."""
+    """Whether a mask file is a folder or a video, with one mask per frame."""
     place = Path(path)
     return place.is_dir() or place.suffix.lower() not in IMAGE_SUFFIXES
 
@@ -166,7 +169,7 @@ def _open_video(path: Path, size: tuple[int, int], hold: bool, resize: bool) -> 
 
 
 def check_mask_options(spec: MaskOptions) -> None:
-    """Refuse options that make no sense together, before anything is opened; raises UsageError."""
+    """Check that the options are consistent, before anything is opened; raises UsageError."""
     if "" in spec.masks:
         raise UsageError("--mask was given an empty name; check the variable it came from")
     drawn = bool(spec.masks) or spec.prompts.follows
@@ -184,6 +187,25 @@ def check_mask_options(spec: MaskOptions) -> None:
         )
     if spec.dilate is not None and spec.dilate < 0:
         raise UsageError(f"--dilate {spec.dilate} is negative; give 0 or more pixels")
+
+
+def read_fixes(
+    options: PromptOptions, size: tuple[int, int], *, label: int | None = None, resize: bool = False
+) -> dict[int, Hole]:
+    """Holes by frame number, bool ``(H, W)``, that replace those of other sources; the last of a frame holds.
+
+    ``size`` is the clip's ``(width, height)``; ``label`` and ``resize`` are those of `MaskOptions`. Raises
+    UsageError (text that cannot be read, a time instead of a frame number) and MaskError (a picture that
+    cannot be read or has another size).
+    """
+    found: dict[int, Hole] = {}
+    for drawing in fixes(options):
+        if drawing.when.frame is None:
+            raise UsageError(
+                f"--fix for {drawing.path} names a time; give the frame's number, as in f52={drawing.path}"
+            )
+        found[drawing.when.frame] = read_hole(Path(drawing.path), size, label=label, resize=resize)
+    return found
 
 
 def _file_masks(spec: MaskOptions, info: VideoInfo, tracked: HoleSource | None) -> HoleSource:

@@ -1,4 +1,4 @@
-"""Masks of a whole clip in little memory: one bit per pixel, compressed."""
+"""`PackedMasks`: the masks of a whole clip in memory, compressed, with one bit per pixel."""
 
 from __future__ import annotations
 

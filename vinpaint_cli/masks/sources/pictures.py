@@ -1,13 +1,13 @@
-"""One picture file to one hole.
+"""Reads a mask from a picture file.
 
-White is the hole. In this order a pixel is hole by
+White is the hole. Whether a pixel is hole follows from, in this order,
 
 1. its index, when a label is asked for (indexed and greyscale pictures);
 2. its alpha above 127, when the picture has transparent pixels at all;
 3. its index above 0, for indexed pictures, unless the palette is black-and-white or a grey ramp;
-4. its luminance above 127 of 255, which also shrugs off the noise of JPEG.
+4. its luminance above 127 of 255, which also tolerates the noise of JPEG.
 
-Pixels are taken as stored: orientation tags are ignored.
+Orientation tags are ignored.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def bright(rgb: Picture) -> Hole:
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
-    """Turn what the picture library raises into a `MaskError`."""
+    """Translate errors of the picture library into MaskError."""
     try:
         yield
     except _UNREADABLE as exc:
@@ -140,7 +140,7 @@ def _marked(picture: Image.Image, path: Path, warnings: list[str] | None) -> Hol
 
 
 def _alpha(picture: Image.Image) -> Hole | None:
-    """Opaque pixels, or None when all are: such an alpha says nothing."""
+    """Opaque pixels, or None when all pixels are opaque."""
     if not (picture.has_transparency_data or picture.mode in ("La", "RGBa")):
         return None
     opaque = np.asarray(picture.convert("RGBA").getchannel("A")) > THRESHOLD
@@ -148,6 +148,6 @@ def _alpha(picture: Image.Image) -> Hole | None:
 
 
 def _is_grey_scale(picture: Image.Image) -> bool:
-    """Whether the palette is made of greys and has bright ones: a plain picture, not labels."""
+    """Whether the palette is grey and has bright entries: a plain picture, not labels."""
     entries = np.asarray(picture.getpalette("RGB") or [0, 0, 0]).reshape(-1, 3)
     return bool((entries == entries[:, :1]).all() and entries.max() > THRESHOLD)

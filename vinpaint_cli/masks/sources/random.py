@@ -1,4 +1,4 @@
-"""Random holes for measuring and training: blobs that stand still or wander (numpy only).
+"""Random holes for evaluation and training: blobs that stand still or move (numpy only).
 
 The shapes and the walk follow the training masks of STTN (Zeng et al., ECCV 2020, section 4.1): a closed
 chain of cubic Bézier segments of random radius, drawn on a canvas of a third of the frame to almost all

@@ -1,4 +1,4 @@
-"""Mask sources made of boxes and of other sources, and the feathered edge.
+"""Mask sources made of boxes and of other sources; feathering and bounding boxes of holes.
 
 Every source here and in ``files`` is a `HoleSource`: it answers for any frame in any order with a
 fresh array of its own, so the caller may keep it or write into it.
@@ -6,12 +6,13 @@ fresh array of its own, so the caller may keep it or write into it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from vinpaint_cli.errors import MaskError
 from vinpaint_cli.masks.grammar import TimeRange
 from vinpaint_cli.ops.image import dilate_exact
 from vinpaint_cli.types import Box, Frame, MaskSource
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class HoleSource(MaskSource, Protocol):
-    """A `MaskSource` that knows how many masks it has and what a person should be told."""
+    """A `MaskSource` that knows its number of masks and has warnings for the user."""
 
     @property
     def count(self) -> int | None:
@@ -30,7 +31,7 @@ class HoleSource(MaskSource, Protocol):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Lines for a person; may grow while masks are read."""
+        """Lines for the user; may grow while masks are read."""
         ...
 
     def check_count(self, frames: int) -> None:
@@ -180,8 +181,32 @@ class DilatedMask(DerivedMask):
         return dilate_exact(self._source.at(frame), self._radius)
 
 
+class FixedMask(DerivedMask):
+    """Another source's holes, replaced on single frames by drawn ones."""
+
+    def __init__(self, source: HoleSource, holes: Mapping[int, Hole]) -> None:
+        """``holes``: frame number to bool ``(H, W)``, True = fill, of the size of the source's."""
+        super().__init__(source)
+        self._holes = dict(holes)
+
+    def at(self, frame: Frame) -> Hole:
+        """Hole of one frame, bool ``(H, W)``, True = fill."""
+        fixed = self._holes.get(frame.index)
+        return self._source.at(frame) if fixed is None else fixed.copy()
+
+    def check_count(self, frames: int) -> None:
+        """Let the source underneath compare.
+
+        Raises MaskError (the counts differ and were not allowed to, or a drawn frame is not in the clip).
+        """
+        super().check_count(frames)
+        for index in self._holes:
+            if index >= frames:
+                raise MaskError(f"--fix f{index} is beyond the clip, whose last frame is f{frames - 1}")
+
+
 class TimeLimitedMask(DerivedMask):
-    """A hole during a range of time, and outside it another one, or none; nobody is asked in vain."""
+    """A hole during a time range, and outside it another one or none; only the one needed is read."""
 
     def __init__(
         self,
@@ -221,7 +246,7 @@ class _Clock:
 
 
 def default_dilation(height: int) -> int:
-    """Pixels to grow the holes of mask files by: 4 at 240 lines, as the papers do, more in proportion."""
+    """Default dilation of mask files in pixels: 4 at 240 lines, as in papers, and in proportion."""
     return round(height * 4 / 240)
 
 
