@@ -76,15 +76,15 @@ class BatchFailed(VinpaintError):
 
 
 class Interrupted(VinpaintError):
-    """The user or the system asked us to stop."""
+    """Stopped by the user (Ctrl-C) or the system (SIGTERM)."""
 
     exit_code = 130
 
 
 def explain(error: BaseException, less: str = "a smaller hole", verbose: str = "-v") -> tuple[int, str]:
-    """Exit code and one line for an error, with what was noted on it and on those it was made from.
+    """Exit code and one-line message for an error, with the notes on it and on the errors that caused it.
 
-    less: what to try beside a smaller --memory. verbose: what adds the details to report.
+    less: what to try besides a smaller --memory. verbose: the option that shows the details to report.
     """
     if isinstance(error, VinpaintError):
         code, line = error.exit_code, str(error)
@@ -97,7 +97,7 @@ def explain(error: BaseException, less: str = "a smaller hole", verbose: str = "
 
 
 def notes_of(error: BaseException | None) -> list[str]:
-    """What was noted on an error and on those it was made from, each line once."""
+    """Notes (PEP 678) on an error and on the errors that caused it, each line once."""
     found: list[str] = []
     while error is not None:
         found += getattr(error, "__notes__", ())

@@ -1,4 +1,4 @@
-"""The nouns of the project: frozen dataclasses and the protocols that rooms meet through.
+"""Data types and protocols that all packages share: frozen dataclasses without behaviour of their own.
 
 Conventions that hold everywhere:
 
@@ -153,10 +153,10 @@ class Frame:
 class Segment:
     """A unit of work that knows nothing of any other.
 
-    ``core`` are the frames it answers for, ``frames`` core plus temporal context (same shot, contains
-    ``core``), ``roi`` the region it reads and writes, ``size`` the ``(width, height)`` networks see.
-    Where the core of a neighbour begins at once, both answer for some frames on either side of the join:
-    ``lead`` is their number before the core's first frame, ``trail`` that after its last.
+    ``core``: the frames this segment alone must fill. ``frames``: core plus temporal context, all of one
+    shot. ``roi``: the region of the frame that is read and written. ``size``: ``(width, height)`` that
+    networks see. Where the next segment's core follows without a gap, both fill some frames around the
+    boundary and are cross-faded: ``lead`` frames before this core's first, ``trail`` after its last.
     """
 
     index: int
@@ -169,11 +169,11 @@ class Segment:
 
     @property
     def shown(self) -> range:
-        """Frames it makes patches for: the core, and what it shares with its neighbours."""
+        """Frames it makes patches for: the core, and the frames cross-faded with its neighbours."""
         return range(self.core.start - self.lead, self.core.stop + self.trail)
 
     def weight(self, index: int) -> float:
-        """Share of this segment's patch in frame ``index`` of ``shown``; shares of a frame sum to one."""
+        """Blend weight of this segment's patch in frame ``index`` of ``shown``; all weights sum to 1."""
         share = 1.0
         if self.lead and index < self.core.start + self.lead:
             share = (index - self.core.start + self.lead + 0.5) / (2 * self.lead)
@@ -198,13 +198,13 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """What a method fills.
+    """Input of a method: frames and their holes.
 
     frames: float32 ``(T, 3, h, w)`` RGB in [0, 1]; where a hole is 1 the values are arbitrary.
-    holes: float32 ``(T, 1, h, w)``, 1 = fill, 0 = keep. Between them stands the share of a pixel that is
-    still to be filled after propagation: the caller mixes ``frames·(1 − holes) + fill·holes``, unless the
-    method decides itself (``MethodSpec.mixes``). A method that mixes treats a pixel as hidden where the
-    share is 0.5 or more, and may look at the others.
+    holes: float32 ``(T, 1, h, w)``, 1 = fill, 0 = keep. Values between are the residual (1 − confidence)
+    after propagation: the caller mixes ``frames·(1 − holes) + fill·holes`` if ``MethodSpec.mixes``, else
+    it takes the fill wherever holes > 0. A method that mixes treats a pixel as hidden where the
+    residual is 0.5 or more, and may read the others.
     indices: frame numbers in the source, length T.
     """
 
@@ -215,11 +215,11 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """What compose lays over one frame.
+    """The filled part of one frame, blended into it by compose.
 
     ``rgb`` is ``(h, w, 3)`` of the dtype of ``Frame.rgb`` and ``alpha`` float32 ``(h, w)`` in [0, 1],
     both the size of ``roi``; where alpha is 0 the source's samples stay as decoded. ``weight`` is its
-    share where two segments answer for one frame; the weights of a frame's patches sum to one.
+    blend weight where two segments fill the same frame; the weights of a frame's patches sum to one.
     """
 
     index: int
@@ -238,11 +238,11 @@ class MethodSpec:
     ``reference_stride`` the spacing of reference frames (0 = none). ``bytes_per_pixel`` estimates peak
     memory per pixel of one window at float32. ``weights`` names the default entry of weights.toml; it is
     empty when the method has a network but no default, None when it has no network. ``fitted``: its
-    network is fitted to each clip before it is used, unless weights are given. ``mixes``: its fill is mixed
-    in by the share that is left of each pixel; else it stands wherever there is a hole. ``invents``: what no
-    frame shows is as it wants it; else that is left smooth, and may be given texture. ``baseline``: it is
-    measured as it is, without propagation before it. What depends on the network is that of the weights once
-    they are loaded (``Method.spec``).
+    network is fitted to each clip before it is used, unless weights are given. ``mixes``: its fill is
+    weighted by the residual (1 − confidence) of each pixel; else it replaces every pixel of the hole.
+    ``invents``: its fill of what no frame shows is final; else it is smooth, and guides completion.
+    ``baseline``: it is measured without propagation before it. Values that depend on the network are those
+    of the loaded weights in ``Method.spec``.
     """
 
     name: str
@@ -296,7 +296,7 @@ class EncodeOptions:
 
 @runtime_checkable
 class FrameSource(Protocol):
-    """A clip one can read more than once."""
+    """A clip that can be decoded several times, with the same frame at the same index each time."""
 
     @property
     def info(self) -> VideoInfo:
@@ -310,7 +310,7 @@ class FrameSource(Protocol):
 
 @runtime_checkable
 class MaskSource(Protocol):
-    """Where the hole is."""
+    """Gives the hole of each frame."""
 
     def at(self, frame: Frame) -> Hole:
         """Hole of one frame, bool ``(H, W)``, True = fill.
@@ -340,7 +340,7 @@ class Segmenter(Protocol):
         ...
 
     def refine(self, rgb: Picture, prior: Plane) -> Plane:
-        """The same near a ``prior`` probability ``(H, W)`` in [0, 1], such as a mask carried along flow."""
+        """Segment near a ``prior`` probability ``(H, W)`` in [0, 1], such as a mask warped along flow."""
         ...
 
 

@@ -5,7 +5,7 @@ import pytest
 from scenes import block, wall
 
 from vinpaint_cli.ops.flow.motion import Motion
-from vinpaint_cli.ops.propagate.temporal_smoothing import even_out, steady
+from vinpaint_cli.ops.propagate.temporal_smoothing import smooth_filled, smooth_uncertain
 
 SIZE = 40, 60
 HOLE = block(*SIZE, (20, 12, 40, 28))
@@ -33,7 +33,7 @@ def flicker(pictures: np.ndarray) -> float:
 def test_doubtful_pixels_flicker_less() -> None:
     pictures, confidence = restless(8, 0.3)
     before = flicker(pictures)
-    steady(pictures, confidence, [HOLE] * 8, still(8))
+    smooth_uncertain(pictures, confidence, [HOLE] * 8, still(8))
     assert flicker(pictures) < 0.5 * before
     assert confidence[:, HOLE].mean() == pytest.approx(0.3, abs=0.02)
 
@@ -41,11 +41,11 @@ def test_doubtful_pixels_flicker_less() -> None:
 def test_sure_pixels_and_known_ones_stay() -> None:
     pictures, confidence = restless(6, 1.0)
     before = pictures.copy()
-    steady(pictures, confidence, [HOLE] * 6, still(6))
+    smooth_uncertain(pictures, confidence, [HOLE] * 6, still(6))
     assert np.allclose(pictures, before, atol=1e-5)
     pictures, confidence = restless(6, 0.3)
     before = pictures.copy()
-    steady(pictures, confidence, [HOLE] * 6, still(6))
+    smooth_uncertain(pictures, confidence, [HOLE] * 6, still(6))
     assert np.array_equal(pictures[:, ~HOLE], before[:, ~HOLE])
 
 
@@ -54,7 +54,7 @@ def test_a_frame_without_any_confidence_takes_its_neighbours_and_gives_nothing()
     pictures[1][HOLE] = 0
     confidence[1][HOLE] = 0
     before = pictures.copy()
-    steady(pictures, confidence, [HOLE] * 3, still(3))
+    smooth_uncertain(pictures, confidence, [HOLE] * 3, still(3))
     assert np.abs(pictures[1] - before[0])[HOLE].max() < 1e-5
     assert np.abs(pictures[0] - before[0])[HOLE].max() < 1e-5
     assert (confidence[1][HOLE] > 0.5).all()
@@ -64,7 +64,7 @@ def test_inconsistent_flow_carries_nothing() -> None:
     pictures, confidence = restless(4, 0.3)
     before = pictures.copy()
     wild = np.full((*SIZE, 2), 6, np.float16)
-    steady(pictures, confidence, [HOLE] * 4, Motion((wild,) * 3, (wild,) * 3, (np.eye(3),) * 3))
+    smooth_uncertain(pictures, confidence, [HOLE] * 4, Motion((wild,) * 3, (wild,) * 3, (np.eye(3),) * 3))
     assert np.abs(pictures - before).max() < 0.01
 
 
@@ -79,7 +79,7 @@ def test_pixels_that_hold_nothing_darken_nobody() -> None:
         confidence[t][HOLE] = np.where(known, 0.3, 0)[HOLE]
     step = np.full((*SIZE, 2), (shift, 0), np.float16)
     motion = Motion((step,) * (frames - 1), (-step,) * (frames - 1), (np.eye(3),) * (frames - 1))
-    steady(pictures, confidence, [HOLE] * frames, motion)
+    smooth_uncertain(pictures, confidence, [HOLE] * frames, motion)
     held = confidence > 0.01
     assert held[:, HOLE & ~known].any()
     np.testing.assert_allclose(pictures[held], 0.7, atol=1e-3)
@@ -94,7 +94,7 @@ def filled(frames: int, share: float) -> np.ndarray:
 def test_what_was_filled_flickers_less_and_the_rest_stays() -> None:
     pictures, _ = restless(8, 0.0)
     before = pictures.copy()
-    even_out(pictures, filled(8, 1.0), still(8))
+    smooth_filled(pictures, filled(8, 1.0), still(8))
     assert flicker(pictures) < 0.5 * flicker(before)
     assert np.array_equal(pictures[:, ~HOLE], before[:, ~HOLE])
     assert pictures[:, HOLE].mean() == pytest.approx(float(before[:, HOLE].mean()), abs=0.005)
@@ -105,7 +105,7 @@ def test_the_less_was_filled_the_less_it_changes() -> None:
     for share in (0.05, 0.4, 1.0):
         pictures, _ = restless(6, 0.0)
         before = pictures.copy()
-        even_out(pictures, filled(6, share), still(6))
+        smooth_filled(pictures, filled(6, share), still(6))
         changes.append(float(np.abs(pictures - before)[:, HOLE].mean()))
     assert 0 < changes[0] < changes[1] < changes[2]
     assert changes[0] < 0.01
@@ -120,9 +120,9 @@ def test_it_is_evened_out_along_the_motion() -> None:
     right[..., 0] = 4
     moving = Motion((right,) * 4, (-right,) * 4, (np.eye(3),) * 4)
     before = pictures.copy()
-    even_out(pictures, filled(5, 1.0), moving)
+    smooth_filled(pictures, filled(5, 1.0), moving)
     assert np.abs(pictures - before).max() < 1e-4
-    even_out(pictures, filled(5, 1.0), still(5))
+    smooth_filled(pictures, filled(5, 1.0), still(5))
     assert np.abs(pictures - before)[:, HOLE].mean() > 0.1
 
 
@@ -134,5 +134,5 @@ def test_nothing_is_taken_where_the_flow_contradicts_itself_or_leaves_the_pictur
     for motion in (Motion((away,) * 3, (away,) * 3, (np.eye(3),) * 3), Motion((lost,) * 3, (-lost,) * 3, ())):
         pictures, _ = restless(4, 0.0)
         before = pictures.copy()
-        even_out(pictures, filled(4, 1.0), motion)
+        smooth_filled(pictures, filled(4, 1.0), motion)
         assert np.abs(pictures - before).max() < 1e-3

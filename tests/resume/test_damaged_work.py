@@ -21,7 +21,7 @@ from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.removal.run import Removal, remove
 from vinpaint_cli.resume.fingerprint import differences, take_fingerprint
 from vinpaint_cli.resume.journal import read_journal
-from vinpaint_cli.resume.work import folder_of, look
+from vinpaint_cli.resume.work import find_kept, folder_of
 from vinpaint_cli.types import EncodeOptions
 from vinpaint_cli.video.sink.publish import is_temporary_of, temporary_name
 
@@ -98,7 +98,7 @@ def test_a_changed_plan_is_made_again(
     remove(source, tmp_path / "whole.mkv", OPTIONS)
     plan = stopped(source, tmp_path / "out.mkv", frames=20) / "plan.json"
     plan.write_text(json.dumps(change(json.loads(plan.read_text()))))
-    assert look(WORK, str(tmp_path / "out.mkv")) is None
+    assert find_kept(WORK, str(tmp_path / "out.mkv")) is None
     assert go_on(source, tmp_path / "out.mkv").segments_reused == 0
     assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
 
@@ -145,7 +145,7 @@ def test_a_line_of_another_form_costs_its_segment(
     count = sum("segment" in line for line in lines)
     lines = [{**line, **wrong} if line.get("segment") == 0 else line for line in lines]
     (folder / "journal.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    kept = look(WORK, str(target))
+    kept = find_kept(WORK, str(target))
     assert kept is not None
     assert kept.finished == count - 1
     assert go_on(source, target).segments_reused == count - 1

@@ -25,7 +25,7 @@ from vinpaint_cli.removal.run import remove
 from vinpaint_cli.resume.journal import read_journal
 from vinpaint_cli.resume.stored_patches import read_patches, write_patches
 from vinpaint_cli.resume.stored_plan import plan_from_dict, plan_to_dict
-from vinpaint_cli.resume.work import folder_of, look
+from vinpaint_cli.resume.work import find_kept, folder_of
 from vinpaint_cli.types import Box, EncodeOptions, Patch
 
 pytestmark = pytest.mark.usefixtures("short")
@@ -248,7 +248,7 @@ def test_kept_work_is_used_again(clip: Callable[..., Path], tmp_path: Path) -> N
     work = WorkOptions(str(tmp_path / "w"), keep=True)
     first = remove(source, target, OPTIONS, work=work)
     assert first.work == str(folder_of(work, str(target)))
-    kept = look(work, str(target))
+    kept = find_kept(work, str(target))
     assert kept is not None
     assert (kept.finished, kept.segments) == (first.segments, first.segments)
     data = target.read_bytes()

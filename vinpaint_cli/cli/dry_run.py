@@ -13,7 +13,7 @@ from vinpaint_cli.pipeline.output import check_output
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.plan.memory import format_bytes
 from vinpaint_cli.removal.estimate import Estimate, estimate
-from vinpaint_cli.resume.work import look
+from vinpaint_cli.resume.work import find_kept
 from vinpaint_cli.types import Box, Segment
 
 MOST_LINES = 12
@@ -36,7 +36,7 @@ def dry_run(
     found = estimate(clip, plan, target, time.perf_counter() - start)
     for line in [*clip.notes(), *found.notes]:
         console.warn(line)
-    kept = look(work, str(target))
+    kept = find_kept(work, str(target))
     for line in describe(clip, plan, found, str(target)):
         console.say(line)
     if kept is not None:

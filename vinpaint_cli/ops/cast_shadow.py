@@ -1,4 +1,4 @@
-"""Shadows that what is removed casts: where a picture is darker than other frames show the place to be.
+"""Cast shadows of a removed object: where a picture is darker than the same place in other frames.
 
 A shadow darkens all colours alike and leaves what lies under it to be seen (Finlayson et al., On the Removal
 of Shadows from Images, PAMI 2006; here the unshadowed scene need not be guessed: other frames show it).
@@ -80,7 +80,7 @@ TOUCH = 4
 
 @dataclass(frozen=True, slots=True)
 class Glimpse:
-    """What another frame says, moved with the hole: bool ``(h, w)``, its shadows, and where nobody knows."""
+    """Another frame's shadows, moved with the hole: bool ``(h, w)``; and where they are unknown."""
 
     shadow: Bool
     unknown: Bool
@@ -94,7 +94,7 @@ def search_zone(hole: Bool, unit: float = 1.0) -> Bool:
 
 
 def find_cast_shadow(seen: Array, found: Array, confidence: Array, hole: Bool, unit: float = 1.0) -> Bool:
-    """Where a picture lies in a shadow that the scene does without, bool ``(h, w)``, outside the hole.
+    """Pixels outside the hole that lie in a shadow which other frames do not show, bool ``(h, w)``.
 
     seen: the picture, float32 ``(h, w, 3)`` in [0, 1]. found: what other frames show of it, alike.
     confidence: ``(h, w)`` in [0, 1], how surely they do, 0 where the picture speaks for itself. hole: bool
@@ -120,7 +120,7 @@ def find_cast_shadow(seen: Array, found: Array, confidence: Array, hole: Bool, u
 def lasting_shadow(
     shadow: Bool, before: Sequence[Glimpse], after: Sequence[Glimpse], unit: float = 1.0
 ) -> Bool:
-    """A frame's shadows ``(h, w)`` that go with the hole in frames ``before`` and ``after`` too.
+    """A frame's shadows ``(h, w)`` that move with the hole in frames ``before`` and ``after`` too.
 
     And what frames on both sides show, so that a shadow does not flicker.
     """
@@ -139,7 +139,7 @@ def attached_shadow(shadow: Bool, anchor: Bool, unit: float = 1.0) -> Bool:
 
 
 def _steady(mean: Array) -> bool:
-    """Whether the light is that of what was found, by how much darker pixels are."""
+    """Whether exposure is that of what was found, judged by how much darker pixels are in the mean."""
     return bool(np.mean(np.abs(mean) < SLIGHT) >= CALM and np.mean(mean > SLIGHT) <= MOST)
 
 

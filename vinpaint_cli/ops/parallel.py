@@ -1,4 +1,4 @@
-"""Frames worked on at once, in threads: numpy and OpenCV let go of the interpreter while they work."""
+"""Work on several frames at once in threads; numpy and OpenCV release the GIL while they compute."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 def allowed_threads() -> int:
-    """Threads that this process may use: OpenCV's number, at most the cores and what OMP_NUM_THREADS says."""
+    """Number of threads to use: OpenCV's, but no more than there are cores or OMP_NUM_THREADS allows."""
     import cv2
 
     # On macOS OpenCV counts what the system would queue, not cores.
@@ -33,9 +33,9 @@ def for_each(
 ) -> None:
     """Call ``done(item, work(item))`` for items in their order, with ``work`` on up to ``threads`` at once.
 
-    ``done`` is called in this thread. No more than ``threads`` results wait for it. OpenCV splits nothing
-    up itself meanwhile: it gains less by it than this does. Raises what ``work`` and ``done`` raise, after
-    which no further item is begun.
+    ``done`` runs in the calling thread, and at most ``threads`` results wait for it. OpenCV's own threads
+    are off meanwhile, since they gain less. Raises what ``work`` and ``done`` raise, after which no further
+    item is begun.
     """
     if threads < 2:
         for item in items:

@@ -28,7 +28,7 @@ from vinpaint_cli.ops.complete.decide import decide
 from vinpaint_cli.ops.flow import FlowEstimator, open_flow
 from vinpaint_cli.ops.flow.motion import Motion
 from vinpaint_cli.ops.propagate.propagation import PropagateOptions, propagate
-from vinpaint_cli.ops.propagate.temporal_smoothing import even_out
+from vinpaint_cli.ops.propagate.temporal_smoothing import smooth_filled
 from vinpaint_cli.pipeline.progress import Clock
 from vinpaint_cli.pipeline.reader import Pictures
 from vinpaint_cli.types import Clip, Method
@@ -105,7 +105,7 @@ class Stages:
         with self.clock.time("method"):
             add_structure(method, filling.frames, filling.residual, indices)
             if filling.motion is not None and not drawn:
-                even_out(filling.frames, filling.residual, filling.motion)
+                smooth_filled(filling.frames, filling.residual, filling.motion)
         if drawn:
             with self.clock.time("texture"):
                 add_detail(filling, found, self.estimator)

@@ -1,4 +1,4 @@
-"""Bytes that are free to the length of a segment."""
+"""How long a segment may be for the memory that is free; parsing and printing of byte counts."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def parse_memory(text: str, bytes_available: int) -> int:
 
 
 def default_budget(bytes_available: int) -> int:
-    """Safe share of the free memory: the rest is left to the decoder, the encoder and other programs."""
+    """Bytes that may be used of those available; the rest is left to decoder, encoder and other programs."""
     return int(bytes_available * SAFE_SHARE)
 
 

@@ -1,4 +1,4 @@
-"""Hole boxes to one padded, stable region of interest."""
+"""Region of interest: one padded rectangle per shot around the boxes of its holes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def region_of_interest(
     minimum: int = 128,
     multiple: int = 2,
 ) -> Box:
-    """One region that holds every hole with generous surroundings.
+    """Smallest region that contains every hole with enough surroundings to fill it from.
 
     The union of the holes grows on each side by ``context`` times the extent of the largest hole along
     that axis, yet by ``margin`` pixels at least (96 or 12 % of the frame's short side, whichever is

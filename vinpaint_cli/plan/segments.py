@@ -1,4 +1,4 @@
-"""Shots and holes to segments: units of work that know nothing of each other."""
+"""Splits the frames with a hole into segments, units of work that are filled independently."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Region = Callable[[Iterable[Box], int, int], Box]
 class SegmentLimits:
     """How long a segment may be.
 
-    ``core`` is the number of frames a segment answers for when it has context on both sides, ``context``
-    the frames it sees on each side. No segment has more than ``frames`` frames; where a shot begins or
-    ends, context that does not exist makes room for a longer core.
+    ``core``: frames that a segment fills when it has context on both sides. ``context``: frames it also
+    reads on each side. No segment has more than ``frames`` frames; where a shot begins or
+    ends, the missing context makes room for a longer core.
     """
 
     core: int

@@ -1,4 +1,4 @@
-"""Cuts to shots."""
+"""Shots as ranges of frames, made from the frames at which cuts were detected."""
 
 from __future__ import annotations
 

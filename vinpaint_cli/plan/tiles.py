@@ -1,4 +1,4 @@
-"""Spatial tiles: overlapping pieces of a region whose weights sum to one, for what is too large at once."""
+"""Spatial tiles: overlapping pieces of a region too large to process at once; blend weights sum to one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vinpaint_cli.types import Box
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A piece of a region: what it shows of the picture, and how much it counts.
+    """A piece of a region, with its blend weights.
 
     The weight of the pixel ``(x0 + i, y0 + j)`` of ``box`` is ``columns[i] · rows[j]``; over all tiles of a
     plan the weights of a pixel sum to one.

@@ -1,4 +1,4 @@
-"""The overlap planner: temporal windows, their reference frames and their blend weights.
+"""Temporal windows that overlap: their frames, reference frames and blend weights.
 
 Every method walks through a clip by this one plan, so an overlap is blended in one way only: by weights
 that depend on the distance to a window's centre and never on the order of visiting.

@@ -204,7 +204,7 @@ class Kept:
     segments: int
 
 
-def look(options: WorkOptions, target: str) -> Kept | None:
+def find_kept(options: WorkOptions, target: str) -> Kept | None:
     """What a run would find, without touching it; None when there is nothing."""
     folder = folder_of(options, target)
     try:

@@ -1,1 +1,1 @@
-"""Small things of which there is exactly one each: atomic writes, hashing, registries, core counts."""
+"""Small utilities: atomic writes, hashing, registries of names, TOML presets, HTML pages, core counts."""

@@ -10,11 +10,11 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A hidden name beside ``path`` to write to.
+    """Context manager: gives a hidden temporary name beside ``path``, and renames it to ``path`` at the end.
 
-    When the block ends, the bytes and then the name are on the disk (the name only where folders can be
-    synced); when it raises, the hidden file is gone and what was there before is left. Raises OSError, and
-    what the block raises.
+    The file is synced before the rename, and its folder afterwards where the system can. When the block
+    raises, the temporary file is removed and an older ``path`` stays. Raises OSError, and what the block
+    raises.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

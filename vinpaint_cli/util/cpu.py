@@ -6,7 +6,7 @@ import os
 
 
 def allowed_cores() -> int:
-    """Cores that the system lets this process use; all of the machine where it does not say."""
+    """Number of cores this process may run on; all cores where the system does not report an affinity."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""SHA-256 of files and of folders, read piece by piece."""
+"""SHA-256 of one or several files, read in chunks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTML pages from templates: without scripts, and with everything that is put into them escaped."""
+"""HTML pages from jinja2 templates, without scripts and with all values escaped."""
 
 from __future__ import annotations
 

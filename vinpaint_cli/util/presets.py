@@ -1,4 +1,4 @@
-"""Settings from TOML: presets that come with the package, and a person's file that may change one of them."""
+"""Settings from TOML: presets bundled with the package, and user files that override a preset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Registries of named implementations that are imported on demand, and "did you mean" for names."""
+"""Registries of implementations by name, imported on demand; "did you mean" for unknown names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Optical flow: estimators by name, and what is made of their flow.
+"""Optical flow: estimators by name; motion of a clip and of the camera.
 
 An estimator is one file here and one line of :data:`FLOWS`.
 """
@@ -25,7 +25,7 @@ DEFAULT_FLOW = "dis"
 
 
 class FlowEstimator(Protocol):
-    """Finds where the pixels of one picture went in the next; may be called from several threads."""
+    """Estimates optical flow between two pictures; may be called from several threads at once."""
 
     def __call__(self, first: Bytes, second: Bytes) -> Array:
         """Flow ``(h, w, 2)`` float32 from 8-bit grey ``(h, w)`` to ``(h, w)``.

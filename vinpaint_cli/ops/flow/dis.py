@@ -15,11 +15,11 @@ class DisFlow:
     """Dense inverse search (Kroeger et al., ECCV 2016) as OpenCV has it; deterministic, on the CPU."""
 
     def __init__(self, device: str = "cpu") -> None:
-        """It runs on the CPU, whatever ``device`` says."""
+        """``device`` is ignored: DIS runs on the CPU."""
         self._of_thread = threading.local()
 
     def __call__(self, first: Bytes, second: Bytes) -> Array:
-        """Flow from ``first`` to ``second``; pictures smaller than 16 pixels are taken as still."""
+        """Flow from ``first`` to ``second``; zero for pictures smaller than 16 pixels."""
         if min(first.shape) < 16:
             return np.zeros((*first.shape, 2), np.float32)
         initial = np.zeros((*first.shape, 2), np.float32)
@@ -27,7 +27,7 @@ class DisFlow:
         return np.asarray(self._estimator().calc(*pictures, initial), np.float32)
 
     def _estimator(self) -> Any:
-        """One of OpenCV's for each thread: they keep what they work with."""
+        """OpenCV's estimator of this thread; it has state, so threads do not share one."""
         import cv2
 
         if not hasattr(self._of_thread, "estimator"):

@@ -1,4 +1,4 @@
-"""How a clip moves: flow between neighbours, its consistency, and its completion inside holes.
+"""Motion of a clip: flow between neighbouring frames, its consistency, and its completion inside holes.
 
 Flow convention: ``flow[y, x] = (dx, dy)`` in pixels takes a point of the first picture to the second, so
 ``warp(B, flow)(x) = B(x + flow(x))`` looks like the first picture.
@@ -32,7 +32,7 @@ Half = npt.NDArray[np.float16]
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """How a clip of T frames moves.
+    """Optical flow and camera motion of a clip of T frames.
 
     ``forward[t]``: frame t → t+1, ``backward[t]``: frame t+1 → t, each ``(h, w, 2)`` float16 pixels,
     completed inside the holes; ``camera[t]``: homography t → t+1. Each has T−1 entries.
@@ -51,7 +51,7 @@ class Motion:
         return ahead.astype(np.float32), back.astype(np.float32)
 
     def part(self, start: int, stop: int) -> Motion:
-        """That of frames ``start`` to ``stop`` alone."""
+        """Motion of the frames ``[start, stop)``."""
         pairs = slice(start, max(start, stop - 1))
         return Motion(self.forward[pairs], self.backward[pairs], self.camera[pairs])
 
@@ -130,7 +130,7 @@ def estimate_motion(
 
 
 def _packed(flow: Array) -> Half:
-    """Half floats, whose largest value no flow inside a picture reaches."""
+    """Flow as float16, whose range is larger than any flow inside a picture."""
     return np.clip(flow, -30_000, 30_000).astype(np.float16)
 
 

@@ -1,4 +1,4 @@
-"""Candidates for the hidden pixels of one frame, each judged by what is known around the hole."""
+"""Candidate colours for the hidden pixels of one frame, checked against known pixels around the hole."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vinpaint_cli.ops.image import (
     to_levels,
 )
 from vinpaint_cli.ops.propagate.fusion import Candidate, Kind
-from vinpaint_cli.ops.propagate.scene import Scene, bicubic_levels, look
+from vinpaint_cli.ops.propagate.scene import Scene, bicubic_levels, visible_at
 from vinpaint_cli.ops.propagate.trace import Route
 
 UNCHECKED = 120.0
@@ -54,7 +54,7 @@ class Ring:
         return np.clip(distance[self._at][self.hidden] / self.fade, 0.02, 1)
 
     def judge(self, colour: Array, usable: Bool) -> tuple[Array, Array]:
-        """What a source misses in the band, carried into the hole.
+        """Colour correction and error of a source, measured in the band around the hole and carried inward.
 
         ``colour (n, 3)`` at the targets and whether it is ``usable (n,)``. Returns, for the hidden
         pixels only, the colour correction ``(m, 3)`` and the size of the error ``(m,)``, in levels.
@@ -75,7 +75,7 @@ class Ring:
 
 
 def from_route(scene: Scene, t: int, ring: Ring, route: Route, kind: Kind) -> Candidate:
-    """Colours where a route of the given kind leads."""
+    """Candidate made of the colours at the positions to which a route of the given kind leads."""
     usable = route.source >= 0
     colour = np.zeros((len(usable), 3), np.float32)
     for source in np.unique(route.source[usable]):
@@ -87,7 +87,7 @@ def from_route(scene: Scene, t: int, ring: Ring, route: Route, kind: Kind) -> Ca
 def _judged(
     ring: Ring, colour: Array, usable: Bool, error: Array, distance: npt.NDArray[Any], kind: Kind
 ) -> Candidate:
-    """The candidate at the hidden ones of the ring's targets, corrected and judged by the others."""
+    """The candidate at the hidden targets of a ring, corrected and rated by the known ones."""
     correction, seam = ring.judge(colour, usable)
     hidden = ring.hidden
     return Candidate(
@@ -102,14 +102,15 @@ def _judged(
 
 
 def far_frames(scene: Scene, t: int) -> list[int]:
-    """Frames worth trying: those that, by camera motion, show most of the hole, and what others do not."""
+    """Distant frames that, by camera motion, show most of the hole, and parts that no nearer one shows."""
     count = len(scene.holes)
     offsets = {s for reach in scene.options.reaches for s in (t - reach, t + reach)}
     sources = sorted(s for s in offsets if 0 <= s < count)
     points = np.argwhere(scene.holes[t])[:, ::-1].astype(np.float32)
     points = points[:: max(1, len(points) // 500)]
     shows = {
-        s: look(scene.blocked[s], apply_homography(between(scene.path, t, s), points))[1] for s in sources
+        s: visible_at(scene.blocked[s], apply_homography(between(scene.path, t, s), points))[1]
+        for s in sources
     }
     chosen: list[int] = []
     gain = np.ones(len(points), np.float32)
@@ -126,7 +127,7 @@ def far_frames(scene: Scene, t: int) -> list[int]:
 
 
 def from_far(scene: Scene, t: int, ring: Ring, source: int) -> Candidate:
-    """Colours of a far frame, aligned by the camera's motion and then by flow around the hole."""
+    """Candidate from a distant frame, aligned by camera motion and then by optical flow around the hole."""
     options = scene.options
     window = box_around(scene.holes[t], options.pixels(options.context))
     y0, x0 = (edges.start for edges in window)
@@ -135,7 +136,7 @@ def from_far(scene: Scene, t: int, ring: Ring, source: int) -> Candidate:
     residual, error = _align(scene, t, source, window, apply_homography(camera, grid))
     at = ring.rows - y0, ring.columns - x0
     positions = apply_homography(camera, (grid + residual)[at])
-    _, usable, _ = look(scene.blocked[source], positions)
+    _, usable, _ = visible_at(scene.blocked[source], positions)
     colour = bicubic_levels(scene.frames[source], positions)
     return _judged(ring, colour, usable, error[at], np.full(len(usable), abs(source - t)), "far")
 

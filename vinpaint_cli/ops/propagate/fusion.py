@@ -1,8 +1,8 @@
-"""How far each candidate for a hidden pixel can be trusted, and how candidates become one colour.
+"""Scores of candidates for a hidden pixel, and their fusion to one colour with a confidence.
 
-Every candidate (a pixel another frame really shows) gets a score, linear in what is known about it
-without knowing the truth; "no candidate is good" scores 0. A softmax over the scores gives the weights;
-the share that is left to "none" is what a later stage has to fill. The coefficients minimise a robust
+Every candidate (a pixel that another frame shows) gets a score, linear in features that do not need the
+truth; "no candidate is good" scores 0. A softmax over the scores gives the weights; the weight of
+"none" is the residual that a later stage has to fill. The coefficients minimise a robust
 (Charbonnier) error of the fused picture, relative to per-frame inpainting, over blobs, boxes and
 ellipses on freely licensed clips, none of them a benchmark.
 """

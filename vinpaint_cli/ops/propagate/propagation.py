@@ -1,4 +1,4 @@
-"""Real pixels carried into holes from other frames: the first stage of every method.
+"""Propagation: fills holes with real pixels from other frames. It runs before every method.
 
 For each hidden pixel several candidates are collected:
 
@@ -9,9 +9,9 @@ For each hidden pixel several candidates are collected:
   against what is known around the hole.
 
 Each source is also sampled in a band around the hole, where the truth is known: what it misses there is
-carried inward, corrects exposure, and tells how far the candidate can be trusted (`ops.fusion`); and so does
-what the candidates say of each other (`ops.agreement`).
-Where the evidence is weak, neighbouring frames are evened out along the flow (`ops.steady`).
+carried inward, corrects exposure, and tells how far the candidate can be trusted (`fusion`). Candidates are
+also compared with each other (`scorer`).
+Where confidence is low, neighbouring frames are smoothed over time along the flow (`temporal_smoothing`).
 The chain follows the idea of Xu et al. (Deep Flow-Guided Video Inpainting, CVPR 2019, section 3.3) and
 Gao et al. (FGVC, ECCV 2020); the consistency measure is that of `ops.flow.inconsistency`.
 """
@@ -35,7 +35,7 @@ from vinpaint_cli.ops.propagate.candidates import Ring, far_frames, from_far, fr
 from vinpaint_cli.ops.propagate.fusion import Candidate, fuse
 from vinpaint_cli.ops.propagate.scene import PropagateOptions, Scene, make_scene
 from vinpaint_cli.ops.propagate.scorer import Surroundings, weigh
-from vinpaint_cli.ops.propagate.temporal_smoothing import steady
+from vinpaint_cli.ops.propagate.temporal_smoothing import smooth_uncertain
 from vinpaint_cli.ops.propagate.trace import Route, follow_camera, follow_chain
 
 __all__ = ["PropagateOptions", "Propagation", "propagate"]
@@ -43,11 +43,11 @@ __all__ = ["PropagateOptions", "Propagation", "propagate"]
 
 @dataclass(frozen=True, slots=True)
 class Propagation:
-    """What propagation found.
+    """Result of propagation.
 
     frames: float32 ``(T, h, w, 3)`` RGB in [0, 1], the source with found pixels written into the holes.
     confidence: float32 ``(T, h, w)`` in [0, 1]: 1 outside holes; inside, the share of a pixel that
-    propagation answers for; 0 where no frame shows it. motion: completed optical flow.
+    propagation supplies; 0 where no frame shows it. motion: completed optical flow.
     """
 
     frames: Array
@@ -90,7 +90,7 @@ def propagate(
     for_each(range(len(holes)), work, done, options.threads)
     nothing = np.zeros_like(holes[0])
     answered = [hole if t in asked else nothing for t, hole in enumerate(holes)]
-    steady(filled, confidence, answered, search.scene.motion, options.threads)
+    smooth_uncertain(filled, confidence, answered, search.scene.motion, options.threads)
     np.clip(filled, 0, 1, out=filled)
     return Propagation(filled, confidence, search.scene.motion)
 
@@ -114,9 +114,9 @@ class Search:
     chains: Sequence[Sequence[Route]]
 
     def candidates(self, t: int) -> tuple[list[Candidate], Array, Surroundings]:
-        """All that is known of the n pixels of the hole of frame t, in the order of `numpy.nonzero`.
+        """Candidates for the n hidden pixels of frame t, in the order of `numpy.nonzero`.
 
-        Returns candidates, depth in pixels at 240 lines ``(n,)`` and what lies around.
+        Returns the candidates, depth inside the hole in pixels at 240 lines ``(n,)``, and the surroundings.
         """
         scene = self.scene
         hole, options = scene.holes[t], scene.options
@@ -139,7 +139,7 @@ def begin_search(
     estimator: FlowEstimator,
     tick: Callable[[], None] = lambda: None,
 ) -> Search:
-    """Estimate the motion of ``frames (T, h, w, 3)`` in [0, 1] around the holes, and follow it."""
+    """Estimate the motion of ``frames (T, h, w, 3)`` in [0, 1], and trace hidden pixels along it."""
     scene = make_scene(frames, holes, options, estimator, tick)
     return Search(scene, collected((1, -1), partial(follow_chain, scene), options.threads))
 

@@ -1,4 +1,4 @@
-"""What the search for real pixels reads: frames, holes, motion, and how positions are looked up."""
+"""Input of the search for real pixels: frames, holes, motion, options; sampling at positions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SUPPORT = 2
 
 @dataclass(frozen=True, slots=True)
 class PropagateOptions:
-    """What may be tuned.
+    """Parameters of propagation.
 
     ``unit``: frame height in units of 240 lines; lengths in pixels grow with it. ``band``: width of the
     ring around a hole where candidates are checked. ``margin``: pixels around a hole whose flow is not
@@ -55,7 +55,7 @@ class PropagateOptions:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Everything the search for candidates reads.
+    """Frames, holes and motion of a clip, as the search for candidates reads them.
 
     ``frames`` are float32 in [0, 1]; they may be filled while they are read, because nothing reads inside
     ``blocked``, the holes grown by `SUPPORT`.
@@ -94,7 +94,7 @@ def make_scene(
 
 
 def _neutral_grey(frame: Array, hole: Bool) -> Bytes:
-    """Grey picture with the hole smoothed over, so that its content and edge pull no flow."""
+    """Grey picture with the hole filled smoothly, so that its content and edge do not disturb the flow."""
     grey = luma(to_levels(frame))
     if not hole.any():
         return grey
@@ -102,8 +102,8 @@ def _neutral_grey(frame: Array, hole: Bool) -> Bytes:
     return np.clip(np.rint(smooth[..., 0]), 0, 255).astype(np.uint8)
 
 
-def look(hole: Bool, positions: Array) -> tuple[Bool, Bool, tuple[Integers, Integers]]:
-    """Which ``positions`` lie inside the picture, which on known pixels only, and the nearest pixel."""
+def visible_at(hole: Bool, positions: Array) -> tuple[Bool, Bool, tuple[Integers, Integers]]:
+    """For ``positions``: whether inside the picture, whether on known pixels only, and the nearest pixel."""
     height, width = hole.shape
     x, y = positions[:, 0], positions[:, 1]
     within = inside(positions, height, width)

@@ -1,10 +1,10 @@
-"""What the candidates for a hidden pixel say of each other, and a small network that weighs it.
+"""Candidate scorer: a small network that compares the candidates for a pixel and corrects their scores.
 
-A score (`ops.fusion`) looks at one candidate alone. But candidates reach a pixel by different ways, so where
-two of them show the same thing both are probably right, and where one shows what no other does it probably
-is not. Here each candidate is compared with the others and with a smooth fill, over two neighbourhoods, and
-a perceptron of 32 units, the same for every candidate and pixel, corrects the scores. It sees pooled what the
-others look like, so their order and number do not matter (as in Zaheer et al., Deep Sets, 2017).
+A score (`fusion`) looks at one candidate alone. But candidates come from different frames and paths, so where
+two of them agree both are probably right, and one that differs from all others is probably wrong.
+Here each candidate is compared with the others and with a smooth fill, over two neighbourhoods, and
+a perceptron of 32 units, the same for every candidate and pixel, corrects the scores. It sees the features of
+the others pooled, so their order and number do not matter (as in Zaheer et al., Deep Sets, 2017).
 
 Its weights are in ``scorer.npz`` beside this file; `vinpaint train agreement` makes them.
 """
@@ -85,14 +85,14 @@ class Weights:
 
 
 def read_weights(path: Path) -> Weights:
-    """Weights of a file that numpy reads."""
+    """Read weights from an ``.npz`` file."""
     with np.load(path) as found:
         return Weights(**{f.name: found[f.name].astype(np.float32) for f in fields(Weights)})
 
 
 @functools.cache
 def bundled_weights() -> Weights:
-    """Those that come with the package."""
+    """The weights bundled with the package (``scorer.npz``)."""
     return read_weights(Path(str(resources.files("vinpaint_cli.ops.propagate") / "scorer.npz")))
 
 
@@ -179,7 +179,7 @@ def _half(values: npt.ArrayLike) -> Half:
 def _compared(
     candidates: Sequence[Candidate], valid: Bool, shares: Array, around: Surroundings
 ) -> list[Half]:
-    """How unlike the others and the fill each candidate is, near and farther around; then its texture."""
+    """Differences of each candidate to the others and to the fill, in two windows; then its texture."""
     fill = np.stack([_apart(candidate, around.fill) for candidate in candidates])
     others = _to_the_others(candidates, shares, fill)
     area = _Area(around)
@@ -196,7 +196,7 @@ def _compared(
 
 
 def _apart(candidate: Candidate, colour: Array) -> Array:
-    """Mean difference ``(n,)`` of a candidate to colours, in levels that a picture may have."""
+    """Mean absolute difference ``(n,)`` of a candidate, clipped to 0…255, to colours."""
     return np.asarray(np.abs(np.clip(candidate.colour, 0, 255) - colour).mean(-1), np.float32)
 
 

@@ -1,10 +1,11 @@
-"""Keep what was found in doubt from flickering: neighbouring frames agree along the flow.
+"""Temporal smoothing of filled pixels along optical flow, against flicker.
 
-Each frame is filled on its own, so where the evidence is weak two neighbours may settle for different
-candidates. Here a doubtful pixel takes part of what its neighbour holds, once forward and once backward in
-time, and the two are averaged. What is well supported stays as it is, so nothing sharp is blurred.
+Each frame is filled on its own, so where confidence is low two neighbours may choose different
+candidates. Here a pixel of low confidence is mixed with that of its neighbour, once forward and once backward
+in time, and the two are averaged. Pixels of high confidence stay as they are, so nothing sharp is blurred.
 
-That happens before anything is filled (`steady`), and once more when all is (`even_out`).
+It is applied to what propagation found (`smooth_uncertain`), and again to what a method filled
+(`smooth_filled`).
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ LEAST = 1e-3
 """Confidence below which a pixel is taken to hold no colour."""
 
 
-def steady(frames: Array, confidence: Array, holes: Sequence[Bool], motion: Motion, threads: int = 1) -> None:
-    """Even out neighbours, in place.
+def smooth_uncertain(
+    frames: Array, confidence: Array, holes: Sequence[Bool], motion: Motion, threads: int = 1
+) -> None:
+    """Smooth pixels of low confidence over time, in place.
 
     frames: float32 ``(T, h, w, 3)`` in [0, 1], filled; confidence: float32 ``(T, h, w)`` in [0, 1], 1
     outside the holes; holes: T × bool ``(h, w)``, True = filled. Pixels of confidence 0 give nothing.
@@ -108,8 +111,8 @@ def _sampled(before: tuple[Array, Array], positions: Array, trust: Array) -> Arr
     return colour
 
 
-def even_out(frames: Array, shares: Array, motion: Motion) -> None:
-    """Let what was filled agree with its neighbours in time along the flow, in place.
+def smooth_filled(frames: Array, shares: Array, motion: Motion) -> None:
+    """Smooth what a method filled over time along the flow, in place.
 
     frames: float32 ``(T, h, w, 3)``, complete; shares: float32 ``(T, h, w)`` in [0, 1], how much of each
     pixel was filled, and how far it may change; motion: of these frames.

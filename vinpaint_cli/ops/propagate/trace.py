@@ -1,4 +1,4 @@
-"""Where hidden pixels can be seen: along the chain of flow, and by the camera's motion alone."""
+"""Traces hidden pixels to frames that show them, along chained optical flow or by camera motion alone."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from vinpaint_cli.ops.flow.camera import apply_homography, between
 from vinpaint_cli.ops.flow.motion import inconsistency
 from vinpaint_cli.ops.image import Array, pixel_positions
-from vinpaint_cli.ops.propagate.scene import Integers, Scene, look
+from vinpaint_cli.ops.propagate.scene import Integers, Scene, visible_at
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where n target pixels of one frame are seen: source frame (−1 = nowhere), position there, error."""
+    """Where n pixels of one frame are visible: source frame (−1 = none), position in it, error."""
 
     rows: Integers
     columns: Integers
@@ -39,7 +39,7 @@ def follow_camera(scene: Scene, t: int, direction: int) -> Route:
         if not 0 <= s < len(scene.holes) or not len(left):
             break
         there = apply_homography(between(scene.path, t, s), here[left])
-        _, shown, _ = look(scene.blocked[s], there)
+        _, shown, _ = visible_at(scene.blocked[s], there)
         source[left[shown]] = s
         position[left[shown]] = there[shown]
         left = left[~shown]
@@ -74,7 +74,7 @@ def follow_chain(scene: Scene, direction: int) -> list[Route]:
 
 
 def _honest(scene: Scene, route: Route) -> Route:
-    """The route without points that lie on what their source hides.
+    """The route without points whose position is inside the hole of their source frame.
 
     Each step looks up the nearest pixel's route and keeps the rest of the position; over many steps of
     less than a pixel the rests add up and may lead back into the hole.
@@ -82,7 +82,7 @@ def _honest(scene: Scene, route: Route) -> Route:
     source = route.source.copy()
     for s in np.unique(source[source >= 0]):
         here = np.flatnonzero(source == s)
-        _, shown, _ = look(scene.blocked[s], route.position[here])
+        _, shown, _ = visible_at(scene.blocked[s], route.position[here])
         source[here[~shown]] = -1
     return Route(route.rows, route.columns, source, route.position, route.error)
 
@@ -113,7 +113,7 @@ def _step(
     here = pixel_positions(rows, columns)
     there = here + ahead[rows, columns]
     error = inconsistency(ahead, back)[rows, columns]
-    inside, shown, nearest = look(scene.blocked[t + direction], there)
+    inside, shown, nearest = visible_at(scene.blocked[t + direction], there)
     ny, nx = nearest
     carried = inside & ~shown & (seen[0][ny, nx] >= 0)
     offset = there - pixel_positions(ny, nx)
