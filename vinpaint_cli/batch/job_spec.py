@@ -1,4 +1,4 @@
-"""Job specs: what was given for each job, merged and read, with the place of every value and mistake."""
+"""Job specs: the options of each job, merged and parsed, with the line of every value and mistake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Job specs are checked, one by one and against each other, and become the jobs of a batch."""
+"""Checks job specs, one by one and against each other, and makes the jobs of a batch from them."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ SECONDS_TO_TIDY = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ProcessConfig:
-    """What a process is told as it starts.
+    """Settings of a worker process, passed when it starts.
 
     threads: how many its libraries may use. sharers: how many processes divide the free memory.
     """

@@ -13,7 +13,7 @@ from vinpaint_cli.util.registry import did_you_mean
 
 
 class Wrong(ValueError):
-    """A value that is not of its kind; says what was given and what is allowed."""
+    """A value that cannot be parsed; the message says what was given and what is allowed."""
 
 
 def is_list(key: str) -> bool:
@@ -31,7 +31,7 @@ def read_value(key: str, given: Any) -> Any:
 
 
 def unknown_key(key: str) -> str:
-    """What is wrong with a key that no option has."""
+    """Message for a key that is no option."""
     known = job_options()
     hint = did_you_mean(key.replace("-", "_"), known) or f"known are {', '.join(known)}"
     return f"unknown key {key!r}; {hint}"

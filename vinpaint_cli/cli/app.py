@@ -1,4 +1,4 @@
-"""The command line: its commands, and how a run of it begins and ends."""
+"""The Typer application: all commands, and running one command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The edge of the program: every way a run can end, as one line and an exit code.
+"""Turns every way a run can end (errors, signals, a closed pipe) into one line and an exit code.
 
 ====  =======================================================================
 0     done

@@ -1,4 +1,4 @@
-"""How a command gets its parameters: from the table of options, and in the types its function wants."""
+"""Typer commands from functions: their parameters come from the table of options."""
 
 from __future__ import annotations
 

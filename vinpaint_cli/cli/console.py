@@ -1,4 +1,4 @@
-"""What a person sees: notes, questions and errors on stderr, data on stdout."""
+"""Output to the user: notes, questions and errors on stderr, data on stdout."""
 
 from __future__ import annotations
 

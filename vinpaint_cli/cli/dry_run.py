@@ -1,4 +1,4 @@
-"""What ``remove --dry-run`` says: the plan, and about how long it takes."""
+"""Output of ``remove --dry-run``: the plan and a time estimate."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def dry_run(
     work: WorkOptions,
     as_json: bool,
 ) -> None:
-    """Plan, try each stage for a moment, and say so; raises what planning and the trials raise."""
+    """Print the plan and a time estimate from short trials; raises what planning and the trials raise."""
     target = check_output(path, output, overwrite=True)
     check_options(options)
     clip = open_clip(path, options, BarListener(console))

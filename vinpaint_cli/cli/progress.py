@@ -1,4 +1,4 @@
-"""How far the work is: bars on a terminal, a line now and then elsewhere, for one run or several."""
+"""Progress display: bars on a terminal, occasional lines elsewhere, for one run or several."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`remove` and `batch` on the workers of a Ray cluster: the options read, and who fills there."""
+"""Options of `remove` and `batch` for a Ray cluster, and the executor and runner made from them."""
 
 from __future__ import annotations
 

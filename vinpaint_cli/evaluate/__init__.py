@@ -1,1 +1,1 @@
-"""Measures methods on clips whose truth is known: makes holes, fills them as `remove` does, and compares."""
+"""Evaluation of methods, segmenters and trackers on clips whose ground truth is known."""

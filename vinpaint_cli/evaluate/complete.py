@@ -69,7 +69,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a method starts from, per segment, after propagation; and what that cost."""
+    """Frames and residual of each segment after propagation, and the cost of propagation."""
 
     parts: tuple[tuple[Segment, Filling], ...]
     cost: Cost
@@ -91,7 +91,7 @@ class Completed:
 
 @dataclass(slots=True)
 class HiddenClip:
-    """A clip whose truth nothing here can see: hole pixels are zero before anything looks at them.
+    """A clip whose hole pixels are set to zero before any stage reads them, so that no truth leaks.
 
     pictures: uint8 ``(T, h, w, 3)``, the truth. holes: bool ``(T, h, w)``, True = fill.
     """
@@ -160,7 +160,7 @@ class HiddenClip:
 
 
 def plan(holes: Bool, shots: Sequence[range]) -> tuple[Segment, ...]:
-    """The engine's segments, their region the whole frame."""
+    """Segments as a removal plans them, with the whole frame as their region."""
     _, height, width = holes.shape
     free = default_budget(available_memory())
 
@@ -174,7 +174,7 @@ def plan(holes: Bool, shots: Sequence[range]) -> tuple[Segment, ...]:
 
 
 def find_shots(pictures: Bytes, detector: Callable[[], CutDetector] = CutDetector) -> tuple[range, ...]:
-    """Shots of a clip, found as the engine finds them, on small pictures."""
+    """Shots of a clip, detected on small pictures as a removal does."""
     height, width = pictures.shape[1:3]
     small = min(SCAN_WIDTH, width), max(1, round(height * min(SCAN_WIDTH, width) / width))
     found = detector()

@@ -1,1 +1,1 @@
-"""How good a filled picture is: pure functions of pictures, holes and flow."""
+"""Quality metrics for filled pictures and for masks: pure functions of arrays."""

@@ -1,4 +1,4 @@
-"""Holes as networks treat them: which pixels are hidden, the composite, and smooth fills of hidden pixels."""
+"""Holes on tensors: masking hidden pixels, compositing, and smooth fills of hidden pixels."""
 
 from __future__ import annotations
 

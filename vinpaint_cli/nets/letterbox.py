@@ -26,7 +26,7 @@ SURROUNDINGS = 2
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """Where a clip lies on the network's picture: scaled to fit, centred, the margins mirrored.
+    """Placement of a clip in the network's picture: scaled to fit, centred, the margins mirrored.
 
     ``inner`` is the ``(height, width)`` of the scaled clip, ``origin`` its ``(row, column)``; ``rows``
     and ``columns`` say for each line of the network's picture which line of the scaled clip it shows.

@@ -1,4 +1,4 @@
-"""Walk through the clip in order, laying finished patches over its frames."""
+"""Composes the output: blends finished patches into the frames of a clip, in order."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class PatchStore(Protocol):
         ...
 
     def take(self, index: int) -> list[Patch]:
-        """Patches of one frame, which are then forgotten."""
+        """Return and remove the patches of one frame."""
         ...
 
 
@@ -62,7 +62,7 @@ class MemoryPatches:
             self._patches.setdefault(patch.index, []).append(patch)
 
     def take(self, index: int) -> list[Patch]:
-        """The patch of one frame, if it has one, which is then forgotten."""
+        """Return and remove the patch of one frame, if it has one."""
         patches = self._patches.pop(index, [])
         return [blend(patches)] if patches else []
 

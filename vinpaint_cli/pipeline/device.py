@@ -1,4 +1,4 @@
-"""Which device and number format to use, how much memory there is, and for how many threads."""
+"""Choice of device, precision and thread count; free and used memory; out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def describe_devices() -> list[str]:
 
 
 def frame_threads(region: Box, memory: int | None = None) -> int:
-    """Frames of a region that are worked on at once, each in a thread.
+    """How many frames of a region to process at once, each in a thread.
 
     memory: the budget in bytes, by default the usual share of what is free.
     """
@@ -119,7 +119,7 @@ def peak_memory() -> int:
 
 @contextmanager
 def memory_errors(what: str) -> Iterator[None]:
-    """Turn the out-of-memory errors of numpy, OpenCV and torch into ours."""
+    """Context manager: out-of-memory errors of numpy, OpenCV and torch become OutOfMemoryError."""
     import cv2
     import torch
 

@@ -1,4 +1,4 @@
-"""One segment filled: its frames and holes in, patches out. It knows nothing of any other segment."""
+"""Fills one segment independently of all others: frames and holes in, patches out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MemoryFit:
-    """What is known to fit into memory: ``frames`` of a segment in one go (None: as many as planned).
+    """Limits found by running out of memory: ``frames`` of a segment at once (None: as many as planned).
 
     ``on_cpu``: the network runs on the CPU, whatever device it was meant for.
     """
@@ -32,9 +32,9 @@ class MemoryFit:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A segment's patches, and of its core the hole's pixels and those that propagation answers for.
+    """A segment's patches, and how many hole pixels its core has and propagation filled.
 
-    ``seconds`` per stage; ``fit`` is what whoever filled it has found to fit so far.
+    ``seconds`` per stage; ``fit``: the memory limits found so far by the process that filled it.
     """
 
     patches: tuple[Patch, ...]

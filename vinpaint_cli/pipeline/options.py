@@ -1,4 +1,4 @@
-"""What may be chosen for a removal, its fit and its work folder, and which choices contradict each other.
+"""Options of a removal, of fitting and of the work folder, and checks for contradictions between them.
 
 Importing it loads no torch.
 """
@@ -36,7 +36,7 @@ class FitOptions:
 
 @dataclass(frozen=True, slots=True)
 class RemoveOptions:
-    """What may be chosen for a removal; None means: choose well.
+    """Options of a removal; None means that a good value is chosen.
 
     method: a name of `vinpaint methods`. weights: a file or a name of weights.toml. device: auto, cpu,
     cuda, mps. precision: auto, fp32, bf16, fp16. propagate: bring in real pixels first. flow: name of the
@@ -62,7 +62,7 @@ class RemoveOptions:
 
 @dataclass(frozen=True, slots=True)
 class WorkOptions:
-    """How a run may be gone on with.
+    """Options for resuming a run.
 
     folder: under which the job's own folder is made; None: hidden beside the output. keep: leave it there
     when the output is whole. resume: None goes on when there is something, True demands that there is,
@@ -91,7 +91,7 @@ def check_options(options: RemoveOptions) -> None:
 
 
 def check_fit_options(options: FitOptions, fitted: bool, method: str = "") -> None:
-    """Refuse what cannot be meant; ``fitted``: whether the method is one whose network is fitted first.
+    """Refuse contradictory fit options; ``fitted``: whether the method's network is fitted to the clip.
 
     Raises UsageError.
     """

@@ -1,4 +1,4 @@
-"""Where the output goes, and the copy of a clip that nothing is removed from."""
+"""Path of the output and its checks; a plain copy for a clip without a hole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a clip and its mask to segments that are filled independently of each other."""
+"""Plans a removal: from a clip and its mask to segments that are filled independently."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def make_plan(
 
 
 def object_bounds(options: MaskOptions, holes: Sequence[Box | None]) -> list[int]:
-    """Frames at which a range of time parts the hole from frames that show an object, nobody knows where.
+    """Frames where the time range of the mask ends although the object may go on, at unknown places.
 
     What is followed does not vanish where the range ends, nor do the shadows of what has a mask for each
     frame, so frames beyond it must not be looked at: they would bring it back. ``holes``: per frame, None

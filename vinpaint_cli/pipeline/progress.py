@@ -1,4 +1,4 @@
-"""Progress: what a listener is told of stages and their steps, and the clock of stages."""
+"""Progress: the listener protocol for stages, steps and notes, and a clock of seconds per stage."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Listener(Protocol):
         ...
 
     def note(self, text: str) -> None:
-        """Say one line that a person should read."""
+        """Show the user one line of text."""
         ...
 
 
 class _Silent:
     def advance(self, n: int = 1) -> bool:
-        """Go on."""
+        """Report ``n`` more units of work; always goes on."""
         return True
 
 
@@ -33,11 +33,11 @@ class SilentListener:
     """Shows nothing and never asks to stop."""
 
     def stage(self, name: str, total: int | None) -> AbstractContextManager[Progress]:
-        """A stage nobody sees."""
+        """Begin a stage; nothing is shown."""
         return nullcontext(_Silent())
 
     def note(self, text: str) -> None:
-        """Nothing."""
+        """Ignore the line."""
 
 
 def advance(progress: Progress, n: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Read segments one after the other without decoding anything twice."""
+"""Frame reader: reads segments one after the other without decoding a frame twice."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ SCAN_WIDTH = 160
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What the pass found; lengths are those of the clip.
+    """Result of the scan: shots and holes of the whole clip; lengths are the clip's number of frames.
 
     ``holes[i]`` is the box that the feathered hole of frame i may touch, None without a hole;
     ``hole_pixels`` the hole's pixels over all frames, feather not counted; ``covered_pixels`` those of

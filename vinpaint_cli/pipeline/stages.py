@@ -5,9 +5,9 @@
     estimate motion → propagate → structure → decide → complete
     └────── Stages.find ──────┘   └─────── Stages.fill ───────┘
 
-One function for each stage, from arrays to arrays, so that any of them can be exchanged alone. `decide` says
-what was seen, and stays as it was found; `complete_background` draws the rest. What a method gives is a
-coarse picture of it, unless the method invents: then that is the result.
+One function for each stage, from arrays to arrays, so that any of them can be exchanged alone. `decide` finds
+which hidden pixels were seen; they stay as propagation found them. `complete_background` fills the rest, and
+the method's output guides it as a coarse picture. If the method invents, its output is the result instead.
 
 Arrays everywhere: frames float32 ``(T, h, w, 3)`` RGB in [0, 1]; residual float32 ``(T, h, w)`` in [0, 1],
 the part of each pixel that is still to be filled, 0 outside the hole; scale: height of the whole frame / 240,
@@ -51,7 +51,7 @@ class Filling:
     scale: float
 
     def part(self, places: range) -> Filling:
-        """Some frames alone, by their places; views, so what is filled in them is filled here."""
+        """Views of the frames at ``places``: filling them fills this one."""
         taken = slice(places.start, places.stop)
         motion = None if self.motion is None else self.motion.part(places.start, places.stop)
         return Filling(self.frames[taken], self.residual[taken], motion, self.scale)
@@ -59,11 +59,11 @@ class Filling:
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """Which stages run, and with what.
+    """The stages to run and their settings.
 
-    propagates: bring in real pixels of other frames. texture: draw what no frame shows, with pieces of what
-    is seen around it, unless the method invents. estimator: of optical flow. threads: frames that propagation
-    works on at once. clock: is given the seconds of each stage.
+    propagates: fill with real pixels of other frames first. texture: complete what no frame shows with pieces
+    of its surroundings, unless the method invents. estimator: of optical flow. threads: frames that
+    propagation works on at once. clock: collects the seconds of each stage.
     """
 
     propagates: bool = True
@@ -81,7 +81,7 @@ class Stages:
         wanted: range | None = None,
         tick: Callable[[], None] = lambda: None,
     ) -> Filling:
-        """Bring in what other frames show; all is left to fill unless ``propagates``.
+        """Propagate real pixels from other frames; without ``propagates`` the residual is the whole hole.
 
         pictures: uint8 or uint16 ``(T, h, w, 3)``. holes: T × bool ``(h, w)``, True = fill. height: of the
         whole frame in pixels. wanted: places of the frames to fill, all by default; the others serve as
@@ -112,7 +112,7 @@ class Stages:
 
 
 def add_detail(filling: Filling, found: Array, estimator: FlowEstimator) -> None:
-    """Draw what no frame shows, and leave what was ``found (T, h, w, 3)`` as it is; both are changed.
+    """Complete what no frame shows; what propagation ``found (T, h, w, 3)`` stays. Changes both in place.
 
     filling: with the motion known, and the frames as a method has filled them: coarse pictures.
     """
@@ -130,7 +130,7 @@ def add_detail(filling: Filling, found: Array, estimator: FlowEstimator) -> None
 
 
 def add_structure(method: Method, frames: Array, residual: Array, indices: Sequence[int]) -> None:
-    """Let the method fill what is left, mixed in by the residual unless the method decides; in place."""
+    """Fill with the method, in place: weighted by the residual if it ``mixes``, else the whole hole."""
     import torch
 
     clip = Clip(

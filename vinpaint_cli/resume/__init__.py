@@ -1,1 +1,1 @@
-"""What a run keeps so that the next one goes on: work folder, journal, stored plan and patches."""
+"""Resuming a run: work folder, journal, stored plan and patches, fingerprint."""

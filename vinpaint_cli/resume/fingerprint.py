@@ -1,4 +1,4 @@
-"""What an output depends on, so that a run only goes on with what was begun for the same."""
+"""Fingerprint of a job: options and SHA-256 of all files its output depends on; a resumed job must match."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INPUT = "the input"
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """``options``: name on the command line to value, as JSON has it. ``contents``: what it is to SHA-256."""
+    """``options``: option label → value for JSON. ``contents``: description of an input file → SHA-256."""
 
     version: str
     options: Mapping[str, Any]
@@ -40,7 +40,7 @@ class Fingerprint:
 def take_fingerprint(
     path: str | Path, options: RemoveOptions, target: str, listener: Listener
 ) -> Fingerprint:
-    """Hash everything that the output of a job is made from; what is not there, opening it will tell.
+    """Hash everything that the output of a job depends on; missing files are left to be reported when opened.
 
     Raises InputError for a file that cannot be read, WeightsError, UsageError and Interrupted.
     """

@@ -1,4 +1,4 @@
-"""What a run has finished, one line of JSON for each thing, so that nothing written is ever lost."""
+"""Journal of a run: an append-only file with one line of JSON for each finished segment and output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A mask that took time to find, in a work folder: a video, and beside it what it is known by."""
+"""A tracked mask stored in a work folder: a mask video, and a JSON file with its size and SHA-256."""
 
 from __future__ import annotations
 

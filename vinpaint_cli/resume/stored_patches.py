@@ -1,4 +1,4 @@
-"""Finished patches in a file: a plain ``.npz`` that numpy reads, written so that it is whole or absent."""
+"""Patches of a finished segment in a plain ``.npz`` file, written atomically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan as JSON and back: a run that goes on takes the plan that was made, and need not scan again."""
+"""A plan as JSON and back, so that a resumed run need not scan again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run may be gone on with: where its finished segments are kept, and what is made of them later."""
+"""The work of a run that can be resumed: the protocol of its store, and finding and opening work folders."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from vinpaint_cli.video.sink.encoder import thread_count
 
 
 class Work(Protocol):
-    """What a run asks of the place where its finished segments are kept."""
+    """Store of the finished segments, masks and plan of one run."""
 
     plan: Plan | None
     """Of the run before."""
@@ -205,7 +205,7 @@ class Kept:
 
 
 def find_kept(options: WorkOptions, target: str) -> Kept | None:
-    """What a run would find, without touching it; None when there is nothing."""
+    """Finished segments that a run would find, without changing anything; None without a work folder."""
     folder = folder_of(options, target)
     try:
         segments = read_sealed(folder / PLAN)["segments"]

@@ -1,4 +1,4 @@
-"""A work folder on the disk: what a run has finished, so that the next one goes on where it was stopped.
+"""The work folder on disk: stores what a run has finished, so that the next run resumes there.
 
 ::
 

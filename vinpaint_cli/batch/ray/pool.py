@@ -28,7 +28,7 @@ START_SECONDS = 120.0
 
 
 class Unwanted(Exception):
-    """The segment is no longer wanted."""
+    """The job of this segment was dropped, so the segment is not filled."""
 
 
 @dataclass(eq=False, slots=True)

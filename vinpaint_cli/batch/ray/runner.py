@@ -37,8 +37,8 @@ class RayRunner:
 
     Each job is composed by a task of its own, which scans, lays the patches over the frames and encodes,
     and sends its segments to the pool. Composers take no CPU of Ray's: workers hold theirs for the whole
-    batch, and a composer that had to wait for one would wait for ever. Whatever happens, a worker waits
-    for nobody, so that nothing can wait in a circle.
+    batch, and a composer that had to wait for one would wait for ever. A worker never waits for a
+    composer or another worker, so there is no deadlock.
 
     A composer that is lost is started again, on another machine if need be, and goes on with its work
     folder. Without ``keep_going`` no job is started after the first that fails.

@@ -1,4 +1,4 @@
-"""Patches laid into native planes: what no alpha reaches stays the decoder's sample, bit for bit."""
+"""Blends patches into native planes; samples where alpha is 0 stay bit-identical to the decoder's."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ _UNLISTED = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is to be encoded: family, native pixel format, coded ``(width, height)``, profile.
+    """What the encoder is chosen for: family, pixel format, coded ``(width, height)``, profile.
 
     ``pictures`` says that it is a folder of pictures, which has no video codec: h264 stands in, and RGB
     that the encoder does not take becomes 4:2:0 that every player shows.
@@ -126,7 +126,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An encoder with its pixel format and options, and what a person should know about it."""
+    """The chosen encoder with its pixel format and options, and warnings for the user."""
 
     recipe: Recipe
     pix_fmt: str

@@ -1,4 +1,4 @@
-"""The picture's encoder: set up to say what the source says, fed with each frame's own time."""
+"""Encoder of the video stream: set up like the source's stream, with each frame's own time stamp."""
 
 from __future__ import annotations
 

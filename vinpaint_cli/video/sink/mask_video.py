@@ -1,4 +1,4 @@
-"""Holes as a clip of their own: grey pictures, white where the hole is, at the source's moments."""
+"""Mask videos: holes as grey frames, white where the hole is, with the time stamps of the source."""
 
 from __future__ import annotations
 

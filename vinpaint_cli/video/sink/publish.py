@@ -1,4 +1,4 @@
-"""Outputs that appear only when whole: hidden temporary name, sync, rename; system errors in one line."""
+"""Atomic publishing of outputs: hidden temporary name, sync, rename; system errors become OutputError."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _holds_only_pictures(folder: Path) -> bool:
 
 
 def mark_of(path: Path) -> list[int | str]:
-    """What tells one whole output from any other under its name, and stays when it is renamed; for JSON.
+    """Identity of a finished output, kept when it is renamed; values for JSON.
 
     Number of the file, size and time of change, for a folder those of all its files. Raises OSError.
     """

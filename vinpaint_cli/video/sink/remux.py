@@ -1,4 +1,4 @@
-"""Everything of a file but its picture, copied packet by packet into another container.
+"""Copies everything but the video stream (audio, subtitles, chapters, metadata …) packet by packet.
 
 What PyAV 18 cannot carry: stream side data of copied tracks (audio replay gain, spherical video), program
 tables of transport streams, and HDR mastering data of the picture.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class FrameWriter(Protocol):
-    """Somewhere frames go, in order; a context manager whose success makes the output appear.
+    """Writes frames in order; a context manager that publishes the output when its block succeeds.
 
     ``temporary`` is the hidden name under which it is made, and which a killed process leaves behind.
     """

@@ -1,4 +1,4 @@
-"""Whether a file ends before its own structure says it should, told from the outermost sizes alone."""
+"""Detects truncated files from the sizes of their outermost elements (Matroska, MP4/MOV, AVI)."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _SHOWING_NOTHING = ("vp8", "mpeg4")
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What could not be read.
+    """Damage met while decoding a file.
 
     ``packets`` counts packets that failed to decode, gave a picture with errors or gave none, and
     ``first_seconds`` is the time of the first of them; ``truncated`` says that the file ends before its

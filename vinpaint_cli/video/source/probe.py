@@ -1,4 +1,4 @@
-"""What a clip says of itself: the one place that reads containers' headers and a first frame."""
+"""Probes a clip: reads the container's header and the first frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clips that can be read more than once: the same index is the same frame in every pass."""
+"""Video sources that can be decoded repeatedly: an index means the same frame in every pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times of frames: strictly increasing, whatever the container claims."""
+"""Time stamps of frames, made strictly increasing where the container's are missing or wrong."""
 
 from __future__ import annotations
 
