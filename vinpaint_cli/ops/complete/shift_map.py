@@ -65,6 +65,9 @@ ROUNDS = 6
 LARGE = 64
 """Pixels from which a piece is tried a pixel aside as well when it is refined."""
 
+MANY = 60_000
+"""Hole pixels beyond which none is, for the time it takes: of so many a pixel shows less."""
+
 STEPS = 1_000
 """Whole numbers that a cost of 1 is counted in."""
 
@@ -112,7 +115,7 @@ def refine(ground: Ground, coarse: Places, random: np.random.Generator) -> Place
     for offset in random.permutation(offsets):
         near = _near(ground, pieces, offset)
         large = np.count_nonzero(_same(pieces.shift, offset)) >= LARGE
-        for step in _ACROSS if large else _ACROSS[:1]:
+        for step in _ACROSS if large and len(pieces.places) <= MANY else _ACROSS[:1]:
             _expand(ground, pieces, offset + step, near)
     return _laid(ground, pieces)
 
