@@ -101,7 +101,7 @@ class StreamInfo:
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What a clip says of itself before a frame is decoded.
+    """Properties of a clip, as its container and first frame tell them.
 
     ``width``/``height`` are those of the displayed picture (``rotation`` applied). ``rotation`` is the
     clockwise turn in degrees (0, 90, 180, 270) that takes the coded picture to the displayed one.
@@ -300,7 +300,7 @@ class FrameSource(Protocol):
 
     @property
     def info(self) -> VideoInfo:
-        """What the clip says of itself."""
+        """Properties of the clip from its headers and first frame."""
         ...
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
@@ -350,7 +350,7 @@ class Method(Protocol):
 
     @property
     def spec(self) -> MethodSpec:
-        """What it can do."""
+        """The capabilities of the method."""
         ...
 
     def fill(self, clip: Clip) -> torch.Tensor:

@@ -154,7 +154,7 @@ def page(
     now: float,
     ended: bool,
 ) -> str:
-    """The whole of index.html.
+    """HTML of index.html.
 
     results: one per job, None for those that are not finished. begun, now: seconds of the clock.
     """

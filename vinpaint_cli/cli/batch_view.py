@@ -44,7 +44,7 @@ class JobReporter:
 
 
 def summary(console: Console, outcome: Outcome) -> None:
-    """The table, unless -q: all jobs of a small batch, those that are not done of a large one; the counts."""
+    """Print a table of all jobs of a small batch, or the unfinished ones of a large one; nothing with -q."""
     if console.quiet:
         return
     rows = list(outcome.results)

@@ -28,7 +28,7 @@ class _Stderr(RichConsole):
     """A console on stderr; when nobody reads it any more, it is silent and the work goes on."""
 
     def on_broken_pipe(self) -> None:
-        """Write to nowhere from here on."""
+        """Discard all further output."""
         _abandon(sys.stderr)
         self.quiet = True
 

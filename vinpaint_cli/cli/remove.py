@@ -104,7 +104,7 @@ def _details(console: Console, report: RemoveReport) -> None:
 
 
 def summary(report: RemoveReport) -> str:
-    """The last line: what was done and where it is."""
+    """Last line of the output: what was done and where the result is."""
     took = duration(sum(report.seconds.values()))
     if not report.hole_frames:
         return f"{report.output}: {report.frames} frames as they were, {took}"

@@ -264,7 +264,7 @@ def overlay(picture: Bytes, hole: Hole, truth: Hole) -> Bytes:
 
 
 def page(evaluation: MaskEvaluation, strips: Sequence[Strip]) -> str:
-    """The whole of index.html; strips are referred to by relative addresses."""
+    """HTML of index.html; strips are referred to by relative addresses."""
     totals = evaluation.totals()
     groups = [
         (f"{prompt} prompt", [TableRow(one.tracker, cells(one)) for one in totals if one.prompt == prompt])

@@ -116,7 +116,7 @@ class _Case:
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
-    """What stays the same from clip to clip."""
+    """Everything that is shared by all clips of a run."""
 
     options: EvaluateMasksOptions
     segmenter: Segmenter

@@ -93,7 +93,7 @@ def _around(hole: Bool) -> tuple[slice, slice]:
 
 
 def page(evaluation: Evaluation, strips: Sequence[Strip]) -> str:
-    """The whole of index.html; strips are referred to by relative addresses."""
+    """HTML of index.html; strips are referred to by relative addresses."""
     shown = columns(evaluation)
     return render(
         "evaluate/report.html",

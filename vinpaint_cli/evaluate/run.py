@@ -113,7 +113,7 @@ def evaluate_methods(
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
-    """What stays the same from clip to clip."""
+    """Everything that is shared by all clips of a run."""
 
     options: EvaluateOptions
     every: Sequence[ClipEntry]

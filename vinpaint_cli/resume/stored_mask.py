@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class KeptMask:
-    """The mask video ``path``; it counts only if it is what its seal, the same name with .json, says.
+    """The mask video ``path``; it counts only if it is what the JSON file beside it says.
 
     The seal comes last, so that what hangs on the mask before can go first.
     """
@@ -29,7 +29,7 @@ class KeptMask:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was to be said of the masks when they were found."""
+        """Warnings that came with the masks when they were tracked."""
         return self._notes if self.is_whole else ()
 
     def write(self, source: FrameSource, masks: HoleSource) -> bool:

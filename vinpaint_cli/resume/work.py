@@ -49,21 +49,21 @@ class Work(Protocol):
 
     @property
     def pixels(self) -> tuple[int, float]:
-        """Of the hole, in the segments that were there, and those of them that propagation answers for."""
+        """Of the hole, in the segments that were there, and those of them that propagation filled."""
         ...
 
     @property
     def notes(self) -> Sequence[str]:
-        """What the runs before had to say of clip and mask."""
+        """Warnings of earlier runs about the clip and the mask."""
         ...
 
     @property
     def left(self) -> str | None:
-        """Where all of it still is after a success; None for nowhere."""
+        """The folder that is kept after a success; None when it is removed."""
         ...
 
     def followed(self, options: RemoveOptions) -> RemoveOptions:
-        """The options, with the mask that was found before."""
+        """The options, with the tracked mask of an earlier run if there is one."""
         ...
 
     def keep_mask(self, source: FrameSource, masks: HoleSource, whole: bool) -> None:
@@ -84,15 +84,15 @@ class Work(Protocol):
         ...
 
     def begin(self, temporary: Path) -> None:
-        """Note the hidden output, for whoever comes after a kill."""
+        """Record the hidden output, so that a later run can remove it if this one is killed."""
         ...
 
     def publishing(self, temporary: Path) -> None:
-        """Note that the hidden output is whole and about to get its name."""
+        """Record that the hidden output is complete and about to be renamed."""
         ...
 
     def missing(self, segments: Sequence[Segment]) -> list[Segment]:
-        """Those that are still to be filled."""
+        """The segments that are still to be filled."""
         ...
 
     def gathered(self, segments: Sequence[Segment], fresh: Iterator[Filled]) -> Iterator[Filled]:
@@ -101,7 +101,7 @@ class Work(Protocol):
 
 
 class NoWork:
-    """Keeps nothing. ``target``: the output."""
+    """Keeps nothing: the run cannot be resumed. ``target``: the output."""
 
     def __init__(self, target: str) -> None:
         self.beside = Path(os.path.abspath(target)).parent
@@ -115,30 +115,30 @@ class NoWork:
         self.pixels = (0, 0.0)
 
     def followed(self, options: RemoveOptions) -> RemoveOptions:
-        """As they are."""
+        """The options, unchanged."""
         return options
 
     def keep_mask(self, source: FrameSource, masks: HoleSource, whole: bool) -> None:
-        """Nothing."""
+        """Keep nothing."""
 
     def keep_fitted(self, path: Path) -> None:
-        """Nothing."""
+        """Keep nothing."""
 
     def keep_plan(self, plan: Plan, notes: Sequence[str]) -> None:
-        """Nothing."""
+        """Keep nothing."""
 
     def begin(self, temporary: Path) -> None:
-        """Nothing."""
+        """Keep nothing."""
 
     def publishing(self, temporary: Path) -> None:
-        """Nothing."""
+        """Keep nothing."""
 
     def missing(self, segments: Sequence[Segment]) -> list[Segment]:
-        """All."""
+        """All segments."""
         return list(segments)
 
     def gathered(self, segments: Sequence[Segment], fresh: Iterator[Filled]) -> Iterator[Filled]:
-        """As they come."""
+        """The segments as they come."""
         return fresh
 
 
@@ -197,7 +197,7 @@ def folder_of(options: WorkOptions, target: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What lies in a work folder: segments that are finished, of all."""
+    """State of a work folder: number of finished segments, and of all segments."""
 
     folder: Path
     finished: int

@@ -93,7 +93,7 @@ class WorkFolder:
 
     @property
     def notes(self) -> Sequence[str]:
-        """What the runs before had to say of clip and mask."""
+        """Warnings of earlier runs about the clip and the mask."""
         return [*self._planned, *self._tracked.notes, *self._shaded.notes]
 
     @property
@@ -176,12 +176,12 @@ class WorkFolder:
 
     @property
     def pixels(self) -> tuple[int, float]:
-        """Of the hole, in finished segments, and those of them that propagation answers for."""
+        """Of the hole, in finished segments, and those of them that propagation filled."""
         entries = self._finished.values()
         return sum(entry["hole_pixels"] for entry in entries), sum(e["propagated_pixels"] for e in entries)
 
     def missing(self, segments: Sequence[Segment]) -> list[Segment]:
-        """Those whose patches are not here."""
+        """The segments whose patches are not stored here."""
         return [segment for segment in segments if segment.index not in self._finished]
 
     def gathered(self, segments: Sequence[Segment], fresh: Iterator[Filled]) -> Iterator[Filled]:

@@ -39,7 +39,7 @@ class FrameWriter(Protocol):
 
     @property
     def warnings(self) -> list[str]:
-        """What a person should know of how the output differs from the source, one line each."""
+        """Warnings for the user on how the output differs from the source, one line each."""
         ...
 
     def write(self, frame: Frame) -> None:
@@ -130,7 +130,7 @@ class VideoWriter:
 
     @property
     def warnings(self) -> list[str]:
-        """What a person should know of how the output differs from the source, one line each."""
+        """Warnings for the user on how the output differs from the source, one line each."""
         lines = list(self._choice.warnings)
         if self._output is not None:
             lines += self._encoder.warnings
@@ -260,7 +260,7 @@ class VideoWriter:
             )
 
     def _abort(self) -> None:
-        """Leave nothing behind."""
+        """Remove the unfinished output."""
         if self._output is not None:
             with suppress(av.FFmpegError, OSError, ValueError):
                 self._output.close()

@@ -84,17 +84,17 @@ class PictureSource:
 
     @property
     def info(self) -> VideoInfo:
-        """What the folder says of itself; ``rate`` is what the caller chose."""
+        """Properties of the folder as a clip; ``rate`` is what the caller chose."""
         return self.details.info
 
     @property
     def damage(self) -> Damage:
-        """Always falsy: a picture that cannot be read is an error."""
+        """Empty, and so false: a picture that cannot be read is an error."""
         return Damage()
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Nothing a person needs to know."""
+        """Always empty: there is nothing to warn of."""
         return ()
 
     @property

@@ -124,7 +124,7 @@ class VideoSource:
 
     @property
     def info(self) -> VideoInfo:
-        """What the clip says of itself."""
+        """Properties of the clip from its headers and first frame."""
         return self.details.info
 
     @property
@@ -143,7 +143,7 @@ class VideoSource:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know of how the clip is read, one line each."""
+        """Warnings for the user on how the clip is read, one line each."""
         lines = []
         if self.info.pix_fmt != self.details.native_format:
             lines.append(f"{self.info.pix_fmt} is read as {self.details.native_format}, without loss")
