@@ -51,7 +51,7 @@ class Batch:
 
 
 def read_jobs(names: Sequence[str], options: BatchOptions, stdin: bytes = b"") -> Batch:
-    """Find, read and check the jobs of JOBS.
+    """Find, read and check the jobs that the command-line argument JOBS names.
 
     Decodes nothing, and collects every mistake instead of raising the first.
 
@@ -180,7 +180,7 @@ def _build(spec: JobSpec, *keys: str, **values: Any) -> RemoveOptions:
 
 
 def _first(keys: Sequence[str]) -> str:
-    """The key to blame: one that limits others before those that say what is there."""
+    """The key to report for a contradiction: one that limits other options, else the first."""
     limits = [key for key in ("mask_label", "fix", "weights", "propagate") if key in keys]
     return [*limits, *keys, ""][0]
 

@@ -46,7 +46,7 @@ _SAMPLES, _CHANGE = 24, 28
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What a picture of the report shows: the frame, its time in seconds, and its size in pixels."""
+    """Caption of a picture of the report: frame number, its time in seconds, and its size in pixels."""
 
     frame: int
     seconds: float

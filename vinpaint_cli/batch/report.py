@@ -29,7 +29,7 @@ SECONDS_TO_STOP = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The picture of a job in the report: its file and what it shows, or why there is none."""
+    """The picture of a job in the report: its file and caption, or the reason why there is none."""
 
     file: str = ""
     drawn: Drawn | None = None

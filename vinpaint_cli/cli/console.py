@@ -25,7 +25,7 @@ READER_GONE = 141
 
 
 class _Stderr(RichConsole):
-    """A console on stderr; when nobody reads it any more, it is silent and the work goes on."""
+    """A console on stderr; after a broken pipe it is silent, and the work goes on."""
 
     def on_broken_pipe(self) -> None:
         """Discard all further output."""

@@ -55,7 +55,7 @@ KINDS = (*MAKERS, OBJECTS, BORROWED)
 
 
 def check_kinds(kinds: Sequence[str], clips: Sequence[ClipEntry]) -> None:
-    """Refuse kinds that these clips cannot have, before anything is decoded.
+    """Check the kinds of holes against the clips, before anything is decoded.
 
     Raises UsageError (neither a kind nor a folder, or twice the same), InputError (objects without
     annotations).
@@ -115,7 +115,7 @@ def _swinging_object(
 
 
 def _masks_of(folder: Path, clip: ClipEntry) -> Path:
-    """What in a folder of masks belongs to a clip."""
+    """The folder, picture or video of masks that belongs to a clip."""
     if (folder / clip.name).is_dir():
         return folder / clip.name
     found = sorted(path for path in folder.iterdir() if path.is_file() and path.stem == clip.name)

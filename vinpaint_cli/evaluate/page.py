@@ -70,7 +70,7 @@ def strip(truth: Bytes, holes: Bool, results: Mapping[str, Bytes], frames: Seque
 
 
 def tinted(picture: Bytes, hole: Bool) -> Bytes:
-    """The picture with its hole painted over, as much as one must see to know where it was."""
+    """The picture with its hole tinted, so that its place is visible."""
     result = picture.copy()
     result[hole] = (0.35 * result[hole] + 0.65 * np.array(TINT)).astype(np.uint8)
     return result
@@ -129,7 +129,7 @@ def _sections(evaluation: Evaluation, strips: Sequence[Strip], clip: str) -> Ite
 
 
 def tells_something(rows: Sequence[Row]) -> bool:
-    """Whether PSNR over time is more than a few points or straight lines."""
+    """Whether a plot of PSNR over time shows more than a few points or straight lines."""
     return any(len(row.frames) > 4 and float(np.ptp(row.values["psnr"])) > 0.2 for row in rows)
 
 

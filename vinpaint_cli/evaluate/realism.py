@@ -1,4 +1,4 @@
-"""Whether filled holes look real: KID and sharpness, over whole holes and over what no frame showed.
+"""Realism of filled holes: KID and sharpness, over whole holes and over what no frame showed.
 
 PSNR and SSIM prefer a smear to a plausible picture that differs from the truth; these do not.
 """

@@ -120,7 +120,7 @@ def scale_head(seen: Tensor, given: Tensor, colours: bool = True) -> Tensor:
 
 
 def blend(conditioning: Tensor, head: Tensor, reach: int = 1) -> Tensor:
-    """Picture ``(N, 3, h, w)`` that a head output ``(N, 4, h, w)`` makes of conditioning ``(N, 7, h, w)``.
+    """Apply a head output ``(N, 4, h, w)`` to conditioning ``(N, 7, h, w)``: a picture ``(N, 3, h, w)``.
 
     Where nothing is to be filled it is what was there, whatever the head says. So that no edge is drawn that
     is in neither, the correction rises with the distance from what is known, up to ``reach`` pixels, and the

@@ -136,7 +136,7 @@ def to_levels(picture: npt.NDArray[Any]) -> Array:
 
 
 def shrunk(picture: Array, hole: Bool, step: int) -> tuple[Array, Array]:
-    """A picture ``(h, w, c)`` at about one ``step``-th of its size: means of what is known.
+    """A picture ``(h, w, c)`` downscaled by ``step``: means of the known pixels.
 
     Returns ``(H, W, c)``, 0 where all is hidden, and ``(H, W)``: 1 there, else 0.
     """
@@ -151,7 +151,7 @@ def shrunk(picture: Array, hole: Bool, step: int) -> tuple[Array, Array]:
 
 
 def enlarged(picture: Array, shape: tuple[int, ...]) -> Array:
-    """A picture ``(H, W, c)`` at ``(h, w)``."""
+    """A picture ``(H, W, c)`` resized bilinearly to ``shape``, whose first two values are ``(h, w)``."""
     import cv2
 
     return np.asarray(cv2.resize(picture, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
@@ -190,7 +190,7 @@ def _mix(values: Array, other: Array, weights: Array) -> Array:
 
 
 def _pull(values: Array, weights: Array) -> tuple[Array, Array]:
-    """One level down: weighted 2×2 means and how well each is supported."""
+    """One pyramid level down: weighted 2×2 means and the weight of each."""
     import cv2
 
     height, width = weights.shape

@@ -59,7 +59,7 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
 
 
 def read_metadata(path: Path | str) -> dict[str, Any]:
-    """What a ``.safetensors`` file says of its tensors, without reading them; {} for any other checkpoint.
+    """Metadata of a ``.safetensors`` file, without reading its tensors; {} for any other checkpoint.
 
     Raises WeightsError when it is missing, damaged or no checkpoint.
     """
@@ -108,7 +108,7 @@ def load_into(network: nn.Module, checkpoint: Checkpoint, path: Path | str) -> N
 def check_shapes(
     tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], path: Path | str
 ) -> None:
-    """Raise WeightsError naming what is missing, what is too much and what has another shape."""
+    """Raise WeightsError that names missing and unexpected tensors, and those of another shape."""
     missing = [name for name in expected if name not in tensors]
     extra = [name for name in tensors if name not in expected]
     shapes = [

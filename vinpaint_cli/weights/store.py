@@ -234,7 +234,7 @@ def _existing(file: Path) -> Path:
 
 
 def _status(entry: WeightEntry, *, afresh: bool = False) -> WeightStatus:
-    """The first right file, else the first wrong one, else missing."""
+    """Status of the first file with the right SHA-256, else of the first corrupt one, else missing."""
     wrong: WeightStatus | None = None
     for file in _places(entry):
         digest = _digest(file, afresh=afresh)

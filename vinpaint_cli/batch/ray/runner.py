@@ -24,7 +24,7 @@ SECONDS_TO_TIDY = 1.5
 
 @dataclass(frozen=True, slots=True)
 class ComposerConfig:
-    """What a composer is told beside its job: ``seen`` are files that the machine which starts it sees."""
+    """Settings of a composer; ``seen``: files of the job that exist on the machine which starts it."""
 
     pool: PoolHandle
     folder: str
@@ -119,12 +119,12 @@ def _name(job: BatchJob) -> str:
 
 
 def _seen(job: BatchJob) -> tuple[str, ...]:
-    """Files of a job that are here; those that are not have errors of their own."""
+    """Files of a job that exist here; missing ones are reported elsewhere."""
     return tuple(path for path in (job.input, *job.options.mask.masks) if Path(path).exists())
 
 
 def _lost(exc: RayError) -> str:
-    """Why a composer gave no result."""
+    """Message for a composer that ended without a result."""
     from ray.exceptions import RayTaskError
 
     if isinstance(exc, RayTaskError):

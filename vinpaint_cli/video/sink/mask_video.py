@@ -53,7 +53,7 @@ class HoleFrames:
 
     @property
     def details(self) -> Details:
-        """What the writer asks for; a name in ``names`` keeps it from copying the source's other streams."""
+        """Details for the writer; a name in ``names`` keeps it from copying the source's other streams."""
         info = self.info
         return Details(
             info=info,
