@@ -231,7 +231,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class MethodSpec:
-    """What a method can do, as data.
+    """Capabilities and requirements of a method, as data.
 
     ``size`` is the network's ``(width, height)``, or None when it takes any multiple of ``multiple``.
     ``window`` is the number of frames one pass produces, ``stride`` the step between windows,

@@ -71,7 +71,7 @@ def _in_folder(folder: Path, mistakes: Mistakes) -> list[RawJob]:
 
 
 def _matching(pattern: str, mistakes: Mistakes) -> list[RawJob]:
-    """What a pattern matches: all files when it names a suffix, else videos and folders of pictures."""
+    """Paths that match a pattern: all files if it has a suffix, else videos and folders of pictures."""
     matches = sorted((Path(path) for path in glob.glob(pattern, recursive=True)), key=_order)
     named = Path(pattern).suffix and not glob.has_magic(Path(pattern).suffix)
     clips = [str(path) for path in matches if _is_clip(path, bool(named))]

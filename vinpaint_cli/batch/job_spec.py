@@ -108,7 +108,7 @@ class JobSpec:
 
     @property
     def name(self) -> str:
-        """What messages call it: where it was written, or its input."""
+        """Name of the job in messages: file and line, or its input."""
         return self.where or self.input
 
     @property
@@ -215,7 +215,7 @@ def filled_in(pattern: str, clip: str) -> str:
 
 
 def names_of(clip: str) -> Mapping[str, str]:
-    """What the placeholders ``stem`` and ``name`` stand for."""
+    """Values of the placeholders ``stem`` and ``name``."""
     path = Path(clip)
     return {"stem": path.stem if not path.is_dir() else path.name, "name": path.name}
 

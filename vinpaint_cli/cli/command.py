@@ -102,7 +102,7 @@ def _parameter(option: Option) -> inspect.Parameter:
 
 
 def _info(option: Option) -> Any:
-    """What Typer wants to know of an option."""
+    """Typer's description of an option or argument."""
     shared: dict[str, Any] = {
         "metavar": option.metavar or None,
         "help": option.help,

@@ -82,7 +82,7 @@ class Console:
             print("".join(traceback.format_exception(error)).rstrip(), file=sys.stderr)
 
     def ask(self, question: str) -> bool:
-        """Ask the person at the terminal for yes or no; no when nobody is there."""
+        """Ask the user for yes or no; no without a terminal."""
         if not (sys.stdin is not None and sys.stdin.isatty() and self.rich.is_terminal):
             return False
         self.rich.print(Text(f"{question} [y/N] "), end="", soft_wrap=True)

@@ -33,7 +33,7 @@ _RANGES = {None: "unknown", False: "limited", True: "full"}
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What decoding the whole clip tells.
+    """Results of decoding the whole clip.
 
     ``shortest`` and ``longest`` are the seconds between neighbouring frames, None for a single frame.
     """

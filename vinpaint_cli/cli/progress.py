@@ -83,7 +83,7 @@ class BarListener:
 
 @contextmanager
 def job_listeners(console: Console) -> Iterator[Callable[[BatchJob], BarListener]]:
-    """What gives each job of a batch a listener of its own, all on the same bars."""
+    """A function that makes a listener for each job of a batch; all share the same bars."""
     clip = TextColumn("{task.fields[clip]}", markup=False)
     stage = TextColumn("{task.description}", style="dim", markup=False)
     shown: AbstractContextManager[Progress | None] = nullcontext()

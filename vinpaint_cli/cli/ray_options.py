@@ -19,7 +19,7 @@ ENGINES = ("local", "ray")
 
 
 def ray_options(values: Values) -> RayOptions | None:
-    """What was said of the cluster; None for the local engine. Raises UsageError."""
+    """Ray options from option values; None for the local engine. Raises UsageError."""
     engine = values["engine"]
     if engine not in ENGINES:
         raise UsageError(f"--engine {engine} is not known; use one of {', '.join(ENGINES)}")

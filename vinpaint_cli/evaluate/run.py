@@ -172,7 +172,7 @@ class _Bench:
         yield Row(name, kind, TRUTH, count, rows[0].frames if rows else (), floor.values)
 
     def _parts(self, hidden: HiddenClip, shots: Sequence[range]) -> dict[str, Bool]:
-        """What is measured apart; what no frame showed is known where propagation runs for some method."""
+        """Parts of the hole to measure separately: all, and what no frame showed if a method propagates."""
         if not self.options.propagate or all(method.spec.baseline for method in self.methods.values()):
             return {HOLE: hidden.holes}
         return {HOLE: hidden.holes, UNSEEN: hidden.unseen(shots)}

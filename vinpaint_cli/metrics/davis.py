@@ -53,7 +53,7 @@ def boundary(mask: Bool) -> Bool:
 
 
 def dilate_exact(marks: Bool, radius: int) -> Bool:
-    """What lies within ``radius`` pixels of a mark, bool ``(H, W)``: dilation by a disc."""
+    """Dilation by a disc: True within ``radius`` pixels of a mark, bool ``(H, W)``."""
     from scipy.ndimage import distance_transform_edt
 
     if not marks.any():

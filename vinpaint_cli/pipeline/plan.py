@@ -34,7 +34,7 @@ LONGEST_SEGMENT = 80
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a removal will do: ``memory`` is its budget in bytes, ``feather`` pixels."""
+    """Plan of a removal; ``memory``: budget in bytes, ``feather``: width of the soft edge in pixels."""
 
     scan: Scan
     segments: tuple[Segment, ...]

@@ -75,7 +75,7 @@ def is_fingerprint(data: object) -> bool:
 
 
 def differences(then: Mapping[str, Any], now: Fingerprint) -> list[str]:
-    """What has changed since ``then`` (of `Fingerprint.to_dict`), in words, one phrase each."""
+    """Phrases that name each change from ``then`` (made by `Fingerprint.to_dict`) to ``now``."""
     found = []
     if then.get("version") != now.version:
         found.append(f"vinpaint was {then.get('version')}, is {now.version}")

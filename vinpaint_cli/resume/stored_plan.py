@@ -18,12 +18,12 @@ from vinpaint_cli.video.sink.publish import translated
 
 
 def sealed(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The same, with a SHA-256 of itself."""
+    """The same data with a SHA-256 checksum of it added."""
     return {**data, "sha256": _digest(data)}
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
-    """What was given to `sealed`, from its file; raises OSError, and ValueError for anything else."""
+    """Read data that `sealed` added a checksum to; raises OSError, and ValueError if it does not match."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError as exc:

@@ -64,7 +64,7 @@ _OURS = re.compile(
 
 
 class WorkFolder:
-    """What one job has finished; see the module for the files, and `Work` for what it is asked."""
+    """The work folder of one job; the module lists its files, and `Work` documents the methods."""
 
     def __init__(self, folder: Path, keep: bool) -> None:
         """``folder`` has a fingerprint and is locked; nothing of it is known until `read`."""

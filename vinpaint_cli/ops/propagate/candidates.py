@@ -144,7 +144,7 @@ def from_far(scene: Scene, t: int, ring: Ring, source: int) -> Candidate:
 def _align(
     scene: Scene, t: int, source: int, window: tuple[slice, slice], positions: Array
 ) -> tuple[Array, Array]:
-    """What the camera's motion leaves between frame t and a far one: ``(flow (h, w, 2), error (h, w))``."""
+    """Flow left after aligning a far frame by camera motion: ``(flow (h, w, 2), error (h, w))``."""
     margin = scene.options.pixels(scene.options.margin)
     here = np.ascontiguousarray(scene.grey[t][window])
     height, width = scene.holes[source].shape

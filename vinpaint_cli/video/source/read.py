@@ -42,7 +42,7 @@ def open_source(path: str | PathLike[str], rate: Fraction = Fraction(25)) -> Fra
 
 
 def probe(path: str | PathLike[str]) -> VideoInfo:
-    """What a clip says of itself; a folder of png or jpg pictures is a clip too.
+    """Properties of a clip, which is a video file or a folder of png or jpg pictures.
 
     Raises:
         VideoError: the path is missing, holds no pictures, is no video, has no picture stream, no frame
@@ -64,7 +64,7 @@ def first_pts(source: FrameSource) -> int:
 
 
 class _Index:
-    """What a linear pass learnt of each frame: container time, final time, checksum; and the keyframes."""
+    """Index of frames made by a linear pass: container time, final time, checksum; and the keyframes."""
 
     def __init__(self) -> None:
         self.raw = array("q")
@@ -137,7 +137,7 @@ class VideoSource:
 
     @property
     def damage(self) -> Damage:
-        """What could not be read, as far as the file has been read; falsy when all is well."""
+        """Damage met so far while reading; false when there is none."""
         best = self._best
         return Damage(best.packets, best.first_seconds, self._cut or best.truncated, self._index.retimed)
 
