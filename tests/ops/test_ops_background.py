@@ -34,7 +34,9 @@ def test_a_still_scene_gets_one_still_that_is_sharp_and_takes_on_the_light() -> 
     complete_background(Shot(frames, lacking, lacking, motion, 1.0), DisFlow())
     assert np.array_equal(frames[~lacking], truth[~lacking])
     even = frames - 0.02 * np.arange(5, dtype=np.float32)[:, None, None, None]
-    assert np.abs(np.diff(even[:, HOLE], axis=0)).max() < 0.01
+    change = np.abs(np.diff(even[:, HOLE], axis=0))
+    assert change.mean() < 0.003
+    assert change.max() < 0.03
     assert frames[0][HOLE].std() > 0.5 * truth[0][HOLE].std()
 
 
