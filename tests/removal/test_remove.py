@@ -49,6 +49,11 @@ def block_any(touched: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return padded.reshape(shape[0], fy, shape[1], fx).any(axis=(1, 3))
 
 
+def is_red(picture: np.ndarray) -> np.ndarray:
+    """Where an RGB picture ``(h, w, 3)`` of 8 bits is red: bool ``(h, w)``."""
+    return (picture[..., 0] > 200) & (picture[..., 1:].max(-1) < 60)
+
+
 @pytest.mark.parametrize("step", [1, 7])
 def test_what_has_a_mask_per_frame_does_not_come_back_from_beyond_the_range(
     tmp_path: Path, step: int
@@ -66,7 +71,9 @@ def test_what_has_a_mask_per_frame_does_not_come_back_from_beyond_the_range(
     mask_options = MaskOptions(masks=(str(tmp_path / "masks"),), dilate=1, start="f4", end="f7")
     remove(tmp_path / "walk", tmp_path / "out", RemoveOptions(mask=mask_options))
     result, truth = read_pictures(tmp_path / "out"), pan(1, 72, 104, (5, 0))[0]
-    assert all(psnr(result[t], truth) > (65 if step > 1 else 25) for t in range(4, 7))
+    # One pixel a frame reveals nothing: what is made up there need not be the truth, but it must not be red.
+    assert all(psnr(result[t], truth) > (65 if step > 1 else 20) for t in range(4, 7))
+    assert not any((is_red(result[t]) & ~is_red(truth)).any() for t in range(4, 7))
     assert all(np.array_equal(result[t], clip[t]) for t in (3, 7))
 
 

@@ -11,10 +11,10 @@ from vinpaint_cli.mask_making.confidence import low_confidence_ranges
 from vinpaint_cli.mask_making.overlay import check_overlay, write_overlay
 from vinpaint_cli.mask_making.preview import HoleCount, HoleCounter, check_picture, count_holes, write_preview
 from vinpaint_cli.mask_making.tracking import TrackedMasks
-from vinpaint_cli.masks.sources.options import MaskOptions, check_mask_options
+from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
 from vinpaint_cli.masks.sources.shapes import HoleSource
-from vinpaint_cli.pipeline.options import RemoveOptions
+from vinpaint_cli.pipeline.options import RemoveOptions, check_options
 from vinpaint_cli.pipeline.output import check_output
 from vinpaint_cli.pipeline.progress import Listener, SilentListener, advance
 from vinpaint_cli.types import FrameSource
@@ -73,15 +73,16 @@ def make_mask(
 
     Raises any `VinpaintError`.
     """
-    options, listener = options or MaskOptions(), listener or SilentListener()
-    check_mask_options(options)
+    listener = listener or SilentListener()
+    asked = RemoveOptions(mask=options or MaskOptions(), memory=memory, device=device)
+    check_options(asked)
     if output is None and preview is None and overlay is None:
         output = default_mask_output(path)
     target = None if output is None else check_mask_output(path, output, overwrite)
     picture = None if preview is None else check_picture(preview, overwrite)
     film = None if overlay is None else check_overlay(path, overlay, overwrite)
     _check_apart(target, picture, film)
-    clip = open_clip(path, RemoveOptions(mask=options, memory=memory, device=device), listener)
+    clip = open_clip(path, asked, listener)
     source, mask, tracked = clip.source, clip.mask, clip.tracked
     count, warnings = _write(source, mask, target, listener)
     shown = write_preview(source, mask, count, picture, tracked) if picture is not None else ()
