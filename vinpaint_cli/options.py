@@ -181,7 +181,8 @@ TABLE: tuple[Option, ...] = (
         "(after `vinpaint weights pull raft-large`).", str, "RemoveOptions.flow", "dis",
         commands="remove batch train-internal", names="flows"),
     _fill("texture", "", "After propagation: complete what no frame shows with pieces of its "
-        "surroundings, unless the method invents it.", bool, "RemoveOptions.texture", True, spelling="--texture/--no-texture"),
+        "surroundings, unless the method invents it.", bool, "RemoveOptions.texture", True,
+        spelling="--texture/--no-texture"),
     _fill("device", "auto|cpu|cuda|mps", "Where networks run.", str, "RemoveOptions.device", "auto",
         commands=f"{_CLIPS} pick evaluate-masks train-internal train-network"),
     _fill("list_devices", "", "Say what --device may be, and stop.", bool, default=False, commands="remove",
