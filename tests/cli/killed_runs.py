@@ -20,7 +20,7 @@ import vinpaint_cli.pipeline.plan as planning
 from vinpaint_cli.cli.app import run
 
 planning.LONGEST_SEGMENT = 9
-NEEDED = ("scenedetect", "torch", "vinpaint_cli.removal.run", "vinpaint_cli.methods.propagate.method")
+NEEDED = ("scenedetect", "torch", "vinpaint_cli.removal.run", "vinpaint_cli.methods.common")
 
 
 def begin(arguments: list[str], told: Path) -> int:

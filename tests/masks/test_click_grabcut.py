@@ -8,8 +8,7 @@ import pytest
 
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.masks.segment import open_segmenter
-from vinpaint_cli.masks.segment.grabcut import GrabCutSegmenter
-from vinpaint_cli.masks.segment.motion_cue import find_motion_cue
+from vinpaint_cli.masks.segment.grabcut import GrabCutSegmenter, find_motion_cue
 from vinpaint_cli.masks.segment.working_image import ColourHistogram, sharpen, to_lab
 from vinpaint_cli.ops.graph_cut import edge_weights, geodesic_distance, graph_cut
 from vinpaint_cli.types import Box

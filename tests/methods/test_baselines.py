@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from vinpaint_cli.methods import load_method
-from vinpaint_cli.methods.nearest.method import nearest_known
+from vinpaint_cli.methods.nearest import nearest_known
 from vinpaint_cli.types import Clip
 
 

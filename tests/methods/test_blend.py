@@ -6,7 +6,7 @@ from helpers_methods import clip_of, outside
 from torch import Tensor
 
 from vinpaint_cli.methods import common
-from vinpaint_cli.methods.propagate.method import PropagateMethod
+from vinpaint_cli.methods.propagate import PropagateMethod
 from vinpaint_cli.nets.letterbox import Letterbox
 from vinpaint_cli.types import Clip
 

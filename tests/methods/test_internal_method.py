@@ -9,7 +9,7 @@ from helpers_methods import clip_of, load_small, outside, poisoned
 from vinpaint_cli.errors import WeightsError
 from vinpaint_cli.methods.internal.method import InternalMethod, fill_frames, surroundings
 from vinpaint_cli.methods.internal.net import InternalConfig, InternalNet, Pyramid
-from vinpaint_cli.methods.propagate.method import PropagateMethod
+from vinpaint_cli.methods.propagate import PropagateMethod
 from vinpaint_cli.nets.holes import smooth_start
 from vinpaint_cli.types import Box
 from vinpaint_cli.weights.state import save_checkpoint

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scenes import block
 
-from vinpaint_cli.methods.propagate.method import PropagateMethod
+from vinpaint_cli.methods.propagate import PropagateMethod
 from vinpaint_cli.ops.complete.smooth_fill import fill_left, fill_smoothly
 from vinpaint_cli.types import Clip
 

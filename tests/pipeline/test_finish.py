@@ -11,8 +11,7 @@ from scenes import block, wall
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.methods import load_method
 from vinpaint_cli.methods.internal.net import InternalConfig, InternalNet
-from vinpaint_cli.methods.propagate.method import PropagateMethod
-from vinpaint_cli.methods.propagate.spec import SPEC
+from vinpaint_cli.methods.propagate import SPEC, PropagateMethod
 from vinpaint_cli.ops.flow.motion import Motion
 from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.stages import Filling, Stages

@@ -13,7 +13,7 @@ from scenes import block
 
 from vinpaint_cli.errors import OutOfMemoryError
 from vinpaint_cli.masks.sources.options import MaskOptions, build_mask
-from vinpaint_cli.methods.propagate.spec import SPEC
+from vinpaint_cli.methods.propagate import SPEC
 from vinpaint_cli.ops.flow.motion import Motion
 from vinpaint_cli.pipeline.compose import MemoryPatches, blend, composed_frames
 from vinpaint_cli.pipeline.device import memory_errors

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vinpaint_cli.plan.regions import region_of_interest
+from vinpaint_cli.plan.segments import region_of_interest
 from vinpaint_cli.types import Box
 
 

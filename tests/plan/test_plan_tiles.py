@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vinpaint_cli.plan.tiles import plan_tiles
+from vinpaint_cli.plan.windows import plan_tiles
 from vinpaint_cli.types import Box
 
 

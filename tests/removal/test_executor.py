@@ -14,7 +14,7 @@ import torch
 from vinpaint_cli.errors import OutOfMemoryError
 from vinpaint_cli.mask_making.clip import open_clip
 from vinpaint_cli.masks.sources.options import MaskOptions
-from vinpaint_cli.methods.telea.spec import SPEC
+from vinpaint_cli.methods.telea import SPEC
 from vinpaint_cli.pipeline.device import WORKING_BYTES_PER_PIXEL, Placement, frame_threads
 from vinpaint_cli.pipeline.fill import Filled, MemoryFit, fill_segment
 from vinpaint_cli.pipeline.options import RemoveOptions

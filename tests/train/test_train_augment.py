@@ -10,9 +10,8 @@ import pytest
 import torch
 
 from vinpaint_cli.train import augment, clips, draw
-from vinpaint_cli.train.augment import ForegroundMotion, Wave, add_foreground, random_motion
+from vinpaint_cli.train.augment import KINDS, ForegroundMotion, Wave, add_foreground, moved_to, random_motion
 from vinpaint_cli.train.clips import Clips, Drawn, find_material, read_photo
-from vinpaint_cli.train.holes import KINDS, moved_to
 
 SIZE = (96, 64)
 STEPS = np.arange(8.0)

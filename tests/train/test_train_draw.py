@@ -10,9 +10,15 @@ import torch
 
 from vinpaint_cli.errors import InputError
 from vinpaint_cli.train import draw
-from vinpaint_cli.train.augment import CameraPath, camera_view, random_camera_path
+from vinpaint_cli.train.augment import (
+    KINDS,
+    CameraPath,
+    camera_view,
+    cover_more,
+    draw_holes,
+    random_camera_path,
+)
 from vinpaint_cli.train.draw import Draws, Mix, crop, held_out, moved_photo, shrink_residual, validation
-from vinpaint_cli.train.holes import KINDS, cover_more, draw_holes
 from vinpaint_cli.train.pack import Pack
 
 MIX = Mix(size=(48, 32), batch=3, frames=(1, 4), frame_weights=(0.5, 0.5))

@@ -13,7 +13,7 @@ from vinpaint_cli.cli.app import run
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.methods.sttn.method import load_network
 from vinpaint_cli.methods.sttn.net import STTN, STTNConfig
-from vinpaint_cli.train import checkpoint, journal
+from vinpaint_cli.train import checkpoint
 from vinpaint_cli.train.checkpoint import export
 from vinpaint_cli.train.config import TrainConfig, changed, preset_names, read_config
 from vinpaint_cli.train.pack import Pack
@@ -81,7 +81,7 @@ def test_png_is_a_png(tmp_path: Path) -> None:
     from PIL import Image
 
     picture = torch.rand(3, 5, 7)
-    journal.write_png(tmp_path / "p.png", picture)
+    checkpoint.write_png(tmp_path / "p.png", picture)
     with Image.open(tmp_path / "p.png") as read:
         pixels = torch.tensor(list(read.get_flattened_data())).view(5, 7, 3)
     assert torch.equal(pixels, picture.mul(255).round().permute(1, 2, 0).long())

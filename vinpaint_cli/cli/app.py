@@ -11,8 +11,7 @@ from vinpaint_cli.cli.batch import batch
 from vinpaint_cli.cli.boundary import EXIT_CODES, Boundary
 from vinpaint_cli.cli.command import PlainGroup, add_commands, command
 from vinpaint_cli.cli.console import Console
-from vinpaint_cli.cli.evaluate import evaluate
-from vinpaint_cli.cli.evaluate_masks import evaluate_masks
+from vinpaint_cli.cli.evaluate import evaluate, evaluate_masks
 from vinpaint_cli.cli.info import info
 from vinpaint_cli.cli.mask import mask
 from vinpaint_cli.cli.methods import methods

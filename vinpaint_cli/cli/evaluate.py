@@ -1,4 +1,4 @@
-"""``vinpaint evaluate``."""
+"""``vinpaint evaluate`` and ``vinpaint evaluate-masks``."""
 
 from __future__ import annotations
 
@@ -70,3 +70,23 @@ def parse_size(text: str) -> tuple[int, int] | None:
     if found is None or not (int(found[1]) and int(found[2])):
         raise UsageError(f"--size {text!r} cannot be read; give WIDTHxHEIGHT such as 432x240, or {NATIVE}")
     return int(found[1]), int(found[2])
+
+
+@command("evaluate-masks")
+def evaluate_masks(
+    console: Console,
+    values: Values,
+    dataset: str,
+    clips: str | None,
+    report: str | None,
+    as_json: bool,
+) -> None:
+    """Measure masks: prompt one frame of annotated clips, follow the object, compare with the annotations."""
+    from vinpaint_cli.evaluate.mask_results import totals_table
+    from vinpaint_cli.evaluate.masks import EvaluateMasksOptions
+    from vinpaint_cli.evaluate.masks import evaluate_masks as measure
+
+    options = build(EvaluateMasksOptions, {**values, "clips": names_of(clips)})
+    overwrite = console.may_overwrite(report)
+    found = measure(dataset, options, report=report, overwrite=overwrite, listener=BarListener(console))
+    show_evaluation(console, found.to_dict(), totals_table(found), report, as_json)

@@ -1,4 +1,4 @@
-"""One clip filled as ``remove`` would fill it: the same stages, over the whole frame, without soft edges."""
+"""Fills one clip as ``remove`` would: the same stages, over the whole frame, without soft edges."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import numpy.typing as npt
 
 from vinpaint_cli.evaluate.dataset import scaled
 from vinpaint_cli.masks.sources.shapes import hole_box
-from vinpaint_cli.pipeline.device import available_memory, frame_threads, memory_errors
+from vinpaint_cli.pipeline.device import Placement, available_memory, frame_threads, memory_errors
+from vinpaint_cli.pipeline.options import FitOptions
 from vinpaint_cli.pipeline.plan import BYTES_PER_PIXEL, LONGEST_SEGMENT
+from vinpaint_cli.pipeline.progress import Listener
 from vinpaint_cli.pipeline.scan import SCAN_WIDTH, CutDetector
 from vinpaint_cli.pipeline.stages import Filling, Stages
 from vinpaint_cli.plan.memory import default_budget, segment_limits
@@ -181,3 +183,31 @@ def find_shots(pictures: Bytes, detector: Callable[[], CutDetector] = CutDetecto
     for picture in pictures:
         found.feed(scaled(picture, small))
     return shots_from_cuts(len(pictures), found.cuts())
+
+
+def fitted_method(
+    name: str,
+    hidden: HiddenClip,
+    shots: Sequence[range],
+    options: FitOptions,
+    placement: Placement,
+    *,
+    propagates: bool,
+    listener: Listener,
+) -> tuple[Method, Cost]:
+    """The method ``name`` with a network fitted to the clip, and what fitting it cost.
+
+    Raises what `fit_clip` raises.
+    """
+    from vinpaint_cli.methods import start_fit
+    from vinpaint_cli.removal.fitting import FitSettings, FrameRun, fit_clip
+
+    height, width = hidden.pictures.shape[1:3]
+    runs = [FrameRun(pictures, holes, height) for pictures, holes in hidden.segments(shots)]
+    cost = Cost()
+    with cost.measured():
+        fit = start_fit(
+            name, (width, height), config=options.config, seed=options.seed, device=placement.device
+        )
+        fit_clip(fit, runs, FitSettings(options, listener, Stages(propagates)))
+    return fit.method(placement.precision), cost

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from vinpaint_cli import __version__
 from vinpaint_cli.errors import InputError, UsageError
-from vinpaint_cli.evaluate.complete import Cost, HiddenClip, find_shots
+from vinpaint_cli.evaluate.complete import Cost, HiddenClip, find_shots, fitted_method
 from vinpaint_cli.evaluate.dataset import ClipEntry, count_frames, find_clips, read_clip
 from vinpaint_cli.evaluate.holes import check_kinds, make_holes
 from vinpaint_cli.evaluate.page import add_strip, page
@@ -181,8 +181,6 @@ class _Bench:
         """The method as it is, or with a network fitted to the clip; what fitting cost."""
         if not loaded.spec.fitted or self.options.weights is not None:
             return loaded, Cost()
-        from vinpaint_cli.evaluate.fitted import fitted_method
-
         options = self.options
         placement = place(options.device, options.precision, loaded.spec.dtypes)
         return fitted_method(

@@ -20,7 +20,7 @@ from vinpaint_cli.pipeline.plan import ZONE_BYTES_PER_PIXEL, Plan, make_plan
 from vinpaint_cli.pipeline.progress import Clock, Listener, SilentListener
 from vinpaint_cli.pipeline.reader import SegmentReader
 from vinpaint_cli.plan.memory import default_budget, parse_memory
-from vinpaint_cli.plan.regions import region_of_interest
+from vinpaint_cli.plan.segments import region_of_interest
 from vinpaint_cli.types import FrameSource, MethodSpec
 from vinpaint_cli.video.source.read import first_pts, open_source
 

@@ -1,8 +1,9 @@
 """Methods that fill holes, by name, imported on demand.
 
-A method is one folder and one line of :data:`METHODS`. The folder holds ``spec.py`` with its ``SPEC``, so
-that listing methods imports neither torch nor a network, ``net.py`` with the network and ``method.py`` with
-the adapter class. A method whose network is fitted to each clip (``SPEC.fitted``) also has ``fit.py``.
+A method is a file or a folder, and one line of :data:`METHODS`. One without a network is a file. A folder has
+``net.py`` with the network and ``method.py`` with the adapter class; one whose network is fitted to each clip
+(``SPEC.fitted``) also has ``fit.py``. The file or the folder's ``__init__.py`` holds ``SPEC`` and imports no
+torch, so that methods can be listed without it.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 METHODS = Registry(
     "method",
     {
-        "propagate": "vinpaint_cli.methods.propagate.method:PropagateMethod",
+        "propagate": "vinpaint_cli.methods.propagate:PropagateMethod",
         "sttn": "vinpaint_cli.methods.sttn.method:STTNMethod",
         "combcn": "vinpaint_cli.methods.combcn.method:CombCNMethod",
         "flow-recurrent": "vinpaint_cli.methods.flow_recurrent.method:FlowRecurrentMethod",
         "internal": "vinpaint_cli.methods.internal.method:InternalMethod",
-        "telea": "vinpaint_cli.methods.telea.method:TeleaMethod",
-        "nearest": "vinpaint_cli.methods.nearest.method:NearestMethod",
+        "telea": "vinpaint_cli.methods.telea:TeleaMethod",
+        "nearest": "vinpaint_cli.methods.nearest:NearestMethod",
     },
 )
 """Name of a method → ``module:Class`` of its adapter."""
@@ -42,7 +43,7 @@ def method_names() -> tuple[str, ...]:
 
 def method_spec(name: str) -> MethodSpec:
     """What the method can do. Imports no torch; raises UsageError for a name that is not in the table."""
-    return cast("MethodSpec", import_module(f"{_package(name)}.spec").SPEC)
+    return cast("MethodSpec", import_module(_package(name)).SPEC)
 
 
 def fitted_methods() -> tuple[str, ...]:
@@ -97,4 +98,5 @@ def weights_of(spec: MethodSpec, given: str | Path | None) -> str | Path | None:
 
 
 def _package(name: str) -> str:
-    return METHODS.module(name).rpartition(".")[0]
+    """Dotted name of a method's folder, or of its file."""
+    return METHODS.module(name).removesuffix(".method")

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from vinpaint_cli.errors import UsageError, WeightsError
 from vinpaint_cli.methods import weights_of
+from vinpaint_cli.nets import BlendingConfig
 from vinpaint_cli.nets.conditioning import NOT_FOUND
-from vinpaint_cli.nets.config import BlendingConfig
 from vinpaint_cli.nets.holes import HIDDEN
 from vinpaint_cli.nets.letterbox import Letterbox
 from vinpaint_cli.ops.complete.smooth_fill import fill_left

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.masks.sources.options import MaskOptions, check_mask_options
-from vinpaint_cli.methods import method_spec
+from vinpaint_cli.methods import fitted_methods, method_spec
 from vinpaint_cli.ops.flow import DEFAULT_FLOW, FLOWS
 from vinpaint_cli.pipeline.device import available_memory
 from vinpaint_cli.plan.memory import parse_memory
@@ -100,7 +100,7 @@ def check_fit_options(options: FitOptions, fitted: bool, method: str = "") -> No
     if named and not fitted:
         raise UsageError(
             f"{' and '.join(named)}: how long a network is fitted to the clip, but method {method!r} fits "
-            "none; leave them out, or choose --method {' or '.join(fitted_methods())}"
+            f"none; leave them out, or choose --method {' or '.join(fitted_methods())}"
         )
     if len(named) > 1:
         raise UsageError("--minutes and --steps are two ways to say how long a fit takes; give one of them")

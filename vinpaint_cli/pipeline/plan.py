@@ -11,8 +11,7 @@ from vinpaint_cli.pipeline.device import WORKING_BYTES_PER_PIXEL, Placement, fra
 from vinpaint_cli.pipeline.progress import Listener
 from vinpaint_cli.pipeline.scan import Scan, scan
 from vinpaint_cli.plan.memory import segment_limits
-from vinpaint_cli.plan.regions import region_of_interest
-from vinpaint_cli.plan.segments import Region, plan_segments
+from vinpaint_cli.plan.segments import Region, plan_segments, region_of_interest
 from vinpaint_cli.plan.shots import split_shots
 from vinpaint_cli.types import Box, FrameSource, MethodSpec, Segment, VideoInfo
 

@@ -36,7 +36,7 @@ from vinpaint_cli.video.source.read import open_source
 
 if TYPE_CHECKING:
     from vinpaint_cli.methods.fitting import ClipFit, FitStatus
-    from vinpaint_cli.removal.pseudo_holes import FrameRun
+    from vinpaint_cli.removal.fitting import FrameRun
 
 MOST_PIXELS = 48_000_000
 """Pixels of all frames together that a network is fitted to: about 60 bytes of memory are held for each."""
@@ -184,7 +184,7 @@ class _Clip:
 
     def runs(self) -> Iterator[FrameRun]:
         """What is fitted to, read one run after the other."""
-        from vinpaint_cli.removal.pseudo_holes import FrameRun
+        from vinpaint_cli.removal.fitting import FrameRun
 
         whole = SegmentReader(self.source, NoHole(self.source.info), 0)
         reader = whole if self.masked is None else self.masked.reader()

@@ -23,9 +23,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from vinpaint_cli.train.augment import add_foreground
+from vinpaint_cli.train.augment import add_foreground, draw_holes, draw_kind, moved_to
 from vinpaint_cli.train.draw import FLOWERS, held_out, moved_photo
-from vinpaint_cli.train.holes import draw_holes, draw_kind, moved_to
 
 if TYPE_CHECKING:
     from vinpaint_cli.train.pack import Bytes

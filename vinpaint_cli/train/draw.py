@@ -18,8 +18,15 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from vinpaint_cli.errors import InputError
-from vinpaint_cli.train.augment import CameraPath, add_foreground, camera_view, random_camera_path
-from vinpaint_cli.train.holes import cover_more, draw_holes, draw_kind
+from vinpaint_cli.train.augment import (
+    CameraPath,
+    add_foreground,
+    camera_view,
+    cover_more,
+    draw_holes,
+    draw_kind,
+    random_camera_path,
+)
 from vinpaint_cli.train.pack import Bytes, Pack, Sample
 
 

@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader
 
 from vinpaint_cli.errors import Interrupted, OutputError, VinpaintError
 from vinpaint_cli.train import checkpoint
+from vinpaint_cli.train.checkpoint import LOG, VALIDATION, Means, Table, write_json, write_png
 from vinpaint_cli.train.config import Optimisation
 from vinpaint_cli.train.draw import Batch, Draws, validation
-from vinpaint_cli.train.journal import LOG, VALIDATION, Means, Table, write_json, write_png
 from vinpaint_cli.train.pack import UNSTATED, Pack
 from vinpaint_cli.train.recipes.base import Recipe, Stage
 

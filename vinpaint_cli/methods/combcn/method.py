@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vinpaint_cli.methods.combcn import SPEC
 from vinpaint_cli.methods.combcn.net import CombCN, CombCNConfig
-from vinpaint_cli.methods.combcn.spec import SPEC
 from vinpaint_cli.methods.common import NetworkMethod, check_finite, dtype_of, rebuild
 from vinpaint_cli.nets.letterbox import Letterbox, chunks
 from vinpaint_cli.plan.windows import plan_windows

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vinpaint_cli.nets import BlendingConfig
 from vinpaint_cli.nets.blocks import Normalised, zero_init
 from vinpaint_cli.nets.conditioning import (
     CONDITIONING_CHANNELS,
@@ -34,7 +35,6 @@ from vinpaint_cli.nets.conditioning import (
     scale_head,
     with_network_view,
 )
-from vinpaint_cli.nets.config import BlendingConfig
 from vinpaint_cli.nets.holes import HIDDEN, composite, smooth_start
 
 PARTS = ("both", "volume", "frames")

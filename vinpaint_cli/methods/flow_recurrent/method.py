@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from vinpaint_cli.methods.common import NetworkMethod, check_finite, dtype_of, rebuild
+from vinpaint_cli.methods.flow_recurrent import SPEC
 from vinpaint_cli.methods.flow_recurrent.net import (
     Estimator,
     FlowRecurrent,
@@ -26,7 +27,6 @@ from vinpaint_cli.methods.flow_recurrent.net import (
     moved,
     robust_flow,
 )
-from vinpaint_cli.methods.flow_recurrent.spec import SPEC
 from vinpaint_cli.nets.blocks import State
 from vinpaint_cli.nets.conditioning import HEAD_CHANNELS, OPEN, make_conditioning
 from vinpaint_cli.nets.letterbox import GREY, Letterbox

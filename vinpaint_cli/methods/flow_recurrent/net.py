@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vinpaint_cli.nets import BlendingConfig
 from vinpaint_cli.nets.blocks import ConvLSTM, PartialUNet, State, leaky, zero_init
 from vinpaint_cli.nets.conditioning import (
     HEAD_CHANNELS,
@@ -32,7 +33,6 @@ from vinpaint_cli.nets.conditioning import (
     relative,
     scale_head,
 )
-from vinpaint_cli.nets.config import BlendingConfig
 from vinpaint_cli.nets.flow import dilate, lands_inside, luma, warp
 from vinpaint_cli.nets.holes import HIDDEN, composite, smooth_fill, smooth_start
 from vinpaint_cli.nets.letterbox import GREY

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from vinpaint_cli.methods.common import check_finite, dtype_of, fill_clip, fill_frame, rebuild
+from vinpaint_cli.methods.internal import SPEC
 from vinpaint_cli.methods.internal.net import MULTIPLE, InternalConfig, InternalNet, Pyramid
-from vinpaint_cli.methods.internal.spec import SPEC
 from vinpaint_cli.nets.holes import composite, smooth_start
 from vinpaint_cli.nets.letterbox import Letterbox
-from vinpaint_cli.plan.tiles import Tile, plan_tiles
+from vinpaint_cli.plan.windows import Tile, plan_tiles
 from vinpaint_cli.types import Box, Clip, MethodSpec
 
 CONTEXT = 64

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vinpaint_cli.nets import NetworkConfig
 from vinpaint_cli.nets.blocks import GatedConv, GatedUp, plain_conv, zero_conv, zero_init
-from vinpaint_cli.nets.config import NetworkConfig
 from vinpaint_cli.nets.holes import HIDDEN, composite, mask_hidden, smooth_start
 
 MODELS = ("base", "stack", "refine")

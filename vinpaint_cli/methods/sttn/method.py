@@ -20,8 +20,8 @@ from torch import Tensor
 
 from vinpaint_cli.errors import WeightsError
 from vinpaint_cli.methods.common import NetworkMethod, blend_frame, check_finite, dtype_of
+from vinpaint_cli.methods.sttn import SPEC
 from vinpaint_cli.methods.sttn.net import STTN, STTNConfig
-from vinpaint_cli.methods.sttn.spec import SPEC
 from vinpaint_cli.nets.holes import HIDDEN
 from vinpaint_cli.nets.letterbox import Letterbox, chunks
 from vinpaint_cli.plan.windows import plan_windows

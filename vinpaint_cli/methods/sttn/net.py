@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vinpaint_cli.nets import BlendingConfig
 from vinpaint_cli.nets.blocks import UpConv, leaky
 from vinpaint_cli.nets.conditioning import (
     CONDITIONING_CHANNELS,
@@ -37,7 +38,6 @@ from vinpaint_cli.nets.conditioning import (
     scale_head,
     with_network_view,
 )
-from vinpaint_cli.nets.config import BlendingConfig
 from vinpaint_cli.nets.holes import HIDDEN, smooth_fill
 
 MASKED_SCORE = -1e9

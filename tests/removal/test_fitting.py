@@ -4,7 +4,7 @@ import numpy as np
 from scenes import block, pan
 
 from vinpaint_cli.pipeline.stages import Stages
-from vinpaint_cli.removal.pseudo_holes import FrameRun, hide_pseudo_holes, usable
+from vinpaint_cli.removal.fitting import FrameRun, hide_pseudo_holes, usable
 
 HEIGHT, WIDTH = 64, 96
 

@@ -1,1 +1,0 @@
-"""Baseline: the same pixel of the nearest frame that shows it."""

@@ -1,1 +1,0 @@
-"""Real pixels carried along optical flow."""

@@ -1,1 +1,0 @@
-"""Baseline: every frame filled on its own."""
