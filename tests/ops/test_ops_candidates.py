@@ -164,13 +164,3 @@ def test_what_lies_around_a_hole_is_told_in_levels(unit: float) -> None:
     assert len(depth) == len(around.fill) == len(around.rows) == np.count_nonzero(HOLE)
     assert np.abs(around.fill[:, 0] - (51 + 153 * around.columns / (SIZE[1] - 1))).max() < 6
     assert around.unit == unit
-
-
-def test_propagation_asks_what_candidates_say_of_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    def weigh(candidates: object, depth: np.ndarray, around: object) -> tuple[np.ndarray, np.ndarray]:
-        return np.full((len(depth), 3), 51, np.float32), np.full(len(depth), 1, np.float32)
-
-    monkeypatch.setattr("vinpaint_cli.ops.propagate.propagation.weigh", weigh)
-    frames = np.stack([wall(*SIZE)] * 3)
-    found = propagate(frames, [HOLE] * 3)
-    assert np.allclose(found.frames[:, HOLE], 0.2, atol=1e-4)

@@ -12,7 +12,7 @@ from vinpaint_cli.ops.flow.motion import Motion, inconsistency_at
 from vinpaint_cli.ops.graph_cut import EdgeWeights, graph_cut
 from vinpaint_cli.ops.image import Array, Bool, box_around, pixel_positions, sample
 
-TRUSTED = 0.15
+TRUSTED = 0.35
 """Confidence from which on a pixel alone would count as seen."""
 
 SURE = 0.02

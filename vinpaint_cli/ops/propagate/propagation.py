@@ -10,7 +10,8 @@ For each hidden pixel several candidates are collected:
 
 Each source is also sampled in a band around the hole, where the truth is known: what it misses there is
 carried inward, corrects exposure, and tells how far the candidate can be trusted (`fusion`). Candidates are
-also compared with each other (`scorer`).
+also compared with each other (`scorer`), and for each pixel one is chosen and averaged with those that show
+the same (`choose`): different things are never mixed.
 Where confidence is low, neighbouring frames are smoothed over time along the flow (`temporal_smoothing`).
 The chain follows the idea of Xu et al. (Deep Flow-Guided Video Inpainting, CVPR 2019, section 3.3) and
 Gao et al. (FGVC, ECCV 2020); the consistency measure is that of `ops.flow.inconsistency`.
@@ -28,10 +29,21 @@ import numpy.typing as npt
 
 from vinpaint_cli.ops.complete.smooth_fill import fill_smoothly
 from vinpaint_cli.ops.flow import FlowEstimator, open_flow
-from vinpaint_cli.ops.flow.motion import Motion
-from vinpaint_cli.ops.image import Array, Bool, box_around, depth_inside, enlarged, shrunk, to_levels
+from vinpaint_cli.ops.flow.motion import Motion, inconsistency_at
+from vinpaint_cli.ops.image import (
+    Array,
+    Bool,
+    box_around,
+    depth_inside,
+    enlarged,
+    pixel_positions,
+    sample,
+    shrunk,
+    to_levels,
+)
 from vinpaint_cli.ops.parallel import collected, for_each
 from vinpaint_cli.ops.propagate.candidates import Ring, far_frames, from_far, from_route
+from vinpaint_cli.ops.propagate.choose import Before, Proposal, propose
 from vinpaint_cli.ops.propagate.fusion import Candidate, fuse
 from vinpaint_cli.ops.propagate.scene import PropagateOptions, Scene, make_scene
 from vinpaint_cli.ops.propagate.scorer import Surroundings, weigh
@@ -39,6 +51,9 @@ from vinpaint_cli.ops.propagate.temporal_smoothing import smooth_uncertain
 from vinpaint_cli.ops.propagate.trace import Route, follow_camera, follow_chain
 
 __all__ = ["PropagateOptions", "Propagation", "propagate"]
+
+LASTING = 0.9
+"""How much what a frame shows counts in the next one, where the flow is consistent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +90,20 @@ def propagate(
     filled = _unit_range(frames)
     search = begin_search(filled, holes, options, estimator or open_flow(), tick)
     confidence = np.ones(frames.shape[:3], np.float32)
+    support: dict[int, Array] = {}
 
-    def work(t: int) -> tuple[Array | float, Array | float]:
-        if t in asked and holes[t].any():
-            return weigh(*search.candidates(t))
-        return 0.0, 0.0
+    def work(t: int) -> Proposal | None:
+        return search.proposal(t) if t in asked and holes[t].any() else None
 
-    def done(t: int, found: tuple[Array | float, Array | float]) -> None:
-        colour, trust = found
-        filled[t][holes[t]] = np.clip(colour / 255, 0, 1)
-        confidence[t][holes[t]] = trust
+    def done(t: int, found: Proposal | None) -> None:
+        last = support.pop(t - 1, None)
+        filled[t][holes[t]] = confidence[t][holes[t]] = 0
+        if found:
+            chosen = found.choose(last if last is None else _before(search.scene, t, filled[t - 1], last))
+            filled[t][holes[t]] = np.clip(chosen.colour / 255, 0, 1)
+            confidence[t][holes[t]] = chosen.confidence
+            support[t] = np.zeros_like(confidence[t])
+            support[t][holes[t]] = chosen.support
         tick()
 
     for_each(range(len(holes)), work, done, options.threads)
@@ -103,6 +122,16 @@ def _unit_range(frames: npt.NDArray[Any]) -> Array:
     return unit
 
 
+def _before(scene: Scene, t: int, filled: Array, support: Array) -> Before:
+    """What frame t − 1, ``filled (h, w, 3)`` in [0, 1], shows at the hidden pixels of frame t."""
+    rows, columns = np.nonzero(scene.holes[t])
+    ahead, back = scene.motion.step(t, -1)
+    there = pixel_positions(rows, columns) + ahead[rows, columns]
+    consistent = np.exp(-inconsistency_at(ahead, back, rows, columns))
+    lasting = LASTING * consistent * sample(support, there, outside="zero")
+    return Before(sample(filled, there) * np.float32(255), lasting.astype(np.float32))
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
     """The search for real pixels in a clip whose motion is known.
@@ -112,6 +141,11 @@ class Search:
 
     scene: Scene
     chains: Sequence[Sequence[Route]]
+
+    def proposal(self, t: int) -> Proposal:
+        """Candidates for the hidden pixels of frame t with their shares, compared with each other."""
+        candidates, depth, around = self.candidates(t)
+        return propose(candidates, weigh(candidates, depth, around), around)
 
     def candidates(self, t: int) -> tuple[list[Candidate], Array, Surroundings]:
         """Candidates for the n hidden pixels of frame t, in the order of `numpy.nonzero`.

@@ -98,15 +98,14 @@ def bundled_weights() -> Weights:
 
 def weigh(
     candidates: Sequence[Candidate], depth: Array, around: Surroundings, weights: Weights | None = None
-) -> tuple[Array, Array]:
-    """``(colour (n, 3) in 0…255, confidence (n,) in [0, 1])``; colour is 0 where no candidate is valid.
+) -> Array:
+    """Shares ``(K, n)`` of K candidates in [0, 1]; the rest of 1 is that of "none", invalid ones have 0.
 
     depth: in pixels at 240 lines ``(n,)``. weights: the bundled ones by default.
     """
-    n = len(depth)
-    colour, confidence = np.zeros((n, 3), np.float32), np.zeros(n, np.float32)
-    if not candidates or not n:
-        return colour, confidence
+    shares = np.zeros((len(candidates), len(depth)), np.float32)
+    if not shares.size:
+        return shares
     weights = weights or bundled_weights()
     scores = np.stack([score(candidate, depth) for candidate in candidates])
     planes = features(candidates, depth, around, scores)
@@ -117,13 +116,8 @@ def weigh(
         better, none = corrected(figures, valid, scores[:, part], weights)
         top = np.maximum(better.max(0), none)
         share = np.exp(better - top)
-        total = share.sum(0)
-        mixed = sum(
-            s[:, None] * np.clip(c.colour[part], 0, 255) for s, c in zip(share, candidates, strict=True)
-        )
-        colour[part] = mixed / np.maximum(total, 1e-12)[:, None]
-        confidence[part] = total / (total + np.exp(none - top))
-    return colour, confidence
+        shares[:, part] = share / (share.sum(0) + np.exp(none - top))
+    return shares
 
 
 def corrected(figures: Array, valid: Bool, scores: Array, weights: Weights) -> tuple[Array, Array]:
@@ -182,7 +176,7 @@ def _compared(
     """Differences of each candidate to the others and to the fill, in two windows; then its texture."""
     fill = np.stack([_apart(candidate, around.fill) for candidate in candidates])
     others = _to_the_others(candidates, shares, fill)
-    area = _Area(around)
+    area = Area(around)
     near, far = (area.side(pixels) for pixels in (NEAR, FAR))
     figures = np.empty((5, *valid.shape), np.float16)
     for k, candidate in enumerate(candidates):
@@ -219,7 +213,7 @@ def _to_the_others(candidates: Sequence[Candidate], shares: Array, fill: Array) 
     return result
 
 
-class _Area:
+class Area:
     """The box of n pixels, for means over squares of what is known of them."""
 
     def __init__(self, around: Surroundings) -> None:
@@ -229,19 +223,22 @@ class _Area:
         self._unit = around.unit
 
     def side(self, pixels: int) -> int:
-        """A side at 240 lines in pixels of this frame: odd; grows with the square root beyond that."""
+        """A side at 240 lines in pixels of this frame, odd."""
+        return 2 * self.pixels(pixels // 2) + 1
+
+    def pixels(self, length: int) -> int:
+        """A length at 240 lines in pixels of this frame; grows with the square root beyond that."""
         growth: float = max(1.0, self._unit) ** 0.5
-        return 2 * round(pixels // 2 * growth) + 1
+        return round(length * growth)
 
     def means(self, valid: Bool, values: Mapping[int, Sequence[Array]]) -> list[Array]:
         """Means ``(n,)`` of values ``(n,)``, where they are valid, over squares; the keys are their sides."""
-        found: list[Array] = []
-        for side, planes in values.items():
-            support = np.maximum(self._blurred(valid.astype(np.float32), side), 1e-4)
-            for plane in planes:
-                total = self._blurred(np.where(valid, plane, 0), side)
-                found.append(np.asarray(total / support, np.float32))
-        return found
+        return [self.mean(plane, valid, side) for side, planes in values.items() for plane in planes]
+
+    def mean(self, values: Array, valid: Bool, side: int) -> Array:
+        """Means ``(n,)`` of values ``(n,)``, where they are valid, over squares."""
+        support = np.maximum(self._blurred(valid.astype(np.float32), side), 1e-4)
+        return np.asarray(self._blurred(np.where(valid, values, 0), side) / support, np.float32)
 
     def _blurred(self, values: Array, side: int) -> Array:
         import cv2

@@ -2,7 +2,8 @@
 
 Each frame is filled on its own, so where confidence is low two neighbours may choose different
 candidates. Here a pixel of low confidence is mixed with that of its neighbour, once forward and once backward
-in time, and the two are averaged. Pixels of high confidence stay as they are, so nothing sharp is blurred.
+in time, and the two are averaged; where they show different things, the surer one is taken instead. Pixels of
+high confidence stay as they are, so nothing sharp is blurred.
 
 It is applied to what propagation found (`smooth_uncertain`), and again to what a method filled
 (`smooth_filled`).
@@ -16,7 +17,16 @@ from functools import partial
 import numpy as np
 
 from vinpaint_cli.ops.flow.motion import Motion, inconsistency, inconsistency_at
-from vinpaint_cli.ops.image import Array, Bool, dilate, inside, pixel_positions, sample
+from vinpaint_cli.ops.image import (
+    Array,
+    Bool,
+    box_around,
+    dilate,
+    inside,
+    mean_around,
+    pixel_positions,
+    sample,
+)
 from vinpaint_cli.ops.parallel import collected
 
 STRENGTH = 0.9
@@ -24,6 +34,15 @@ STRENGTH = 0.9
 
 EVENED = 0.8
 """Share of the neighbour for a pixel that is all filled, where the flow is consistent."""
+
+SAME_DETAIL = 10 / 255
+"""Mean difference, that of light apart, at which two colours for a pixel are mixed to e⁻¹ only."""
+
+SAME_LIGHT = 0.1
+"""The same for their difference in light: small ones flicker, large ones are different things."""
+
+AROUND = 2
+"""Pixels around each over which colours are compared."""
 
 LEAST = 1e-3
 """Confidence below which a pixel is taken to hold no colour."""
@@ -40,10 +59,11 @@ def smooth_uncertain(
     later, earlier = collected((1, -1), partial(_pass, frames, confidence, holes, motion), threads)
     for t, hole in enumerate(holes):
         if hole.any():
-            (one, trust), (other, doubt) = later[t], earlier[t]
-            total = np.maximum(trust + doubt, 1e-6)[:, None]
-            frames[t][hole] = (one * trust[:, None] + other * doubt[:, None]) / total
-            confidence[t][hole] = (trust + doubt) / 2
+            area = _Hole(hole)
+            alike = area.agreement(later[t][0], earlier[t][0])
+            first = area.surer(later[t][1], earlier[t][1])
+            frames[t][hole], total = merged(later[t], earlier[t], alike, first)
+            confidence[t][hole] = total / (1 + alike)
 
 
 def _pass(
@@ -84,15 +104,55 @@ def _mixed(
     # A pixel the neighbour really shows was a candidate already.
     filled = sample(neighbour_hole.astype(np.float32), positions, outside="zero") > 0.01
     share = STRENGTH * np.exp(-inconsistency(ahead, back)[rows, columns]) * np.sqrt(np.maximum(0, 1 - trust))
-    share = np.where(filled, share, 0)
+    share = np.where(filled, share, 0).astype(np.float32)
     theirs = sample(before[1], positions, outside="zero")
-    kept = trust * (1 - share)
-    total = kept + share * theirs
-    weight = (share * theirs / np.maximum(total, 1e-6))[:, None]
-    return (
-        np.asarray(colour + weight * (_sampled(before, positions, theirs) - colour), np.float32),
-        total.astype(np.float32),
-    )
+    area, other = _Hole(hole), _sampled(before, positions, theirs)
+    alike, given = area.agreement(colour, other), np.asarray(share * theirs, np.float32)
+    first = area.surer(trust, given)
+    kept = np.asarray(trust * (1 - share * alike), np.float32)
+    return merged((colour, kept), (other, given), alike, first)
+
+
+def merged(
+    one: tuple[Array, Array], other: tuple[Array, Array], alike: Array, first: Bool
+) -> tuple[Array, Array]:
+    """The mean of two colours by their confidences where they are ``alike (n,)``, else one of them.
+
+    one, other: colour ``(n, 3)`` and confidence ``(n,)``. first: bool ``(n,)``, which is taken then.
+    """
+    mine = one[1] * np.where(first, 1, alike)
+    theirs = other[1] * np.where(first, alike, 1)
+    total = mine + theirs
+    weight = (theirs / np.maximum(total, 1e-6))[:, None]
+    return np.asarray(one[0] + weight * (other[0] - one[0]), np.float32), total.astype(np.float32)
+
+
+class _Hole:
+    """The n pixels of a hole, where two colours ``(n, 3)`` in [0, 1] for each are compared."""
+
+    def __init__(self, hole: Bool) -> None:
+        self._hole = hole[box_around(hole, 0)]
+        self._weight = self._hole.astype(np.float32)
+
+    def agreement(self, one: Array, other: Array) -> Array:
+        """1 where two colours are alike around a pixel, in detail and in light, to 0 where they differ."""
+        apart = one - other
+        level = self._mean(apart)
+        detail = self._mean(np.abs(apart - level).mean(-1))
+        return np.asarray(
+            np.exp(-np.square(detail / SAME_DETAIL) - np.square(np.abs(level).max(-1) / SAME_LIGHT)),
+            np.float32,
+        )
+
+    def surer(self, one: Array, other: Array) -> Bool:
+        """Where confidences ``one (n,)`` are, around a pixel, at least those of the other."""
+        return self._mean(one) >= self._mean(other)
+
+    def _mean(self, values: Array) -> Array:
+        """Means of ``values (n[, c])`` over the pixels of the hole around each."""
+        picture = np.zeros((*self._hole.shape, *values.shape[1:]), np.float32)
+        picture[self._hole] = values
+        return mean_around(picture, self._weight, AROUND)[self._hole]
 
 
 def _sampled(before: tuple[Array, Array], positions: Array, trust: Array) -> Array:
