@@ -1,7 +1,7 @@
 """Run in a process of its own: kills real runs at moments drawn over their whole life, and lets each go on.
 
-Arguments: the clip, the output, the number of kills, and the options of ``vinpaint remove``. Libraries are
-imported once; every run is a process forked from this one. Prints one line of JSON for each kill.
+Arguments: the clip, the output, the number of kills, and the options of ``vinpaint remove``. Every run is a
+process forked from this one, which has imported what the first run needed. Prints one line of JSON a kill.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import random
 import signal
 import sys
 import time
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -20,16 +21,18 @@ import vinpaint_cli.pipeline.plan as planning
 from vinpaint_cli.cli.app import run
 
 planning.LONGEST_SEGMENT = 9
-NEEDED = ("scenedetect", "torch", "vinpaint_cli.removal.run", "vinpaint_cli.methods.common")
 
 
-def begin(arguments: list[str], told: Path) -> int:
-    """Start a run; its stdout goes to a file. Returns the process."""
+def begin(arguments: list[str], told: Path, needed: Path | None = None) -> int:
+    """Start a run; its stdout goes to ``told``, its modules' names to ``needed``. Returns the process."""
     process = os.fork()
     if process:
         return process
     os.dup2(os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
-    os._exit(run(arguments))
+    code = run(arguments)
+    if needed is not None:
+        needed.write_text("\n".join(sys.modules))
+    os._exit(code)
     return 0
 
 
@@ -60,10 +63,13 @@ def digest(output: Path) -> str:
 def main() -> None:
     clip, output, kills = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     told = output.parent / "told.json"
-    for name in NEEDED:
-        import_module(name)
     arguments = ["remove", clip, "-o", str(output), "-y", "-q", "--json", *sys.argv[4:]]
-    finish(arguments, told)  # caches are warm from here on
+    needed = output.parent / "needed"
+    os.waitpid(begin(arguments, told, needed), 0)
+    for name in needed.read_text().split():
+        with suppress(ImportError):  # some libraries make modules of their own
+            import_module(name)
+    needed.unlink()
     code, whole = finish(arguments, told)
     assert code == 0
     wanted, moments = digest(output), random.Random(8)

@@ -177,7 +177,7 @@ def test_propagation_runs_before_methods_but_not_before_baselines(tree: Path) ->
 
 
 def test_the_same_seed_gives_the_same_figures_for_a_clip_alone(tree: Path) -> None:
-    options = EvaluateOptions(("telea",), masks=("moving", "objects"), size=None)
+    options = EvaluateOptions(("telea",), masks=("moving", "objects"), size=None, frames=4)
     every = evaluate_methods(tree, options)
     alone = evaluate_methods(tree, replace(options, clips=("cat",)))
     figures = {(row.clip, row.masks): row.values["psnr"] for row in every.rows if row.method == "telea"}
@@ -263,7 +263,7 @@ def test_kid_and_sharpness_know_the_truth_from_a_smear() -> None:
 
 def test_kid_and_sharpness_stand_in_every_report(tree: Path, tmp_path: Path) -> None:
     pytest.importorskip("efficientnet_lite_pytorch", reason="the extra perceptual is not installed")
-    options = EvaluateOptions(("propagate", "telea"), masks=("borrowed",), size=None)
+    options = EvaluateOptions(("propagate", "telea"), masks=("borrowed",), size=None, frames=4)
     found = evaluate_methods(tree, options, report=tmp_path / "report")
     telea, truth = (of(found, name) for name in ("telea", TRUTH))
     assert truth.means["kid_hole"] == truth.means["kid_unseen"] == 0
@@ -351,7 +351,7 @@ def test_missing_weights_are_found_out_before_any_work(tree: Path, tmp_path: Pat
 
 def test_the_report_is_whole(tree: Path, tmp_path: Path) -> None:
     target = tmp_path / "report"
-    options = EvaluateOptions(("nearest", "telea"), masks=("moving-ellipse", "box"), size=None)
+    options = EvaluateOptions(("nearest", "telea"), masks=("moving-ellipse", "box"), size=None, frames=6)
     found = evaluate_methods(tree, options, report=target)
     assert sorted(path.name for path in target.iterdir()) == [
         "index.html",
