@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from vinpaint_cli.masks.sources.options import MaskOptions
     from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions
     from vinpaint_cli.pipeline.progress import Listener
-    from vinpaint_cli.removal.report import RemoveReport
+    from vinpaint_cli.removal.job import RemoveReport
     from vinpaint_cli.removal.run import remove
     from vinpaint_cli.removal.train_internal import TrainInternalOptions, TrainInternalReport, train_internal
     from vinpaint_cli.types import EncodeOptions, Progress, VideoInfo
@@ -76,7 +76,7 @@ __all__ = [
 _ROOMS = {
     "pipeline.options": ("FitOptions", "RemoveOptions"),
     "mask_making.run": ("MaskReport", "make_mask"),
-    "removal.report": ("RemoveReport",),
+    "removal.job": ("RemoveReport",),
     "removal.run": ("remove",),
     "removal.train_internal": ("TrainInternalOptions", "TrainInternalReport", "train_internal"),
     "pipeline.progress": ("Listener",),

@@ -15,8 +15,7 @@ from clip_factory import make_clip, png_bytes
 from PIL import Image
 
 from vinpaint_cli.batch.local import LocalRunner
-from vinpaint_cli.batch.pictures import GAP, draw_result, side_by_side
-from vinpaint_cli.batch.report import BatchReport, check_report, page
+from vinpaint_cli.batch.report import GAP, BatchReport, check_report, draw_result, page, side_by_side
 from vinpaint_cli.batch.runner import BatchJob, JobResult, run_batch
 from vinpaint_cli.errors import Interrupted, OutputError
 

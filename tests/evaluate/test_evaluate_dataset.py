@@ -11,8 +11,15 @@ import pytest
 from helpers_evaluate import HEIGHT, WIDTH, make_tree, object_masks, write_pictures
 
 from vinpaint_cli.errors import InputError, MaskError, UsageError
-from vinpaint_cli.evaluate.dataset import count_frames, find_clips, read_clip, read_objects
-from vinpaint_cli.evaluate.holes import KINDS, check_kinds, make_holes
+from vinpaint_cli.evaluate.dataset import (
+    KINDS,
+    check_kinds,
+    count_frames,
+    find_clips,
+    make_holes,
+    read_clip,
+    read_objects,
+)
 
 SHAPE = (5, HEIGHT, WIDTH)
 

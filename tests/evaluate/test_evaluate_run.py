@@ -17,11 +17,9 @@ from vinpaint_cli.errors import InputError, OutputError, UsageError, WeightsErro
 from vinpaint_cli.evaluate import complete, score
 from vinpaint_cli.evaluate.complete import Cost, HiddenClip, find_shots, plan
 from vinpaint_cli.evaluate.page import difference, strip, strip_frames, tinted
-from vinpaint_cli.evaluate.realism import Realism, find_features
-from vinpaint_cli.evaluate.results import TRUTH, Evaluation, Row, Summary
+from vinpaint_cli.evaluate.results import TRUTH, Evaluation, Row, Summary, totals_table
 from vinpaint_cli.evaluate.run import EvaluateOptions, evaluate_methods
-from vinpaint_cli.evaluate.score import Truth
-from vinpaint_cli.evaluate.table import totals_table
+from vinpaint_cli.evaluate.score import Realism, Truth, find_features
 from vinpaint_cli.methods import load_method
 from vinpaint_cli.metrics.kid import CROPS, kid
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vinpaint_cli.nets.unet import MULTIPLE, UNet
+from vinpaint_cli.nets.blocks import MULTIPLE, UNet
 
 
 def count(net: torch.nn.Module) -> int:

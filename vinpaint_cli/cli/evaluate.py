@@ -30,8 +30,8 @@ def evaluate(
 
     The baselines telea and nearest run without propagation before them, so that every table has a floor.
     """
+    from vinpaint_cli.evaluate.results import totals_table
     from vinpaint_cli.evaluate.run import EvaluateOptions, evaluate_methods
-    from vinpaint_cli.evaluate.table import totals_table
 
     options = build(EvaluateOptions, {**values, "size": parse_size(size), "clips": names_of(clips)})
     overwrite = console.may_overwrite(report)

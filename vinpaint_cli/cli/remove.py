@@ -15,7 +15,7 @@ from vinpaint_cli.options import Values, build
 if TYPE_CHECKING:
     from vinpaint_cli.batch.ray.cluster import RayOptions
     from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
-    from vinpaint_cli.removal.report import RemoveReport
+    from vinpaint_cli.removal.job import RemoveReport
 
 
 @command("remove")

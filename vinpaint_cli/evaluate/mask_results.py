@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vinpaint_cli.evaluate.page import TINT
 from vinpaint_cli.evaluate.report import Section, Strip, TableRow
-from vinpaint_cli.evaluate.table import table
+from vinpaint_cli.evaluate.results import table
 from vinpaint_cli.metrics.davis import boundary
 from vinpaint_cli.ops.image import joined
 from vinpaint_cli.util.pages import render

@@ -8,8 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.evaluate.report import Plot, ReportFolder, Section, Strip, TableRow
-from vinpaint_cli.evaluate.results import TRUTH, Evaluation, Row, Summary
-from vinpaint_cli.evaluate.table import Column, best, clip_text, columns, groups, notes
+from vinpaint_cli.evaluate.results import (
+    TRUTH,
+    Column,
+    Evaluation,
+    Row,
+    Summary,
+    best,
+    clip_text,
+    columns,
+    groups,
+    notes,
+)
 from vinpaint_cli.ops.image import joined
 from vinpaint_cli.util.pages import render
 

@@ -1,17 +1,24 @@
-"""Results of evaluate: one row per clip, kind of hole and method, and their means over frames."""
+"""Results of evaluate: a row per clip, kind of hole and method, means over frames, and tables of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from vinpaint_cli.evaluate.realism import KID_MEASURES, SHARPNESS_MEASURES
-from vinpaint_cli.evaluate.score import FRAME_MEASURES, PAIR_MEASURES, Series, mean
+from vinpaint_cli.evaluate.score import (
+    FRAME_MEASURES,
+    KID_MEASURES,
+    PAIR_MEASURES,
+    SHARPNESS_MEASURES,
+    Series,
+    mean,
+)
 from vinpaint_cli.metrics.kid import Described, kid
+from vinpaint_cli.plan.memory import format_bytes
 
 TRUTH = "truth"
 """Name under which the true clip stands in the tables: the best that can be had."""
@@ -196,3 +203,158 @@ def _mean_of(totals: Sequence[Summary], method: str) -> Summary:
 
 def _distinct(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One measure: its title, its text for a summary, and the direction in which it is better (0: none).
+
+    ``measure``: its name among those of an evaluation, empty for what is always there.
+    """
+
+    title: str
+    value: Callable[[Summary], float | None]
+    form: str
+    better: int = 0
+    scale: float = 1.0
+    measure: str = ""
+
+    def text(self, summary: Summary) -> str:
+        """The figure as text, or a dash when there is none."""
+        value = self.value(summary)
+        return "–" if value is None else format(value * self.scale, self.form)
+
+
+def columns(evaluation: Evaluation) -> list[Column]:
+    """Columns that have something to show."""
+
+    def column(name: str, title: str, form: str, better: int = 0, scale: float = 1.0) -> Column:
+        return Column(title, lambda summary: summary.means.get(name), form, better, scale, name)
+
+    wanted = [
+        column("psnr", "PSNR dB", ".2f", +1),
+        column("ssim", "SSIM", ".4f", +1),
+        column("psnr_hole", "hole PSNR dB", ".2f", +1),
+        column("ssim_hole", "hole SSIM", ".4f", +1),
+        column("l1_hole", "hole L1 levels", ".2f", -1),
+        column("lpips", "LPIPS", ".4f", -1),
+        column("ewarp", "E_warp ×10⁻³", ".3f", -1, 1000),
+        column("ewarp_hole", "hole E_warp ×10⁻³", ".3f", -1, 1000),
+        column("kid_hole", "hole KID", ".4f", -1),
+        column("kid_unseen", "unseen KID", ".4f", -1),
+        column("sharpness_hole", "hole sharpness", ".2f"),
+        column("sharpness_unseen", "unseen sharpness", ".2f"),
+        Column("propagated %", lambda summary: summary.propagated, ".1f", 0, 100),
+        Column("s/frame", lambda summary: summary.seconds_per_frame, ".3f", -1),
+    ]
+    return [one for one in wanted if not one.measure or one.measure in evaluation.measures]
+
+
+def best(summaries: Sequence[Summary], column: Column) -> set[str]:
+    """Methods whose figure, as it is shown, is the best of those compared; the truth does not compete."""
+    texts = {
+        summary.method: column.text(summary)
+        for summary in summaries
+        if summary.method != TRUTH and column.value(summary) is not None
+    }
+    if not column.better or len(texts) < 2:
+        return set()
+    top = (max if column.better > 0 else min)(texts.values(), key=float)
+    return {method for method, text in texts.items() if text == top}
+
+
+def groups(evaluation: Evaluation) -> list[tuple[str, list[Summary]]]:
+    """Summaries over all clips by kind of hole, and their mean where there are several kinds."""
+    totals = evaluation.totals()
+    found = [(masks, [total for total in totals if total.masks == masks]) for masks in evaluation.masks]
+    if len(found) > 1:
+        found.append((f"mean of the {len(found)} kinds", evaluation.overall()))
+    return found
+
+
+def markdown(evaluation: Evaluation) -> str:
+    """table.md: what was run, the means over frames, and one table per kind of hole with every clip."""
+    lines = [f"# {evaluation.setting['dataset']}: {', '.join(evaluation.setting['methods'])}", ""]
+    lines += [f"- {line}" for line in notes(evaluation)]
+    lines += ["", "## Mean over the frames of all clips", "", *totals_table(evaluation)]
+    for masks in evaluation.masks:
+        lines += ["", f"## PSNR (hole PSNR) in dB by clip: {masks}", "", *_clip_table(evaluation, masks)]
+    return "\n".join(lines) + "\n"
+
+
+def totals_table(evaluation: Evaluation) -> list[str]:
+    """Markdown lines of the table of means, the best of each group in bold."""
+    shown = columns(evaluation)
+    rows = []
+    for masks, summaries in groups(evaluation):
+        winners = [best(summaries, column) for column in shown]
+        for summary in summaries:
+            cells = [
+                f"**{column.text(summary)}**" if summary.method in top else column.text(summary)
+                for column, top in zip(shown, winners, strict=True)
+            ]
+            rows.append([masks, summary.method, *cells, _memory(summary)])
+    head = ["masks", "method", *(column.title for column in shown), "peak memory"]
+    return table(head, rows, left=2)
+
+
+def _clip_table(evaluation: Evaluation, masks: str) -> list[str]:
+    methods = [method for method in evaluation.methods if method != TRUTH]
+    by_place = {
+        (summary.clip, summary.method): summary for summary in evaluation.per_clip() if summary.masks == masks
+    }
+    rows = []
+    for clip in evaluation.clips:
+        found = [by_place[clip, method] for method in methods]
+        rows.append([clip, str(found[0].frames), *(clip_text(summary) for summary in found)])
+    return table(["clip", "frames", *methods], rows, left=1)
+
+
+def clip_text(summary: Summary) -> str:
+    """``31.20 (19.87)``: PSNR of the whole frame, and of the hole alone."""
+    whole, hole = summary.means["psnr"], summary.means["psnr_hole"]
+    return "–" if whole is None or hole is None else f"{whole:.2f} ({hole:.2f})"
+
+
+def notes(evaluation: Evaluation) -> list[str]:
+    """Return notes that a reader of the figures needs, a line each."""
+    setting: Mapping[str, Any] = evaluation.setting
+    size = "native size" if setting["size"] is None else "{}×{}".format(*setting["size"])
+    before = "after propagation" if setting["propagate"] else "without propagation"
+    alone = setting["baselines"]
+    lines = [
+        f"{len(evaluation.clips)} clips at {size}, seed {setting['seed']}; methods run {before}"
+        + (f", but {' and '.join(alone)} alone" if alone and setting["propagate"] else "")
+        + ("" if setting["texture"] else "; what no frame shows is left without texture"),
+        "pixels of the hole are hidden from everything; the rest of a frame is the truth, nothing is rounded",
+        "means are over all frames with a hole, not over clips; PSNR is capped at 100 dB",
+        "SSIM of the frame with a uniform window of 65 (the papers'), in the hole of 7 pixels a side",
+        f"E_warp over visible pixels of all pairs of frames; flow by {setting['flow']}; "
+        f"the row {TRUTH!r} is its floor",
+        "KID: do crops around pixels of the holes look like true ones? 0 for the truth, all clips together; "
+        "sharpness: 1 as sharp as the truth, 0.3 a smear, above 1.3 noise, the clips' mean; unseen: what "
+        "propagation left to be filled",
+        f"s/frame includes propagation; machine: {setting['machine']}",
+    ]
+    if setting["weights"]:
+        lines.append(f"weights: {setting['weights']}")
+    return [*lines, *evaluation.absent]
+
+
+def _memory(summary: Summary) -> str:
+    return format_bytes(summary.memory) if summary.memory else "–"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Markdown with columns padded, so that it reads as text too."""
+    widths = [max(len(row[place]) for row in [head, *rows]) for place in range(len(head))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [
+            cell.ljust(width) if place < left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return "| " + " | ".join(padded) + " |"
+
+    rule = ["-" * width if place < left else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
+    return [line(head), "|" + "|".join(f" {mark} " for mark in rule) + "|", *(line(row) for row in rows)]

@@ -14,29 +14,32 @@ import numpy.typing as npt
 from vinpaint_cli import __version__
 from vinpaint_cli.errors import InputError, UsageError
 from vinpaint_cli.evaluate.complete import Cost, HiddenClip, find_shots, fitted_method
-from vinpaint_cli.evaluate.dataset import ClipEntry, count_frames, find_clips, read_clip
-from vinpaint_cli.evaluate.holes import check_kinds, make_holes
-from vinpaint_cli.evaluate.page import add_strip, page
-from vinpaint_cli.evaluate.realism import (
-    HOLE,
-    KID_MEASURES,
-    SHARPNESS_MEASURES,
-    UNSEEN,
-    Realism,
-    find_features,
+from vinpaint_cli.evaluate.dataset import (
+    ClipEntry,
+    check_kinds,
+    count_frames,
+    find_clips,
+    make_holes,
+    read_clip,
 )
+from vinpaint_cli.evaluate.page import add_strip, page
 from vinpaint_cli.evaluate.report import ReportFolder
-from vinpaint_cli.evaluate.results import TRUTH, Evaluation, Row, summarise
+from vinpaint_cli.evaluate.results import TRUTH, Evaluation, Row, markdown, summarise
 from vinpaint_cli.evaluate.score import (
     ESTIMATOR,
     FRAME_MEASURES,
+    HOLE,
+    KID_MEASURES,
     PAIR_MEASURES,
+    SHARPNESS_MEASURES,
     SMALLEST_SIDE,
+    UNSEEN,
     Extra,
+    Realism,
     Truth,
     find_extras,
+    find_features,
 )
-from vinpaint_cli.evaluate.table import markdown
 from vinpaint_cli.methods import load_method, method_spec
 from vinpaint_cli.metrics.perceptual import Features
 from vinpaint_cli.pipeline.device import place

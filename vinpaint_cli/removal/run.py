@@ -16,8 +16,7 @@ from vinpaint_cli.pipeline.output import check_free, copy_as_it_is
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import Clock, Listener, SilentListener, advance
 from vinpaint_cli.removal.executor import Executor, FillSpec, LocalExecutor
-from vinpaint_cli.removal.job import Job, check_job
-from vinpaint_cli.removal.report import RemoveReport, Tally, make_report
+from vinpaint_cli.removal.job import Job, RemoveReport, Tally, check_job, make_report
 from vinpaint_cli.resume.work import Work, open_work
 from vinpaint_cli.types import EncodeOptions, Frame, Patch, Progress
 from vinpaint_cli.video.sink.publish import temporary_name

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vinpaint_cli.nets.unet import MULTIPLE, UNet
+from vinpaint_cli.nets.blocks import MULTIPLE, UNet
 from vinpaint_cli.ops.image import Array, Bytes, dilate
 
 if TYPE_CHECKING:
