@@ -27,7 +27,10 @@ SAME_THING = 14.0
 """Difference in levels, of the means of a cell, at which two candidates agree to e⁻¹ on what is there."""
 
 SAME_DETAIL = 10.0
-"""Mean difference in levels, over `NEAR` pixels, at which two candidates are averaged to e⁻¹."""
+"""Mean difference in levels, over `NEAR` pixels, at which two candidates are averaged to e⁻¹, at most."""
+
+NOISE, PART = 2.5, 0.5
+"""The same without texture, and as part of its standard deviation: shifted texture differs by more."""
 
 SEAM = 3
 """Side in pixels at 240 lines of the squares that soften the border between two choices."""
@@ -146,15 +149,22 @@ class Proposal:
     def _with_those_alike(self, one: Array, chosen: Integers) -> Array:
         """Mean ``(n, 3)`` of a colour for each pixel and of the candidates that hardly differ from it."""
         total, weights = np.zeros_like(one), np.full(len(one), 1e-9, np.float32)
+        tolerance = self._tolerance(one)
         for k, (colour, share) in enumerate(zip(self.colours, self.shares, strict=True)):
             apart = self.area.means(self.valid[k], {self.area.side(NEAR): (np.abs(colour - one).mean(-1),)})[
                 0
             ]
-            weight = share * np.exp(-np.square(apart / SAME_DETAIL)) * self.valid[k]
+            weight = share * np.exp(-np.square(apart / tolerance)) * self.valid[k]
             weight[chosen == k] = np.maximum(share[chosen == k], 1e-6)
             total += weight[:, None] * colour
             weights += weight
         return np.asarray(total / weights[:, None], np.float32)
+
+    def _tolerance(self, one: Array) -> Array:
+        """Levels ``(n,)`` by which candidates may differ in detail: more where there is more of it."""
+        everywhere, side, grey = np.ones(len(one), np.bool_), self.area.side(NEAR), one.mean(-1)
+        level, square = (self.area.mean(values, everywhere, side) for values in (grey, grey**2))
+        return tolerated(np.sqrt(np.maximum(square - level**2, 0)))
 
     def _without_steps(self, colour: Array, chosen: Integers) -> Array:
         """``colour (n, 3)``, but a mean of both candidates within `SEAM` pixels of where two choices meet."""
@@ -182,6 +192,11 @@ def propose(candidates: Sequence[Candidate], shares: Array, around: Surroundings
     for share, other in zip(shares, means, strict=True):
         mass += cells.mean(share) * _agreement(np.abs(means - other).max(-1))
     return Proposal(colours, valid, shares, means, mass, cells, area)
+
+
+def tolerated(texture: Array) -> Array:
+    """Difference in levels at which colours are mixed to e⁻¹; texture: standard deviation in levels."""
+    return np.minimum(NOISE + PART * texture, SAME_DETAIL)
 
 
 def _agreement(apart: Array) -> Array:

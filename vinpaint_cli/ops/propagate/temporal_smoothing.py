@@ -28,6 +28,7 @@ from vinpaint_cli.ops.image import (
     sample,
 )
 from vinpaint_cli.ops.parallel import collected
+from vinpaint_cli.ops.propagate.choose import tolerated
 
 STRENGTH = 0.9
 """Share of the neighbour for a pixel without any confidence of its own, where the flow is consistent."""
@@ -35,11 +36,9 @@ STRENGTH = 0.9
 EVENED = 0.8
 """Share of the neighbour for a pixel that is all filled, where the flow is consistent."""
 
-SAME_DETAIL = 10 / 255
-"""Mean difference, that of light apart, at which two colours for a pixel are mixed to e⁻¹ only."""
-
 SAME_LIGHT = 0.1
-"""The same for their difference in light: small ones flicker, large ones are different things."""
+"""Difference in light (of 1) at which two colours are mixed to e⁻¹: small ones flicker, large ones are of
+different things."""
 
 AROUND = 2
 """Pixels around each over which colours are compared."""
@@ -138,11 +137,11 @@ class _Hole:
         """1 where two colours are alike around a pixel, in detail and in light, to 0 where they differ."""
         apart = one - other
         level = self._mean(apart)
-        detail = self._mean(np.abs(apart - level).mean(-1))
-        return np.asarray(
-            np.exp(-np.square(detail / SAME_DETAIL) - np.square(np.abs(level).max(-1) / SAME_LIGHT)),
-            np.float32,
-        )
+        detail = self._mean(np.abs(apart - level).mean(-1)) * np.float32(255)
+        grey = one.mean(-1) * np.float32(255)
+        texture = np.sqrt(np.maximum(self._mean(grey**2) - self._mean(grey) ** 2, 0))
+        unlike = (detail / tolerated(texture)) ** 2 + (np.abs(level).max(-1) / SAME_LIGHT) ** 2
+        return np.asarray(np.exp(-unlike), np.float32)
 
     def surer(self, one: Array, other: Array) -> Bool:
         """Where confidences ``one (n,)`` are, around a pixel, at least those of the other."""
