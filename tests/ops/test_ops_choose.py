@@ -18,7 +18,7 @@ def candidate(level: float, noise: int = 0, valid: object = True) -> Candidate:
     ones = np.ones(COUNT, np.float32)
     colour = np.full((COUNT, 3), level, np.float32)
     if noise:
-        colour += np.random.default_rng(noise).normal(0, 4, colour.shape).astype(np.float32)
+        colour += np.random.default_rng(noise).normal(0, 2, colour.shape).astype(np.float32)
     there = np.broadcast_to(np.asarray(valid, np.bool_), COUNT).copy()
     return Candidate(colour, there, ones, ones, ones, ones, "chain")
 

@@ -196,7 +196,7 @@ def propose(candidates: Sequence[Candidate], shares: Array, around: Surroundings
 
 def tolerated(texture: Array) -> Array:
     """Difference in levels at which colours are mixed to e⁻¹; texture: standard deviation in levels."""
-    return np.minimum(NOISE + PART * texture, SAME_DETAIL)
+    return np.asarray(np.minimum(NOISE + PART * texture, SAME_DETAIL), np.float32)
 
 
 def _agreement(apart: Array) -> Array:
