@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -91,7 +92,7 @@ class Completed:
     cost: Cost
 
 
-@dataclass(slots=True)
+@dataclass
 class HiddenClip:
     """A clip whose hole pixels are set to zero before any stage reads them, so that no truth leaks.
 
@@ -100,11 +101,11 @@ class HiddenClip:
 
     pictures: Bytes
     holes: Bool
-    _hidden: Bytes = field(init=False)
     _starts: dict[bool, Start] = field(init=False, default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self._hidden = np.where(self.holes[..., None], 0, self.pictures).astype(np.uint8)
+    @cached_property
+    def _hidden(self) -> Bytes:
+        return np.where(self.holes[..., None], 0, self.pictures).astype(np.uint8)
 
     def segments(self, shots: Sequence[range]) -> Iterator[tuple[Bytes, Bool]]:
         """Pictures, nothing in their holes, and holes of each segment that is filled."""

@@ -20,6 +20,7 @@ from vinpaint_cli.errors import InputError, UsageError, VideoError
 from vinpaint_cli.masks.sources.options import open_mask
 from vinpaint_cli.masks.sources.pictures import read_hole
 from vinpaint_cli.masks.sources.random import moving_holes, shifted, stationary_holes
+from vinpaint_cli.ops.image import eight_bits
 from vinpaint_cli.types import Frame
 from vinpaint_cli.util.registry import did_you_mean
 from vinpaint_cli.video.source.folder import SUFFIXES as PICTURES
@@ -103,7 +104,7 @@ def read_clip(clip: ClipEntry, size: tuple[int, int] | None, limit: int | None =
     the papers do), None for the clip's own. Raises VideoError (unreadable, or no frame).
     """
     frames = islice(open_source(clip.path).frames(), limit)
-    pictures = [scaled(_eight_bits(frame.rgb), size) for frame in frames]
+    pictures = [scaled(eight_bits(frame.rgb), size) for frame in frames]
     if not pictures:
         raise VideoError(f"{clip.path} has no frame; take it out of the dataset")
     return np.stack(pictures)
@@ -170,10 +171,6 @@ def scaled(picture: Bytes, size: tuple[int, int] | None) -> Bytes:
     smaller = size[0] <= picture.shape[1] and size[1] <= picture.shape[0]
     how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8)
-
-
-def _eight_bits(picture: npt.NDArray[Any]) -> Bytes:
-    return picture if picture.dtype == np.uint8 else np.asarray((picture + np.uint32(128)) // 257, np.uint8)
 
 
 def _numbered(index: int) -> Frame:

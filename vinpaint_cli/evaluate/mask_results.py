@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.evaluate.page import TINT
-from vinpaint_cli.evaluate.report import Section, Strip, TableRow
+from vinpaint_cli.evaluate.report import Section, Strip, TableRow, distinct
 from vinpaint_cli.evaluate.results import table
 from vinpaint_cli.metrics.davis import boundary
 from vinpaint_cli.ops.image import joined
@@ -150,11 +150,6 @@ def correlation(one: Sequence[float], other: Sequence[float]) -> float | None:
     if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return None
     return float(np.corrcoef(one, other)[0, 1])
-
-
-def distinct(names: Iterable[str]) -> tuple[str, ...]:
-    """Return each name once, in order."""
-    return tuple(dict.fromkeys(names))
 
 
 def markdown(evaluation: MaskEvaluation) -> str:

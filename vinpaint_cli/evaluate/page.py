@@ -20,7 +20,7 @@ from vinpaint_cli.evaluate.results import (
     groups,
     notes,
 )
-from vinpaint_cli.ops.image import joined
+from vinpaint_cli.ops.image import box_around, joined
 from vinpaint_cli.util.pages import render
 
 Bool = npt.NDArray[np.bool_]
@@ -68,7 +68,8 @@ def strip(truth: Bytes, holes: Bool, results: Mapping[str, Bytes], frames: Seque
     truth and results: uint8 ``(T, h, w, 3)``; holes: bool ``(T, h, w)``. All cells show the same part of
     the frame at full size: the holes of these frames with their surroundings.
     """
-    part = _around(np.any(holes[list(frames)], axis=0))
+    hole = np.any(holes[list(frames)], axis=0)
+    part = box_around(hole, max(8, round(MARGIN_SHARE * len(hole))))
     rows = []
     for t in frames:
         source, hole = truth[t][part], holes[t][part]
@@ -90,16 +91,6 @@ def difference(result: Bytes, truth: Bytes) -> Bytes:
     """Absolute difference ×4 around black, cut at white."""
     gap = np.abs(result.astype(np.int16) - truth.astype(np.int16)) * DIFFERENCE_GAIN
     return np.asarray(np.minimum(gap, 255), np.uint8)
-
-
-def _around(hole: Bool) -> tuple[slice, slice]:
-    height, width = hole.shape
-    margin = max(8, round(MARGIN_SHARE * height))
-    rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
-    return (
-        slice(max(0, int(rows[0]) - margin), min(height, int(rows[-1]) + 1 + margin)),
-        slice(max(0, int(columns[0]) - margin), min(width, int(columns[-1]) + 1 + margin)),
-    )
 
 
 def page(evaluation: Evaluation, strips: Sequence[Strip]) -> str:

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +156,11 @@ def check_report(target: Path, overwrite: bool) -> None:
         raise OutputError(f"{target} exists and is no earlier report; give another --report")
     if not overwrite and any(target.iterdir()):
         raise OutputError(f"{target} exists; give -y to overwrite it or another --report")
+
+
+def distinct(names: Iterable[str]) -> tuple[str, ...]:
+    """Each name once, in order."""
+    return tuple(dict.fromkeys(names))
 
 
 def finite(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vinpaint_cli.evaluate.report import distinct
 from vinpaint_cli.evaluate.score import (
     FRAME_MEASURES,
     KID_MEASURES,
@@ -102,17 +103,17 @@ class Evaluation:
     @property
     def clips(self) -> tuple[str, ...]:
         """Clips in order."""
-        return _distinct(row.clip for row in self.rows)
+        return distinct(row.clip for row in self.rows)
 
     @property
     def masks(self) -> tuple[str, ...]:
         """Kinds of holes in order."""
-        return _distinct(row.masks for row in self.rows)
+        return distinct(row.masks for row in self.rows)
 
     @property
     def methods(self) -> tuple[str, ...]:
         """Methods in order, the truth last."""
-        return _distinct(row.method for row in self.rows)
+        return distinct(row.method for row in self.rows)
 
     def of(self, masks: str, method: str) -> list[Row]:
         """Rows of all clips for one kind of hole and method."""
@@ -199,10 +200,6 @@ def _mean_of(totals: Sequence[Summary], method: str) -> Summary:
         over(total.seconds_per_frame for total in totals),
         max(total.memory for total in totals),
     )
-
-
-def _distinct(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(names))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Protocol
 
@@ -21,7 +22,7 @@ from vinpaint_cli.metrics.kid import Described, describe, places
 from vinpaint_cli.metrics.perceptual import Features, load_lite_features
 from vinpaint_cli.ops.flow import FlowEstimator
 from vinpaint_cli.ops.flow.dis import DisFlow
-from vinpaint_cli.ops.image import luma
+from vinpaint_cli.ops.image import box_around, luma
 from vinpaint_cli.weights.store import resolve
 
 Array = npt.NDArray[np.float32]
@@ -93,20 +94,23 @@ class Scores:
     values: Mapping[str, Series]
 
 
-@dataclass(slots=True)
+@dataclass
 class Truth:
     """The true clip, uint8 ``(T, h, w, 3)``, with its flow, which is found once."""
 
     pictures: Bytes
     estimator: FlowEstimator = field(default_factory=DisFlow)
     extras: tuple[Extra, ...] = ()
-    _flows: list[tuple[Array, Bool]] = field(init=False, default_factory=list)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def _flows(self) -> list[tuple[Array, Bool]]:
+        """Flow ``(h, w, 2)`` of each pair of neighbours, and where it can be trusted ``(h, w)``."""
         grey = [luma(picture.astype(np.float32)) for picture in self.pictures]
+        found = []
         for first, second in pairwise(grey):
             forward = self.estimator(first, second)
-            self._flows.append((forward, visible(forward, self.estimator(second, first))))
+            found.append((forward, visible(forward, self.estimator(second, first))))
+        return found
 
     def score(self, frames: Array, holes: Bool) -> Scores:
         """Compare filled ``frames`` (float32 ``(T, h, w, 3)`` in 0…255) with the truth."""
@@ -131,7 +135,7 @@ class Truth:
 
     def _frame(self, result: Array, t: int, hole: Bool) -> dict[str, float]:
         truth = self.pictures[t]
-        around = _around(hole)
+        around = box_around(hole, SMALLEST_SIDE)  # the same figures as on the whole picture, sooner
         row = {
             "psnr": psnr(result, truth),
             "ssim": ssim(result, truth, largest_window(*hole.shape)),
@@ -153,15 +157,6 @@ def mean(series: Series) -> float | None:
 
 def _series(values: Iterable[float]) -> Series:
     return np.fromiter(values, np.float64)
-
-
-def _around(hole: Bool) -> tuple[slice, slice]:
-    """The hole with room for the local window: the same figures as on the whole picture, sooner."""
-    rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
-    height, width = hole.shape
-    top, bottom = max(0, int(rows[0]) - SMALLEST_SIDE), min(height, int(rows[-1]) + 1 + SMALLEST_SIDE)
-    left, right = max(0, int(columns[0]) - SMALLEST_SIDE), min(width, int(columns[-1]) + 1 + SMALLEST_SIDE)
-    return slice(top, bottom), slice(left, right)
 
 
 HOLE, UNSEEN = "hole", "unseen"

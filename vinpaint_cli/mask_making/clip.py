@@ -13,7 +13,7 @@ from vinpaint_cli.mask_making.tracking import TrackedMasks, find_hole
 from vinpaint_cli.masks.sources.options import covering
 from vinpaint_cli.masks.sources.shapes import HoleSource
 from vinpaint_cli.methods import method_spec
-from vinpaint_cli.ops.flow import DEFAULT_FLOW, open_flow
+from vinpaint_cli.ops.flow import is_network, open_flow
 from vinpaint_cli.pipeline.device import Placement, available_memory, place
 from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.plan import ZONE_BYTES_PER_PIXEL, Plan, make_plan
@@ -77,7 +77,7 @@ class MaskedClip:
         """Where networks run: the CPU where there is none, of method or flow; raises UsageError."""
         options, spec = self.options, self.spec
         placement = place(options.device, options.precision, spec.dtypes)
-        has_network = spec.weights is not None or options.flow != DEFAULT_FLOW
+        has_network = spec.weights is not None or is_network(options.flow)
         return placement if has_network else replace(placement, device="cpu")
 
     def notes(self) -> list[str]:

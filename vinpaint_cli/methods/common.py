@@ -97,9 +97,9 @@ def rebuild(
 class NetworkMethod(ABC, Generic[Network]):
     """A method whose network fills the frames of a clip that was laid out at the network's size.
 
-    A subclass says how the clip is laid out (`_letterbox`) and runs the network (`_filled`). Networks with a
-    *blend head* do not paint a picture: they give a correction and a gate, by which what propagation found
-    and its fill are blended at the clip's own size (:mod:`vinpaint_cli.nets.conditioning`).
+    A subclass runs the network (`_filled`), and may lay the clip out in another way (`_letterbox`). Networks
+    with a *blend head* do not paint a picture: they give a correction and a gate, by which what propagation
+    found and its fill are blended at the clip's own size (:mod:`vinpaint_cli.nets.conditioning`).
     """
 
     def __init__(
@@ -140,9 +140,9 @@ class NetworkMethod(ABC, Generic[Network]):
                 result[index] = torch.where(clip.holes[index] > 0, picture, result[index])
         return result
 
-    @abstractmethod
     def _letterbox(self, clip: Clip) -> Letterbox:
-        """The clip laid out on the network's picture."""
+        """The clip laid out on the network's picture: in its own shape, with at most the pixels of `size`."""
+        return Letterbox.within(clip, self.size[0] * self.size[1], self._spec.multiple)
 
     @abstractmethod
     def _filled(self, letterbox: Letterbox, marked: Sequence[bool]) -> Iterator[tuple[int, Tensor]]:

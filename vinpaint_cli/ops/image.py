@@ -135,6 +135,11 @@ def to_levels(picture: npt.NDArray[Any]) -> Array:
     return picture.astype(np.float32) * np.float32(255)
 
 
+def eight_bits(picture: npt.NDArray[Any]) -> Bytes:
+    """A picture ``(h, w, 3)`` of uint8 or uint16 as uint8; itself if it has eight bits."""
+    return picture if picture.dtype == np.uint8 else np.asarray((picture + np.uint32(128)) // 257, np.uint8)
+
+
 def shrunk(picture: Array, hole: Bool, step: int) -> tuple[Array, Array]:
     """A picture ``(h, w, c)`` downscaled by ``step``: means of the known pixels.
 

@@ -101,10 +101,6 @@ class Footage:
         """Frames of the clip."""
         return len(self.seconds)
 
-    def shot_of(self, index: int) -> range:
-        """The shot that holds frame ``index``; StopIteration when the clip has no such frame."""
-        return next(shot for shot in self.shots if index in shot)
-
     def during(self, when: TimeRange) -> range:
         """Frames from the first to the last that lie in a range of time; empty without one."""
         inside = [index for index, seconds in enumerate(self.seconds) if when.contains(index, seconds)]

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.errors import InputError
+from vinpaint_cli.masks.sources.shapes import hole_box
 from vinpaint_cli.train.clips import (
     STILL_GROUPS,
     Material,
@@ -211,36 +212,23 @@ def _two_samples(
 
 
 def _add_sample(writer: PackWriter, sample: Propagated, quality: int) -> None:
-    boxes = [_box_of(share) for share in sample.residual]
+    boxes = [hole_box(residual > 0) for residual in sample.residual]
     truth = tuple(writer.add(_jpeg(frame, quality)) for frame in sample.truth)
     found: list[Span | None] = []
     residual: list[Span | None] = []
-    for picture, share, box in zip(sample.found, sample.residual, boxes, strict=True):
+    for picture, part, box in zip(sample.found, sample.residual, boxes, strict=True):
         if box is None:
             found.append(None)
             residual.append(None)
             continue
-        part = slice(box[1], box[3]), slice(box[0], box[2])
-        found.append(writer.add(_jpeg(np.ascontiguousarray(picture[part]), min(95, quality + 4))))
-        residual.append(writer.add(zlib.compress(np.ascontiguousarray(share[part]).tobytes(), 9)))
+        inside = box.slices()
+        found.append(writer.add(_jpeg(np.ascontiguousarray(picture[inside]), min(95, quality + 4))))
+        residual.append(writer.add(zlib.compress(np.ascontiguousarray(part[inside]).tobytes(), 9)))
     size = sample.truth.shape[2], sample.truth.shape[1]
     writer.index.samples.append(
         Sample(
-            sample.name,
-            sample.group,
-            size,
-            sample.kind,
-            sample.steps,
-            truth,
-            tuple(found),
-            tuple(residual),
-            tuple(boxes),
+            *(sample.name, sample.group, size, sample.kind, sample.steps),
+            *(truth, tuple(found), tuple(residual)),
+            tuple(None if box is None else (box.x0, box.y0, box.x1, box.y1) for box in boxes),
         )
     )
-
-
-def _box_of(share: Bytes) -> tuple[int, int, int, int] | None:
-    rows, columns = np.flatnonzero(share.any(1)), np.flatnonzero(share.any(0))
-    if not len(rows):
-        return None
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -20,7 +20,7 @@ from torch import nn
 
 from vinpaint_cli.errors import OutOfMemoryError, UsageError, WeightsError
 from vinpaint_cli.masks.segment import SAM_WEIGHTS, check_prompts, enforce_points, sam_weights_here
-from vinpaint_cli.ops.image import depth_inside
+from vinpaint_cli.ops.image import depth_inside, eight_bits
 from vinpaint_cli.types import Box
 from vinpaint_cli.weights.state import load_checkpoint, load_into
 from vinpaint_cli.weights.store import resolve
@@ -147,7 +147,7 @@ class SamSegmenter:
         key = picture_key(rgb)
         if key not in self._embedded:
             predictor = self._predictor()
-            predictor.set_image(eight_bits(rgb))
+            predictor.set_image(np.ascontiguousarray(eight_bits(rgb)))
             self._embedded[key] = predictor
             while len(self._embedded) > _KEPT:
                 self._embedded.popitem(last=False)
@@ -160,13 +160,6 @@ def picture_key(rgb: Picture) -> bytes:
     digest = hashlib.blake2b(repr((rgb.shape, rgb.dtype.str)).encode(), digest_size=16)
     digest.update(np.ascontiguousarray(rgb).data)
     return digest.digest()
-
-
-def eight_bits(rgb: Picture) -> Bytes:
-    """The picture with 8 bits, as the network takes it."""
-    if rgb.dtype == np.uint8:
-        return np.ascontiguousarray(rgb, np.uint8)
-    return np.rint(rgb.astype(np.float32) / 257).astype(np.uint8)
 
 
 def probability(logits: Array) -> Plane:

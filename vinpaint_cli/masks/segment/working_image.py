@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.ops.graph_cut import EdgeWeights, edge_weights, graph_cut
-from vinpaint_cli.ops.image import Array, Bool
+from vinpaint_cli.ops.image import Array, Bool, box_around, eight_bits
 from vinpaint_cli.types import Box
 
 if TYPE_CHECKING:
@@ -92,16 +92,10 @@ def parts(mask: Bool, on: Sequence[Pixel], least: float | None = None) -> Bool:
     return np.asarray(kept[labels], np.bool_)
 
 
-def bounds(allowed: Bool) -> Box:
-    """Bounding box of a mask ``(h, w)``, with a margin of two pixels inside the image."""
-    rows, columns = np.flatnonzero(allowed.any(1)), np.flatnonzero(allowed.any(0))
-    height, width = allowed.shape
-    return Box(
-        max(0, int(columns[0]) - 2),
-        max(0, int(rows[0]) - 2),
-        min(width, int(columns[-1]) + 3),
-        min(height, int(rows[-1]) + 3),
-    )
+def bounds(mask: Bool, margin: int = 2) -> Box:
+    """Bounding box of a mask ``(h, w)`` that is not empty, ``margin`` pixels wider but inside the image."""
+    rows, columns = box_around(mask, margin)
+    return Box(columns.start, rows.start, columns.stop, rows.stop)
 
 
 def to_small(rgb: Picture, size: tuple[int, int]) -> Picture:
@@ -109,9 +103,7 @@ def to_small(rgb: Picture, size: tuple[int, int]) -> Picture:
     import cv2
 
     small = rgb if rgb.shape[1::-1] == size else cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    if small.dtype == np.uint8:
-        return np.ascontiguousarray(small, np.uint8)
-    return np.rint(np.asarray(small, np.float32) / 257).astype(np.uint8)
+    return np.ascontiguousarray(eight_bits(np.asarray(small)))
 
 
 _PIXELS = 160_000
@@ -130,8 +122,7 @@ def sharpen(rgb: Picture, prior: Plane) -> Plane:
     if not hole.any() or hole.all():
         return found
     radius = max(2, round(0.012 * hole.shape[0]))
-    frame = _frame(hole, 5 * radius)
-    part = frame.slices()
+    part = box_around(hole, 5 * radius)
     found[part] = _decide(rgb[part], prior[part], radius)
     return found
 
@@ -174,17 +165,6 @@ def _depth(hole: Bool) -> Array:
     inside = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5)
     outside = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5)
     return np.asarray(inside - outside, np.float32)
-
-
-def _frame(hole: Bool, margin: int) -> Box:
-    rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
-    height, width = hole.shape
-    return Box(
-        max(0, int(columns[0]) - margin),
-        max(0, int(rows[0]) - margin),
-        min(width, int(columns[-1]) + 1 + margin),
-        min(height, int(rows[-1]) + 1 + margin),
-    )
 
 
 _CELL = np.array((10, 8, 8), np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.errors import MaskError
-from vinpaint_cli.ops.image import Bytes, luma
+from vinpaint_cli.ops.image import Bytes, eight_bits, luma
 from vinpaint_cli.types import FrameSource, VideoInfo
 
 if TYPE_CHECKING:
@@ -52,11 +52,6 @@ def _ahead(source: FrameSource, frames: range, size: tuple[int, int]) -> Iterato
         return
     for frame in source.frames(frames.start, frames.stop):
         yield frame.index, downscale(eight_bits(frame.rgb), size)
-
-
-def eight_bits(picture: npt.NDArray[Any]) -> Bytes:
-    """A picture ``(h, w, 3)`` of uint8 or uint16 as uint8."""
-    return picture if picture.dtype == np.uint8 else np.asarray((picture + np.uint32(128)) // 257, np.uint8)
 
 
 def to_grey(picture: Bytes) -> Bytes:

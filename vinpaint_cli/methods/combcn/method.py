@@ -19,7 +19,7 @@ from vinpaint_cli.methods.combcn.net import CombCN, CombCNConfig
 from vinpaint_cli.methods.common import NetworkMethod, check_finite, dtype_of, rebuild
 from vinpaint_cli.nets.letterbox import Letterbox, chunks
 from vinpaint_cli.plan.windows import plan_windows
-from vinpaint_cli.types import Clip, Window
+from vinpaint_cli.types import Window
 
 
 class CombCNMethod(NetworkMethod[CombCN]):
@@ -50,9 +50,6 @@ class CombCNMethod(NetworkMethod[CombCN]):
     def config(self) -> CombCNConfig:
         """The network's configuration."""
         return self.network.config
-
-    def _letterbox(self, clip: Clip) -> Letterbox:
-        return Letterbox.within(clip, self.size[0] * self.size[1], SPEC.multiple)
 
     def _filled(self, letterbox: Letterbox, marked: Sequence[bool]) -> Iterator[tuple[int, Tensor]]:
         if self.config.parts == "frames":

@@ -31,7 +31,6 @@ from vinpaint_cli.nets.blocks import State
 from vinpaint_cli.nets.conditioning import HEAD_CHANNELS, OPEN, make_conditioning
 from vinpaint_cli.nets.letterbox import GREY, Letterbox
 from vinpaint_cli.ops.flow import FlowEstimator, open_flow
-from vinpaint_cli.types import Clip
 
 
 class FlowRecurrentMethod(NetworkMethod[FlowRecurrent]):
@@ -66,9 +65,6 @@ class FlowRecurrentMethod(NetworkMethod[FlowRecurrent]):
     def config(self) -> FlowRecurrentConfig:
         """The network's configuration."""
         return self.network.config
-
-    def _letterbox(self, clip: Clip) -> Letterbox:
-        return Letterbox.within(clip, self.size[0] * self.size[1], SPEC.multiple)
 
     def _filled(self, letterbox: Letterbox, marked: Sequence[bool]) -> Iterator[tuple[int, Tensor]]:
         # Frames before the first and after the last that has a hole cost nothing.

@@ -1,10 +1,12 @@
 """Optical flow: estimators by name; motion of a clip and of the camera.
 
-An estimator is one file here and one line of :data:`FLOWS`.
+An estimator is one file here and one line of :data:`FLOWS`. The file says in ``IS_NETWORK`` whether the
+estimator is a network, which runs on the device it is given.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
 from vinpaint_cli.util.registry import Registry
@@ -38,6 +40,11 @@ class FlowEstimator(Protocol):
 def flow_names() -> tuple[str, ...]:
     """Names an estimator may be asked for by."""
     return FLOWS.names
+
+
+def is_network(name: str) -> bool:
+    """Whether an estimator is a network, so that its device matters; UsageError for an unknown name."""
+    return bool(import_module(FLOWS.module(name)).IS_NETWORK)
 
 
 def open_flow(name: str = DEFAULT_FLOW, device: str = "cpu") -> FlowEstimator:

@@ -9,6 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from vinpaint_cli.ops.image import Array, Bytes
+IS_NETWORK = False
 
 
 class DisFlow:

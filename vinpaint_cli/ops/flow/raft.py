@@ -16,6 +16,7 @@ from vinpaint_cli.weights.store import resolve
 if TYPE_CHECKING:
     from vinpaint_cli.ops.image import Array, Bytes
 
+IS_NETWORK = True
 WEIGHTS = "raft-large"
 STEP = 8
 """The network sees sides that are multiples of this."""
