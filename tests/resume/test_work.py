@@ -23,8 +23,7 @@ from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
 from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.removal.run import remove
 from vinpaint_cli.resume.journal import read_journal
-from vinpaint_cli.resume.stored_patches import read_patches, write_patches
-from vinpaint_cli.resume.stored_plan import plan_from_dict, plan_to_dict
+from vinpaint_cli.resume.stored import plan_from_dict, plan_to_dict, read_patches, write_patches
 from vinpaint_cli.resume.work import find_kept, folder_of
 from vinpaint_cli.types import Box, EncodeOptions, Patch
 

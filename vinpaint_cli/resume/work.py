@@ -18,7 +18,7 @@ from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import Listener
 from vinpaint_cli.resume.fingerprint import take_fingerprint
 from vinpaint_cli.resume.journal import is_published, read_journal, segment_entries
-from vinpaint_cli.resume.stored_plan import read_sealed
+from vinpaint_cli.resume.stored import read_sealed
 from vinpaint_cli.resume.work_folder import (
     JOURNAL,
     PLAN,

@@ -46,9 +46,16 @@ from vinpaint_cli.resume.journal import (
 )
 from vinpaint_cli.resume.lock import NAME as LOCK
 from vinpaint_cli.resume.lock import lock_folder
-from vinpaint_cli.resume.stored_mask import KeptMask
-from vinpaint_cli.resume.stored_patches import read_patches, write_patches
-from vinpaint_cli.resume.stored_plan import plan_from_dict, plan_to_dict, read_sealed, sealed, write_json
+from vinpaint_cli.resume.stored import (
+    KeptMask,
+    plan_from_dict,
+    plan_to_dict,
+    read_patches,
+    read_sealed,
+    sealed,
+    write_json,
+    write_patches,
+)
 from vinpaint_cli.types import FrameSource, Segment
 from vinpaint_cli.util.hashing import file_sha256
 from vinpaint_cli.video.sink.encoder import thread_count
@@ -83,6 +90,8 @@ class WorkFolder:
         """Take what the run before has left for the same output and options; raises OutputError."""
         with translated(self._folder):
             _remove_parts(self._folder, target)
+            self._tracked.read()
+            self._shaded.read()
             self._read_plan(options)
             self._journal = read_journal(self._folder / JOURNAL)
             self._finished = dict(self._whole_segments())
