@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from clip_factory import png_bytes
+from clip_factory import make_clip, png_bytes
 from helpers_work import OPTIONS, WORK, StopsAt, bytes_of, go_on, stopped
 
 from vinpaint_cli.errors import OutputError, UsageError
 from vinpaint_cli.masks.prompts import PromptOptions
 from vinpaint_cli.masks.sources.options import MaskOptions
-from vinpaint_cli.pipeline.options import WorkOptions
+from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
 from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.removal.run import Removal, remove
 from vinpaint_cli.resume.fingerprint import differences, take_fingerprint
@@ -28,10 +28,38 @@ from vinpaint_cli.video.sink.publish import is_temporary_of, temporary_name
 pytestmark = pytest.mark.usefixtures("short")
 
 
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def short() -> Iterator[None]:
     """Segments of nine frames at most."""
-    monkeypatch.setattr("vinpaint_cli.pipeline.plan.LONGEST_SEGMENT", 9)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("vinpaint_cli.pipeline.plan.LONGEST_SEGMENT", 9)
+        yield
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A clip, how its hole is told, and the output of a run that nobody stopped."""
+
+    source: Path
+    options: RemoveOptions
+    output: bytes
+
+
+def run_whole(folder: Path, frames: int, options: RemoveOptions = OPTIONS) -> Whole:
+    source = make_clip(folder / "clip.mkv", codec="ffv1", frames=frames)
+    remove(source, folder / "whole.mkv", options)
+    return Whole(source, options, (folder / "whole.mkv").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def thirty(short: None, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    return run_whole(tmp_path_factory.mktemp("thirty"), 30)
+
+
+@pytest.fixture(scope="module")
+def tracked(short: None, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    folder = tmp_path_factory.mktemp("tracked")
+    return run_whole(folder, 14, replace(OPTIONS, mask=followed(folder)))
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out", "a.b [1].mkv", "über\n.mov"])
@@ -51,10 +79,9 @@ def test_hidden_names_are_known_again(tmp_path: Path, name: str) -> None:
         assert not is_temporary_of(other, target)
 
 
-@pytest.mark.parametrize("part", ["precious.txt", "precious", "", "..", ".", 7, None, ["precious.txt"]])
 @pytest.mark.parametrize("resume", [None, False])
 def test_only_hidden_outputs_are_removed(
-    clip: Callable[..., Path], tmp_path: Path, part: object, resume: bool | None
+    clip: Callable[..., Path], tmp_path: Path, resume: bool | None
 ) -> None:
     home = tmp_path / "home"
     (home / "precious").mkdir(parents=True)
@@ -62,7 +89,8 @@ def test_only_hidden_outputs_are_removed(
     (home / "precious" / "file").write_text("precious")
     source = clip(codec="ffv1", frames=20)
     folder = stopped(source, home / "out.mkv")
-    read_journal(folder / "journal.jsonl").append(part=part)
+    for part in ("precious.txt", "precious", "", "..", ".", 7, None, ["precious.txt"]):
+        read_journal(folder / "journal.jsonl").append(part=part)
     remove(source, home / "out.mkv", OPTIONS, work=WorkOptions(resume=resume))
     assert sorted(path.name for path in home.iterdir()) == ["out.mkv", "precious", "precious.txt"]
     assert (home / "precious" / "file").exists()
@@ -92,15 +120,14 @@ def emptied(data: dict[str, Any]) -> object:
 
 @pytest.mark.parametrize("change", [emptied, lambda data: [data], lambda data: 1, lambda data: {}])
 def test_a_changed_plan_is_made_again(
-    clip: Callable[..., Path], tmp_path: Path, change: Callable[[dict[str, Any]], object]
+    thirty: Whole, tmp_path: Path, change: Callable[[dict[str, Any]], object]
 ) -> None:
-    source = clip(codec="ffv1", frames=30)
-    remove(source, tmp_path / "whole.mkv", OPTIONS)
+    source = thirty.source
     plan = stopped(source, tmp_path / "out.mkv", frames=20) / "plan.json"
     plan.write_text(json.dumps(change(json.loads(plan.read_text()))))
     assert find_kept(WORK, str(tmp_path / "out.mkv")) is None
     assert go_on(source, tmp_path / "out.mkv").segments_reused == 0
-    assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
+    assert (tmp_path / "out.mkv").read_bytes() == thirty.output
 
 
 @pytest.mark.parametrize("data", ["[]", "1", "null", "{}", '{"version": 1}', "[" * 100_000])
@@ -136,10 +163,9 @@ def test_a_fingerprint_of_another_form_is_said(
     ],
 )
 def test_a_line_of_another_form_costs_its_segment(
-    clip: Callable[..., Path], tmp_path: Path, wrong: dict[str, object]
+    thirty: Whole, tmp_path: Path, wrong: dict[str, object]
 ) -> None:
-    source, target = clip(codec="ffv1", frames=30), tmp_path / "out.mkv"
-    remove(source, tmp_path / "whole.mkv", OPTIONS)
+    source, target = thirty.source, tmp_path / "out.mkv"
     folder = stopped(source, target, frames=20)
     lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
     count = sum("segment" in line for line in lines)
@@ -149,7 +175,7 @@ def test_a_line_of_another_form_costs_its_segment(
     assert kept is not None
     assert kept.finished == count - 1
     assert go_on(source, target).segments_reused == count - 1
-    assert target.read_bytes() == (tmp_path / "whole.mkv").read_bytes()
+    assert target.read_bytes() == thirty.output
 
 
 def followed(folder: Path) -> MaskOptions:
@@ -161,12 +187,8 @@ def followed(folder: Path) -> MaskOptions:
 
 
 @pytest.mark.parametrize("damage", ["gone", "short", "other", "no sum", "another sum"])
-def test_a_damaged_followed_mask_is_followed_again(
-    clip: Callable[..., Path], tmp_path: Path, damage: str
-) -> None:
-    source, target = clip(codec="ffv1", frames=14), tmp_path / "out.mkv"
-    options = replace(OPTIONS, mask=followed(tmp_path))
-    remove(source, tmp_path / "whole.mkv", options)
+def test_a_damaged_followed_mask_is_followed_again(tracked: Whole, tmp_path: Path, damage: str) -> None:
+    source, options, target = tracked.source, tracked.options, tmp_path / "out.mkv"
     folder = stopped(source, target, options, 12)
     file, data = folder / "tracked.mkv", (folder / "tracked.mkv").read_bytes()
     if damage == "gone":
@@ -181,7 +203,7 @@ def test_a_damaged_followed_mask_is_followed_again(
     report = remove(source, target, options, listener=listener, work=WORK)
     assert "track" in listener.stages
     assert (report.segments_reused > 0) == ("sum" not in damage)
-    assert target.read_bytes() == (tmp_path / "whole.mkv").read_bytes()
+    assert target.read_bytes() == tracked.output
     assert not folder.exists()
 
 
