@@ -14,7 +14,7 @@ vp8            libvpx       crf 6       cpu-used 2             –
 av1            libsvtav1    crf 20      6                      lossless=1
 prores         prores_ks    the source's profile and its rate  –
 dnxhd          dnxhd        DNxHR HQ, HQX or 444               –
-mpeg2video …   the same     qscale 2                           –
+mpeg2video …   the same     qscale 2 (3 in msmpeg4)            –
 ffv1 …         the same     lossless by nature
 =============  ===========  ==========  =====================  ==================================
 """
@@ -22,11 +22,14 @@ ffv1 …         the same     lossless by nature
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import lru_cache
 from io import BytesIO
 
 import av
+import numpy as np
 from av.codec.codec import find_best_pix_fmt_of_list
+from av.codec.context import CodecContext
 
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.types import EncodeOptions
@@ -40,7 +43,9 @@ class Recipe:
     ``quality`` is the option that ``crf`` sets and its default, ``preset`` likewise; ``lossless`` the
     options of the lossless mode, empty where the codec is lossless as it is, None where there is none.
     ``counts`` marks encoders that take only one tick per frame: their packets are retimed afterwards.
-    ``whole`` marks those that refuse sizes which their chroma subsampling does not divide.
+    ``whole`` marks those that refuse sizes which their chroma subsampling does not divide. ``finest`` is the
+    finest quantiser by default, for those whose coefficients overflow at 1 in saturated colours, and ``off``
+    by how many levels of 255 that leaves samples off at worst, where it shows.
     """
 
     family: str
@@ -51,13 +56,23 @@ class Recipe:
     lossless: tuple[tuple[str, str], ...] | None = None
     counts: bool = False
     whole: bool = False
+    finest: int = 1
+    off: int = 0
 
 
 _X265_QUIET = "log-level=error"
 _NATURALLY_LOSSLESS = ("magicyuv", "png", "qtrle", "rawvideo")
 _WHOLE_LOSSLESS = ("ffvhuff", "huffyuv", "utvideo")
-_QSCALE = ("mpeg2video", "mpeg1video", "mpeg4", "mjpeg", "msmpeg4v2", "wmv1", "wmv2", "flv1", "h263")
-_ENCODERS = {"flv1": "flv"}
+_ENCODERS = {"flv1": "flv", "msmpeg4v3": "msmpeg4"}
+
+
+def _by_quantiser(
+    name: str, options: tuple[tuple[str, str], ...] = (), finest: int = 1, off: int = 0
+) -> Recipe:
+    """Row of an encoder that is steered by a fixed quantiser."""
+    quality = ("qscale", str(max(2, finest)))
+    return Recipe(name, _ENCODERS.get(name, name), quality, None, options, None, True, False, finest, off)
+
 
 RECIPES: tuple[Recipe, ...] = (
     Recipe("h264", "libx264", ("crf", "16"), ("preset", "medium"), lossless=(("qp", "0"),), whole=True),
@@ -86,9 +101,17 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe("ffv1", "ffv1", options=(("level", "3"), ("g", "1"), ("slicecrc", "1")), lossless=()),
     *(Recipe(name, name, lossless=()) for name in _NATURALLY_LOSSLESS),
     *(Recipe(name, name, lossless=(), whole=True) for name in _WHOLE_LOSSLESS),
-    *(Recipe(name, _ENCODERS.get(name, name), ("qscale", "2"), counts=True) for name in _QSCALE),
+    *(_by_quantiser(name, (("mbd", "rd"),)) for name in ("mpeg2video", "mpeg4", "flv1")),
+    *(
+        _by_quantiser(name, (("mbd", "rd"), ("mpv_flags", "+qp_rd")), off=14)
+        for name in ("mpeg1video", "h263")
+    ),
+    *(_by_quantiser(name, finest=2, off=18) for name in ("wmv1", "wmv2")),
+    *(_by_quantiser(name, finest=3, off=24) for name in ("msmpeg4v2", "msmpeg4v3")),
+    _by_quantiser("mjpeg"),
 )
 _FALLBACKS = ("h264", "hevc", "vp9", "ffv1")
+_ARCHIVES = ("matroska", "avi", "nut")  # a lossless source stays lossless in these
 _SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi")
 # Muxers that do not tell what they hold, and what they do hold.
 _UNLISTED = {
@@ -106,7 +129,8 @@ class Source:
     """What the encoder is chosen for: family, pixel format, coded ``(width, height)``, profile.
 
     ``pictures`` says that it is a folder of pictures, which has no video codec: h264 stands in, and RGB
-    that the encoder does not take becomes 4:2:0 that every player shows.
+    that the encoder does not take becomes 4:2:0 that every player shows. ``packed`` is the pixel format in
+    the file where ``pix_fmt`` is its planar sibling (``uyvy422`` of ``yuv422p``).
     """
 
     codec: str
@@ -114,6 +138,7 @@ class Source:
     size: tuple[int, int]
     profile: str | None = None
     pictures: bool = False
+    packed: str | None = None
 
     def divides(self, pix_fmt: str) -> bool:
         """Whether the chroma subsampling of a format divides the size."""
@@ -153,13 +178,15 @@ def choose(options: EncodeOptions, source: Source, muxer: str) -> Choice:
     if options.lossless and recipe.lossless is None:
         able = ", ".join(r.family for r in RECIPES if r.lossless is not None)
         raise UsageError(f"codec {recipe.family} has no lossless mode; codecs that have: {able}")
-    target, note = _pick_format(recipe, options, source)
+    target, note = _pick_format(recipe, options, source, muxer)
     if recipe.whole and not source.divides(target):
         width, height = source.size
         raise UsageError(
             f"{recipe.encoder} does not take {width}×{height} as {target}, whose chroma is subsampled; "
             "use --pix-fmt yuv444p, or --codec vp9, av1 or ffv1"
         )
+    if options.pix_fmt and has_alpha(source.pix_fmt) and not has_alpha(target):
+        note = (*note, f"the alpha channel is left out: {target} has none")
     settings, qscale = _settings(recipe, options, target, source.profile)
     return Choice(recipe, target, settings, qscale, (*warnings, *note))
 
@@ -215,6 +242,50 @@ def holds(muxer: str, recipe: Recipe) -> bool:
     return recipe.encoder in _listed(muxer)
 
 
+def _carries(muxer: str, recipe: Recipe, pix_fmt: str) -> bool:
+    """Whether what an encoder writes of a pixel format comes back from the container as it was.
+
+    Uncompressed pictures have no header of their own, and some containers take formats that they cannot
+    name: 4:2:2 in QuickTime is read as 16-bit RGB. VP8 and VP9 keep alpha beside the picture, in Matroska.
+    """
+    if recipe.encoder == "rawvideo":
+        return _raw_reads_back(muxer, pix_fmt)
+    return recipe.family not in ("vp8", "vp9") or muxer in ("matroska", "webm") or not has_alpha(pix_fmt)
+
+
+def has_alpha(pix_fmt: str) -> bool:
+    """Whether a pixel format has an alpha channel."""
+    return any(component.is_alpha for component in av.VideoFormat(pix_fmt).components)
+
+
+@lru_cache(maxsize=64)
+def _raw_reads_back(muxer: str, pix_fmt: str) -> bool:
+    """Write one uncompressed frame to memory and compare what is read with it."""
+    noise = np.random.default_rng(0).integers(0, 256, (16, 32, 3), np.uint8)
+    frame = av.VideoFrame.from_ndarray(noise, "rgb24").reformat(format=pix_fmt)
+    frame.pts, frame.time_base = 0, Fraction(1, 25)
+    file = BytesIO()
+    try:
+        with av.open(file, "w", format=muxer) as output:
+            stream = output.add_stream("rawvideo", rate=25)
+            stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, pix_fmt
+            output.mux(stream.encode(frame))
+        file.seek(0)
+        with av.open(file, "r") as container:
+            back = next(container.decode(video=0))
+    except (av.FFmpegError, ValueError, IndexError, StopIteration):
+        return False
+    return twin_of(back.format.name) == twin_of(pix_fmt) and _raw_bytes(back) == _raw_bytes(frame)
+
+
+def _raw_bytes(frame: av.VideoFrame) -> bytes:
+    """Samples of a frame without padding."""
+    encoder = CodecContext.create("rawvideo", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, frame.format.name
+    encoder.time_base = Fraction(1, 25)
+    return b"".join(bytes(packet) for packet in encoder.encode(frame))
+
+
 def _available(recipe: Recipe) -> bool:
     return recipe.encoder in av.codecs_available
 
@@ -241,8 +312,11 @@ def _default(options: EncodeOptions, source: Source, muxer: str) -> tuple[Recipe
     codec = "h264" if source.pictures else source.codec
     wanted = options.pix_fmt or source.pix_fmt
     own = [r for r in RECIPES if r.family == codec]
-    order = own + [r for name in _FALLBACKS for r in RECIPES if r.family == name]
+    archive = ["ffv1"] if muxer in _ARCHIVES and own and own[0].lossless == () else []
+    order = own + [r for name in (*archive, *_FALLBACKS) for r in RECIPES if r.family == name]
     usable = [r for r in order if _available(r) and holds(muxer, r)]
+    if not source.pictures:
+        usable = [r for r in usable if _carries(muxer, r, _raw_format(r, options, source, muxer) or wanted)]
     if options.lossless:
         usable = [r for r in usable if r.lossless is not None]
     layout = layout_of(wanted)
@@ -258,13 +332,25 @@ def _default(options: EncodeOptions, source: Source, muxer: str) -> tuple[Recipe
     exact = [r for r in usable if _best_format(r, wanted)[1] == 0]
     recipe = usable[0] if source.pictures and not options.lossless else (exact or usable)[0]
     if recipe.family == codec:
-        return recipe, ()
+        return recipe, _told_off(recipe, options)
     why = "cannot be encoded here" if not own else f"cannot be written as {wanted} to a {muxer} file here"
     return recipe, (f"codec {codec} {why}; {recipe.family} ({recipe.encoder}) is used instead",)
 
 
+def _told_off(recipe: Recipe, options: EncodeOptions) -> tuple[str, ...]:
+    """What a person should know of a codec that cannot hold saturated colours exactly."""
+    if not recipe.off or options.crf is not None:
+        return ()
+    return (
+        f"{recipe.family} leaves strongly coloured edges up to {recipe.off} levels of 255 off everywhere; "
+        "--codec mpeg4, h264 or ffv1 does not",
+    )
+
+
 def _formats(recipe: Recipe) -> list[str]:
-    return [f.name for f in av.Codec(recipe.encoder, "w").video_formats or []]
+    """Pixel formats that an encoder takes; x265 lists some with alpha that most builds of it refuse."""
+    names = [f.name for f in av.Codec(recipe.encoder, "w").video_formats or []]
+    return [name for name in names if recipe.encoder != "libx265" or not has_alpha(name)]
 
 
 def _best_format(recipe: Recipe, wanted: str) -> tuple[str, int]:
@@ -276,15 +362,35 @@ def _best_format(recipe: Recipe, wanted: str) -> tuple[str, int]:
         return twin_of(wanted), 0
     # FFmpeg judges yuvj as another colour space; here its range travels as a tag.
     planar = [name for name in formats if twin_of(name) == name]
-    alpha = any(component.is_alpha for component in av.VideoFormat(wanted).components)
-    best, loss = find_best_pix_fmt_of_list(planar or formats, twin_of(wanted), alpha)
+    best, loss = find_best_pix_fmt_of_list(planar or formats, twin_of(wanted), has_alpha(wanted))
     assert best is not None  # the list is not empty
     return best.name, int(loss)
 
 
-def _pick_format(recipe: Recipe, options: EncodeOptions, source: Source) -> tuple[str, tuple[str, ...]]:
+def _raw_format(recipe: Recipe, options: EncodeOptions, source: Source, muxer: str) -> str | None:
+    """Format in which uncompressed pictures can be read back: as frames are held, or as the file had them."""
+    if recipe.encoder != "rawvideo":
+        return None
+    layout = layout_of(source.pix_fmt)
+    wanted = [options.pix_fmt or source.pix_fmt]
+    if not options.pix_fmt and source.packed and layout is not None and layout.model == "yuv":
+        wanted.append(source.packed)  # back into it loses nothing; into palettes and 15 bits it would
+    return next((name for name in wanted if _carries(muxer, recipe, name)), None)
+
+
+def _pick_format(
+    recipe: Recipe, options: EncodeOptions, source: Source, muxer: str
+) -> tuple[str, tuple[str, ...]]:
     """Pixel format to encode in, and a note where it is not the source's."""
     asked, given = options.pix_fmt, source.pix_fmt
+    raw = _raw_format(recipe, options, source, muxer)
+    if raw is not None:
+        return raw, ()
+    if not _carries(muxer, recipe, asked or given):
+        raise UsageError(
+            f"{recipe.family} in a {muxer} file cannot be read back as {asked or given}; "
+            "use the suffix .mkv, another --pix-fmt, or another --codec"
+        )
     if asked is not None:
         formats = _formats(recipe)
         if formats and asked not in formats:
@@ -325,6 +431,8 @@ def _settings(
     if recipe.preset is not None:
         settings[recipe.preset[0]] = options.preset or recipe.preset[1]
     settings.update(_profile(recipe, pix_fmt, profile))
+    if recipe.family in ("vp8", "vp9") and has_alpha(pix_fmt):
+        settings["auto-alt-ref"] = "0"  # hidden frames have no alpha
     if options.lossless:
         if options.crf is not None:
             raise UsageError("--lossless and --crf exclude each other; leave one out")

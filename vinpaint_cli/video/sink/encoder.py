@@ -14,7 +14,7 @@ from vinpaint_cli.types import Frame
 from vinpaint_cli.util.cpu import allowed_cores
 from vinpaint_cli.video.colour.layouts import layout_of, side_data, twin_of
 from vinpaint_cli.video.colour.planes import copy_native
-from vinpaint_cli.video.sink.codecs import Choice
+from vinpaint_cli.video.sink.codecs import Choice, has_alpha
 from vinpaint_cli.video.source.probe import Details
 
 if TYPE_CHECKING:
@@ -115,9 +115,17 @@ class Encoder:
         if choice.qscale is not None:
             context.qscale = True
             context.global_quality = round(choice.qscale * _QP_TO_LAMBDA)
-            context.qmin = 1
+            context.qmin = min(choice.recipe.finest, max(1, round(choice.qscale)))
         self._turn(stream)
         return stream
+
+    def mark_alpha(self) -> None:
+        """Say whether VP8 or VP9 has alpha beside the picture; the source's own mark may be stale."""
+        metadata = self.stream.metadata
+        for key in [key for key in metadata if key.lower() == "alpha_mode"]:
+            del metadata[key]
+        if self._choice.recipe.family in ("vp8", "vp9") and has_alpha(self._choice.pix_fmt):
+            metadata["alpha_mode"] = "1"
 
     def _turn(self, stream: VideoStream) -> None:
         """Rotation and mirroring, as the container writes them."""

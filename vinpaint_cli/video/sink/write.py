@@ -116,7 +116,12 @@ class VideoWriter:
         self._muxer = muxer_of(self._path.suffix)
         details = self._details
         source = Source(
-            details.info.codec, details.native_format, details.coded, details.profile, bool(details.names)
+            details.info.codec,
+            details.native_format,
+            details.coded,
+            details.profile,
+            bool(details.names),
+            details.info.pix_fmt,
         )
         self._choice = choose(options, source, self._muxer)
         self._stack = ExitStack()
@@ -195,6 +200,7 @@ class VideoWriter:
             copier.declare(before=False)
             copier.describe(self._encoder.stream)
             copier.start()
+        self._encoder.mark_alpha()
         self._encoder.open()
         if self._lacks_aspect:
             title = self._encoder.stream.metadata.get("title", "")

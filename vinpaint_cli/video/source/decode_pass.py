@@ -12,10 +12,11 @@ import av
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from vinpaint_cli.video.source.probe import open_input
+from vinpaint_cli.video.source.probe import open_input, picture_decoder
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.video.codeccontext import VideoCodecContext
 
 _DEMUX_RETRIES = 3
 _SHOWING_NOTHING = ("vp8", "mpeg4")
@@ -78,16 +79,17 @@ class Pass:
         with open_input(self.path) as container:
             stream = container.streams[self.stream]
             assert isinstance(stream, VideoStream)  # probe chose it
-            stream.codec_context.thread_type = "AUTO" if self.threaded else "NONE"
+            decoder = picture_decoder(stream)
+            decoder.thread_type = "AUTO" if self.threaded else "NONE"
             if not self.threaded:
-                stream.codec_context.thread_count = 1
+                decoder.thread_count = 1
             if self.seek is not None:
                 try:
                     container.seek(self.seek, stream=stream)
                 except av.FFmpegError:
                     raise UnsureError from None
             for packet in self._packets(container, stream):
-                yield from self._decode(packet, stream)
+                yield from self._decode(packet, decoder)
             self._settle(stream)
 
     def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
@@ -119,15 +121,15 @@ class Pass:
         if packet.pts is not None and not self.threaded:
             self._awaited.add(packet.pts)
 
-    def _decode(self, packet: Packet[VideoStream], stream: VideoStream) -> list[av.VideoFrame]:
+    def _decode(self, packet: Packet[VideoStream], decoder: VideoCodecContext) -> list[av.VideoFrame]:
         """Frames of one packet; an error in it, or in a frame, counts."""
         frames: list[av.VideoFrame] = []
         damaged = packet.is_corrupt
         try:
-            frames = stream.codec_context.decode(packet)
+            frames = decoder.decode(packet)
         except BlockingIOError:
             # The decoder still holds what followed an error inside the last packet: PyAV cannot fetch it.
-            stream.codec_context.flush_buffers()
+            decoder.flush_buffers()
             damaged = True
         except EOFError:
             pass

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av
 import av.logging
 import numpy as np
+from av.codec.context import CodecContext
 
 from vinpaint_cli.errors import VideoError
 from vinpaint_cli.types import ColorInfo, StreamInfo, VideoInfo
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
 
     from av.container import InputContainer
     from av.stream import Stream
+    from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
 _LOCATIONS = "left|center|topleft|top|bottomleft|bottom"
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _LOG_LOCK = Lock()
 
 
@@ -115,6 +118,20 @@ def picture_stream(container: InputContainer, path: str | PathLike[str]) -> Vide
     return stream
 
 
+def picture_decoder(stream: VideoStream) -> VideoCodecContext:
+    """The decoder of a picture's stream, not yet open; for VP8 and VP9 with alpha the one that keeps it."""
+    context = stream.codec_context
+    tag = {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode")
+    name = _ALPHA_DECODERS.get(context.codec.canonical_name)
+    if tag != "1" or name is None:
+        return context
+    decoder = cast("VideoCodecContext", CodecContext.create(name, "r"))
+    decoder.extradata = context.extradata
+    decoder.color_range, decoder.colorspace = context.color_range, context.colorspace
+    decoder.color_primaries, decoder.color_trc = context.color_primaries, context.color_trc
+    return decoder
+
+
 def is_cover(stream: Stream) -> bool:
     """Whether a stream is a still picture attached to the file."""
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
@@ -181,10 +198,11 @@ def color_of(frame: av.VideoFrame) -> ColorInfo:
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: str | PathLike[str]) -> av.VideoFrame:
     """First frame that can be decoded; damaged packets before it are passed over."""
+    decoder = picture_decoder(stream)
     try:
         for packet in container.demux(stream):
             try:
-                frames = packet.decode()
+                frames = decoder.decode(packet)
             except (av.FFmpegError, EOFError):
                 continue
             if frames:

@@ -1,0 +1,156 @@
+"""What real files hold beside plain 4:2:0: packed samples, alpha, light levels, names of tracks."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from clip_factory import native_frame
+from helpers_video import copy_clip, same_planes
+
+from vinpaint_cli.errors import UsageError
+from vinpaint_cli.types import EncodeOptions
+from vinpaint_cli.video.colour.layouts import layout_of, sibling_of
+from vinpaint_cli.video.source.read import open_source
+
+PLAIN = EncodeOptions()
+
+
+def raw(frame: av.VideoFrame) -> bytes:
+    """Samples without padding."""
+    encoder = av.CodecContext.create("rawvideo", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, frame.format.name
+    encoder.time_base = Fraction(1, 25)
+    return b"".join(bytes(packet) for packet in encoder.encode(frame))
+
+
+def packed_formats() -> list[str]:
+    names = [name for name in av.video.format.names if layout_of(name) is None and sibling_of(name)]
+    # Palettes and 15 or 16 bits of RGB are only ever read.
+    return sorted(set(names) - {"pal8", "rgb565le", "rgb555le", "uyyvyy411"})
+
+
+@pytest.mark.parametrize("name", packed_formats())
+def test_a_packed_format_and_its_planar_sibling_have_the_same_samples(name):
+    frame = native_frame(0, 32, 16, name)
+    frame.pts = 0
+    planar = frame.reformat(format=sibling_of(name))
+    assert raw(planar.reformat(format=name)) == raw(frame)
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".avi", ".mkv"])
+@pytest.mark.parametrize("pix_fmt", ["uyvy422", "yuyv422", "rgb24", "yuv422p", "gray", "bgr24", "rgba"])
+def test_uncompressed_pictures_come_out_as_they_went_in(clip, tmp_path, suffix, pix_fmt):
+    source = clip("in.nut", codec="rawvideo", pix_fmt=pix_fmt, frames=2)
+    target = tmp_path / f"out{suffix}"
+    notes = copy_clip(source, target, PLAIN)
+    before, after = open_source(source), open_source(target)
+    if after.info.codec in ("rawvideo", "ffv1"):
+        assert all(np.array_equal(a.rgb, b.rgb) for a, b in zip(before.frames(), after.frames(), strict=True))
+    assert after.info.codec == "rawvideo" or any("is used instead" in line for line in notes)
+
+
+def test_a_raw_format_that_a_container_cannot_name_is_refused(clip, tmp_path):
+    source = clip("in.mkv", pix_fmt="yuv422p", frames=2)
+    with pytest.raises(UsageError, match=r"rawvideo in a mov file cannot be read back as yuv422p; use"):
+        copy_clip(source, tmp_path / "out.mov", EncodeOptions(codec="rawvideo"))
+
+
+def transparent(path: Path, codec: str) -> Path:
+    """A clip whose alpha grows from frame to frame."""
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream(codec, rate=25, options={"auto-alt-ref": "0", "crf": "4", "b": "4M"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuva420p"
+        stream.metadata["alpha_mode"] = "1"
+        for index in range(4):
+            rgba = np.dstack(
+                [native_frame(index, 64, 48, "rgb24").to_ndarray(), np.full((48, 64), 40 * index)]
+            )
+            frame = av.VideoFrame.from_ndarray(rgba.astype(np.uint8), "rgba").reformat(format="yuva420p")
+            frame.pts = index
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
+def alphas(path: Path) -> tuple[str | None, list[float]]:
+    """The mark of alpha, and the mean alpha of each frame as libvpx decodes it."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.codec.canonical_name)
+        decoder = av.CodecContext.create(name, "r") if name else stream.codec_context
+        frames = [f for p in container.demux(stream) if p.size for f in decoder.decode(p)]
+        if not frames[0].format.name.startswith("yuva"):
+            return stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")), []
+        rgba = [f.reformat(format="rgba").to_ndarray()[..., 3].mean() for f in frames]
+        return stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")), rgba
+
+
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+def test_alpha_beside_the_picture_is_kept(tmp_path, codec):
+    source = transparent(tmp_path / "in.webm", codec)
+    assert copy_clip(source, tmp_path / "out.webm", PLAIN) == []
+    mark, values = alphas(tmp_path / "out.webm")
+    assert mark == "1"
+    assert values == pytest.approx([0, 40, 80, 120], abs=3)
+
+
+def test_alpha_goes_where_it_is_kept_or_is_named(tmp_path):
+    source = transparent(tmp_path / "in.webm", "libvpx-vp9")
+    lines = copy_clip(source, tmp_path / "out.mp4", PLAIN)
+    before, after = open_source(source), open_source(tmp_path / "out.mp4")
+    assert "alpha" not in str(lines)
+    assert all(same_planes(a, b) for a, b in zip(before.frames(), after.frames(), strict=True))
+    lines = copy_clip(source, tmp_path / "out.webm", EncodeOptions(pix_fmt="yuv420p"))
+    assert lines == ["the alpha channel is left out: yuv420p has none"]
+    assert alphas(tmp_path / "out.webm")[0] is None
+
+
+def strong_colours(index: int, width: int = 176, height: int = 144) -> np.ndarray:
+    """Short bars of saturated colour that move: the strongest edges of chroma there are."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    colours = [(255, 0, 0), (0, 0, 255), (0, 255, 0), (255, 0, 255), (255, 255, 0), (0, 255, 255)]
+    for k, colour in enumerate(colours):
+        for row in range(0, height, 16):
+            top = row + (5 * k + index) % 16
+            picture[top : top + 5, k * 29 : k * 29 + 23] = colour
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("a.3gp", "h263"),
+        ("a.wmv", "wmv1"),
+        ("a.wmv", "wmv2"),
+        ("a.mpg", "mpeg1video"),
+        ("a.mpg", "mpeg2video"),
+        ("a.avi", "mpeg4"),
+        ("a.avi", "msmpeg4v2"),
+        ("a.avi", "msmpeg4"),
+        ("a.flv", "flv"),
+        ("a.avi", "mjpeg"),
+    ],
+)
+def test_saturated_colours_stay_or_it_is_said_by_how_much_they_do_not(tmp_path, name, codec):
+    source, target = tmp_path / name, tmp_path / f"out{Path(name).suffix}"
+    with av.open(str(source), "w") as output:
+        stream = output.add_stream(codec, rate=25, options={"qmin": "3", "qmax": "3"})
+        stream.width, stream.height = 176, 144
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        for index in range(6):
+            frame = av.VideoFrame.from_ndarray(strong_colours(index), "rgb24").reformat(format=stream.pix_fmt)
+            frame.pts = index
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    notes = copy_clip(source, target, PLAIN)
+    said = re.search(r"up to (\d+) levels of 255 off", " ".join(notes))
+    limit = int(said[1]) if said else 8
+    before, after = open_source(source), open_source(target)
+    assert after.info.codec == before.info.codec
+    for a, b in zip(before.frames(), after.frames(), strict=True):
+        assert np.abs(a.native.to_ndarray().astype(int) - b.native.to_ndarray()).max() <= limit
