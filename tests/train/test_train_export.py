@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ from vinpaint_cli.methods.sttn.net import STTN, STTNConfig
 from vinpaint_cli.train import checkpoint
 from vinpaint_cli.train.checkpoint import export
 from vinpaint_cli.train.config import TrainConfig, changed, preset_names, read_config
-from vinpaint_cli.train.pack import Pack
 from vinpaint_cli.weights.state import load_checkpoint
 
 Start = Callable[..., Any]
@@ -103,29 +100,3 @@ def test_the_command_line_packs_trains_goes_on_and_exports(
     assert load_network("w.safetensors").config.channels == 8
     assert run(["train", "sttn", *common, "--size", "50x32", "--config", "mine.toml"]) == 2
     assert run(["train", "sttn", "--data", "none.vpack", "--out", "r", "-q"]) == 3
-
-
-def test_training_needs_neither_av_nor_cv2(pack: Pack, tmp_path: Path) -> None:
-    program = f"""
-import sys
-for name in ("av", "cv2", "typer", "rich", "scenedetect"):
-    sys.modules[name] = None
-import pathlib, torch
-from vinpaint_cli.train.config import TrainConfig
-from vinpaint_cli.train import build, checkpoint
-from vinpaint_cli.train.loop import Run, train
-from vinpaint_cli.train.pack import open_packs
-from vinpaint_cli.train.recipes.sttn import STTNRecipe
-torch.set_num_threads(1)
-network = dict(channels=8, blocks=1, patches=[[3, 2], [3, 2]], size=[48, 32], reduction=8, prefill=True)
-data = dict(size=[48, 32], batch=1, frames=[2])
-config = TrainConfig.from_dict(dict(network=network, data=data, train=dict(steps=1, adversarial=0.0)))
-cpu, out = torch.device("cpu"), pathlib.Path({str(tmp_path)!r})
-train(STTNRecipe(config, cpu), open_packs([{str(pack.path)!r}]), Run(out, cpu))
-checkpoint.export(out, out / "w.safetensors", "none")
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=100
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert (tmp_path / "w.safetensors").is_file()

@@ -397,12 +397,21 @@ def test_nobody_trains_what_is_not_known() -> None:
         recipe_of("raft")
 
 
-def test_recipes_need_neither_av_nor_cv2(pack: Pack, tmp_path: Path) -> None:
+def test_training_needs_neither_av_nor_cv2(pack: Pack, tmp_path: Path) -> None:
+    sttn = {
+        "channels": 8,
+        "blocks": 1,
+        "patches": [[3, 2], [3, 2]],
+        "size": [48, 32],
+        "reduction": 8,
+        "prefill": True,
+    }
     program = f"""
 import sys
 for name in ("av", "cv2", "typer", "rich", "scenedetect"):
     sys.modules[name] = None
 import pathlib, torch
+from vinpaint_cli.train import build
 from vinpaint_cli.train.config import TrainConfig
 from vinpaint_cli.train.checkpoint import export
 from vinpaint_cli.train.loop import train
@@ -412,9 +421,9 @@ from vinpaint_cli.train.recipes import recipe_of
 torch.set_num_threads(1)
 cpu = torch.device("cpu")
 data = dict(size=[48, 32], batch=1, frames=[2], consecutive=True)
-for name, network in {NETWORKS!r}.items():
+for name, network in {NETWORKS | {"sttn": sttn}!r}.items():
     out = pathlib.Path({str(tmp_path)!r}) / name
-    config = TrainConfig.from_dict(dict(network=network, data=data, train=dict(steps=2)))
+    config = TrainConfig.from_dict(dict(network=network, data=data, train=dict(steps=2, adversarial=0.0)))
     train(recipe_of(name)(config, cpu), open_packs([{str(pack.path)!r}]), Run(out, cpu))
     export(out, out / "w.safetensors", "none")
 """

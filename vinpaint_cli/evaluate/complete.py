@@ -43,7 +43,7 @@ class Cost:
     memory: int = 0
 
     def plus(self, other: Cost) -> Cost:
-        """One after the other."""
+        """The cost of both one after the other: seconds add up, and the larger memory counts."""
         return Cost(self.seconds + other.seconds, max(self.memory, other.memory))
 
     @contextmanager

@@ -72,7 +72,7 @@ def start_fit(
     device: str = "cpu",
     state: Mapping[str, Any] | None = None,
 ) -> ClipFit:
-    """A fit of the method's network to a clip of ``size`` ``(width, height)``; `ClipFit.run` begins it.
+    """Prepare to fit the method's network to a clip of ``size`` ``(width, height)``; `ClipFit.run` does it.
 
     config: a preset of the method, or a TOML file. state: of a fit that was stopped, to go on from. Raises
     UsageError for a method that is not fitted to clips, or for a configuration that cannot be read.

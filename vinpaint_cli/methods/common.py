@@ -34,7 +34,10 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def fill_clip(clip: Clip) -> Tensor:
-    """Float32 ``(T, 3, h, w)`` in [0, 1]: :func:`fill_frame` where ``holes`` > 0, else the clip's own."""
+    """Fill a clip as `propagate` does, frame by frame: float32 ``(T, 3, h, w)`` in [0, 1].
+
+    Pixels where ``holes`` is 0 keep the clip's value.
+    """
     result = clip.frames.detach().to(torch.float32, copy=True)
     for t, residual in enumerate(clip.holes):
         if bool((residual > 0).any()):

@@ -57,13 +57,13 @@ class FitMaterial:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How long a fit may take: so many steps or, where they are 0, seconds."""
+    """How long a fit may take: a number of steps or, where that is 0, of seconds."""
 
     steps: int = 0
     seconds: float = 0.0
 
     def part(self, share: float) -> Budget:
-        """A share in [0, 1] of this budget."""
+        """The budget multiplied by a share in [0, 1]."""
         return Budget(round(self.steps * share), self.seconds * share)
 
     def used(self, steps: int, seconds: float) -> float:
@@ -75,7 +75,7 @@ class Budget:
 
 @dataclass(slots=True)
 class FitStatus:
-    """How a fit stands; it is shown to people, and stored for a fit that is stopped and goes on.
+    """Progress of a fit: shown to people, and stored so that a fit that was stopped can be resumed.
 
     ``psnr``: in dB on the held-out pixels, now; ``best``: at its best; ``smooth``: of the smooth fill that
     the network starts from. ``judged`` times the scale was scored, ``stalled`` times in a row without a gain.
@@ -109,7 +109,7 @@ class ClipFit(Protocol):
 
     @property
     def status(self) -> FitStatus | None:
-        """How it stands; None until `run` has begun to fit."""
+        """Progress of the fit; None until `run` has begun."""
         ...
 
     @property

@@ -1,13 +1,13 @@
 """The conditioning of networks with a blend head, and the blend that such a head makes.
 
-A network that corrects a smooth fill acts on a pixel only as far as propagation left it open. A network with
-a *blend head* sees what propagation found, what a fill of the surely known pixels alone would be, and the
-residual (1 − confidence) that propagation left. Its head has four channels: a correction, which is a colour
-to be added, and a gate, by which more (or less) of what was found is taken. They may be coarse: they are
-applied to the clip's own pixels, so detail stays where what was found is taken.
+The *conditioning* is the input: a mixture of what propagation found and a smooth fill, weighted by the
+residual (1 − confidence); the residual itself; and the difference between what was found and a fill from
+surely known pixels alone. The *blend head* is the output, with four channels: a correction, which is a colour
+to add to the mixture, and a gate, which takes more or less of what was found. Both may be coarse: they are
+applied at the clip's own size, so detail that was found is kept.
 
-The network sees and corrects in units of the contrast around, so it changes little in a sky and much in a
-crowd, and need not learn to leave flat things alone.
+Input and correction are in units of the contrast of the surroundings, so that a network changes little in a
+sky and much in a crowd.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def with_network_view(conditioning: Tensor) -> Tensor:
 
 
 def relative(picture: Tensor, mixture: Tensor, unit: Tensor) -> Tensor:
-    """A picture less the mean of the mixture nearby, in units of contrast; ``(N, 3, h, w)``."""
+    """A picture minus the local mean of the mixture, divided by the contrast ``unit``: ``(N, 3, h, w)``."""
     edge = NEIGHBOURHOOD // 2
     padded = functional.pad(mixture, (edge, edge, edge, edge), mode="replicate")
     return (picture - functional.avg_pool2d(padded, NEIGHBOURHOOD, 1)) / unit

@@ -1,8 +1,8 @@
-"""Binary segmentation by a minimum graph cut over any log-odds, solved as a convex problem.
+"""Binary segmentation by a minimum graph cut, for any log-odds of a pixel belonging to the object.
 
-OpenCV's GrabCut (Rother et al., SIGGRAPH 2004) takes colour alone. Here the unary terms are given: the
-relaxed cut of Chan, Esedoglu and Nikolova (SIAM J. Appl. Math. 2006) has the same optimum, and is solved by
-first-order primal-dual steps (Chambolle and Pock, J. Math. Imaging Vis. 2011).
+OpenCV's GrabCut (Rother et al., SIGGRAPH 2004) computes its log-odds from colour alone; here the caller gives
+them. The cut is solved as the convex relaxation of Chan, Esedoglu and Nikolova (SIAM J. Appl. Math. 2006),
+which has the same optimum, by primal-dual steps (Chambolle and Pock, J. Math. Imaging Vis. 2011).
 """
 
 from __future__ import annotations

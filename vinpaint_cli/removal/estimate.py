@@ -1,4 +1,4 @@
-"""How long a removal may take, from short trials on the clip itself."""
+"""Estimates how long a removal will take, from short trials on the clip itself."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ENCODE_SECONDS = 1.5
 
 @dataclass(slots=True)
 class Estimate:
-    """Seconds per stage, and what is not in them."""
+    """Estimated seconds per stage, and notes on what they leave out."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

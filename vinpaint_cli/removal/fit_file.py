@@ -1,4 +1,4 @@
-"""Files of fitted networks: what they say of their clip, and what a fit that was stopped goes on from."""
+"""Files of fitted networks: which clip they were fitted to, and the state that a stopped fit resumes from."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STATE = ".state"
 
 @dataclass(frozen=True, slots=True)
 class ClipMark:
-    """What a clip is known by: the SHA-256 of its content, its name and size."""
+    """Identity of a clip: the SHA-256 of its content, its name and size."""
 
     sha256: str
     name: str
@@ -41,7 +41,7 @@ class ClipMark:
 
 
 def key_of(clip: ClipMark, scan: Scan | None, options: FitOptions, propagates: bool, flow: str) -> str:
-    """What a fit was for: one word that differs where clip, hole or options do."""
+    """Digest that identifies a fit: it differs wherever clip, hole or options differ."""
     holes = [] if scan is None else [asdict(box) if box else None for box in scan.holes]
     pixels = (scan.hole_pixels, scan.covered_pixels) if scan else 0
     told = [asdict(clip), holes, pixels, asdict(options), propagates, *({flow} - {DEFAULT_FLOW})]
@@ -61,7 +61,7 @@ def write_state(path: Path, key: str, state: Mapping[str, Any]) -> None:
 
 
 def read_state(path: Path, key: str) -> dict[str, Any] | None:
-    """The state of a fit for the same; None when there is none, or it is of another or damaged."""
+    """The saved state of the fit with this key; None when there is none, or it is of another or damaged."""
     import torch
 
     try:
@@ -77,7 +77,7 @@ def state_path(path: Path) -> Path:
 
 
 def drop_state(path: Path) -> None:
-    """The fit is finished."""
+    """Remove the state of a fit that is finished."""
     with suppress(OSError):
         state_path(path).unlink()
 

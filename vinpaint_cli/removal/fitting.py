@@ -106,7 +106,7 @@ def _trusted(residual: Bytes) -> Bytes:
 
 
 def _levels(unit: npt.NDArray[np.float32]) -> Bytes:
-    """[0, 1] → 0…255, frame by frame, so that nothing larger is held."""
+    """Pictures in [0, 1] as uint8 in 0…255, converted frame by frame to save memory."""
     levels = np.empty(unit.shape, np.uint8)
     for target, frame in zip(levels, unit, strict=True):
         np.clip(np.rint(frame * 255), 0, 255, out=target, casting="unsafe")
@@ -128,7 +128,7 @@ def _places(run: FrameRun, count: int, rng: np.random.Generator) -> list[Bool]:
 
 
 def _shifts(union: Bool, rng: np.random.Generator) -> Iterator[tuple[int, int]]:
-    """Candidates ``(rows, columns)``."""
+    """Random shifts of the hole, ``(rows, columns)`` each."""
     height, width = union.shape
     for _ in range(TRIES):
         yield int(rng.integers(-height + 1, height)), int(rng.integers(-width + 1, width))
@@ -159,7 +159,7 @@ LITTLE = 3.0
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
-    """What a fit is made with: how long and how, with which stages of filling, who is told.
+    """Settings of a fit: its options, the stages of filling it uses, and who receives its progress.
 
     goes_on: whether it goes on from a saved state; then the time for its material does not count.
     """

@@ -56,7 +56,7 @@ def check_job(
 
 @dataclass(frozen=True, slots=True)
 class RemoveReport:
-    """What a removal did.
+    """What a removal did, and what it took.
 
     ``hole_pixels`` is the sum over all frames; ``by_propagation`` and ``by_method`` are shares of it that
     sum to one (both 0 without a hole). ``seconds`` per stage; ``peak_memory`` bytes of this process.
@@ -86,7 +86,7 @@ class RemoveReport:
 
 @dataclass(slots=True)
 class Tally:
-    """Pixels filled so far."""
+    """Counts of hole pixels: all that were filled so far, and those that propagation filled."""
 
     hole: int = 0
     propagated: float = 0.0
@@ -105,7 +105,7 @@ class Tally:
 def make_report(
     job: MaskedClip, plan: Plan, target: str, tally: Tally, clock: Clock, warnings: Iterable[str]
 ) -> RemoveReport:
-    """What was learnt on the way, in one place."""
+    """The report of a removal, from its plan, counts and times."""
     by_propagation = tally.by_propagation
     return RemoveReport(
         input=str(job.path),

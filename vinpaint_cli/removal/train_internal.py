@@ -1,4 +1,4 @@
-"""``train_internal``: a network fitted to one clip, as a file, or as the first part of a removal."""
+"""`train_internal`: fits a network to one clip, for a file of its own or as the first step of a removal."""
 
 from __future__ import annotations
 
@@ -115,20 +115,20 @@ def train_internal(
         raise UsageError(f"{target} must end in .safetensors; give --out {target.name}.safetensors")
     may_write = overwrite or resume is True or not target.exists()
     if not may_write and not is_begun(target):
-        raise _there(target)
+        raise _already_there(target)
     clip = _open(Path(path), options, listener)
     fitting = _Fitting(clip, target, options, listener, resume)
     if not may_write and not fitting.goes_on:
-        raise _there(target)
+        raise _already_there(target)
     return fitting.report()
 
 
 def is_begun(target: Path) -> bool:
-    """Whether a fit was stopped there, whose file is written again when it goes on."""
+    """Whether the file holds a fit that was stopped and can be resumed."""
     return state_path(target).is_file()
 
 
-def _there(target: Path) -> OutputError:
+def _already_there(target: Path) -> OutputError:
     return OutputError(f"{target} is there already; give -y to replace it, or another --out")
 
 
@@ -138,13 +138,13 @@ def fit_for_job(masked: MaskedClip, plan: Plan, folder: Path, listener: Listener
     Raises any `VinpaintError`.
     """
     options = masked.options
-    told = TrainInternalOptions(
+    fit_options = TrainInternalOptions(
         options.mask, options.fit, masked.placement.device, options.propagate, options.flow
     )
     mark = ClipMark.of(masked.path, masked.source.info, plan.scan.frames)
     clip = _Clip(masked.path, masked.source, plan.scan, plan.segments, masked, mark)
-    target = folder / f"{masked.path.stem}.{clip.key(told)[:8]}{SUFFIX}"
-    fitting = _Fitting(clip, target, told, listener, None)
+    target = folder / f"{masked.path.stem}.{clip.key(fit_options)[:8]}{SUFFIX}"
+    fitting = _Fitting(clip, target, fit_options, listener, None)
     if fitting.is_there:
         listener.note(f"using {target}, which was fitted to this clip before")
     else:
@@ -195,11 +195,11 @@ class _Clip:
 
 def _open(path: Path, options: TrainInternalOptions, listener: Listener) -> _Clip:
     if options.mask is not None:
-        told = RemoveOptions(
+        removal = RemoveOptions(
             mask=options.mask, method=fitted_methods()[0], device=options.device, fit=options.fit
         )
-        check_options(told)
-        masked = open_clip(path, told, listener)
+        check_options(removal)
+        masked = open_clip(path, removal, listener)
         plan = masked.plan(listener)
         if not plan.segments:
             raise UsageError(
@@ -238,7 +238,7 @@ def _shortened(segment: Segment, length: int) -> Segment:
 
 
 class _Fitting:
-    """One fit and its file."""
+    """One fit and the file that it is written to."""
 
     def __init__(
         self,

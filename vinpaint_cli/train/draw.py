@@ -43,7 +43,7 @@ class Batch:
     residual: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The same on a device."""
+        """The batch on a device."""
         parts = (part.to(device, non_blocking=True) for part in (self.truth, self.found, self.residual))
         return Batch(*parts)
 

@@ -192,7 +192,7 @@ def perceptual(shown: list[Tensor], truth: list[Tensor]) -> Tensor:
 
 
 def style(shown: list[Tensor], truth: list[Tensor]) -> Tensor:
-    """The same of their Gram matrices (Liu et al., ECCV 2018, Eq. 5)."""
+    """Style loss: `perceptual` of the Gram matrices of features (Liu et al., ECCV 2018, Eq. 5)."""
     return perceptual([_gram(x) for x in shown], [_gram(x) for x in truth])
 
 

@@ -163,7 +163,7 @@ def picture_key(rgb: Picture) -> bytes:
 
 
 def probability(logits: Array) -> Plane:
-    """Sigmoid ``(H, W)`` float32."""
+    """Probability float32 ``(H, W)`` of logits."""
     return (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
 
 

@@ -136,7 +136,10 @@ class CombCNConfig(BlendingConfig):
 
 
 class VolumeNet(nn.Module):
-    """The 3DCN. ``width``: channels of its first layer, 16 in the paper; ``ends``: of input and output."""
+    """The 3-D network (3DCN), which completes a window of frames at half size.
+
+    ``width``: channels of its first layer, 16 in the paper. ``ends``: channels of its input and output.
+    """
 
     def __init__(self, width: int = 16, ends: tuple[int, int] = (4, 3)) -> None:
         super().__init__()
@@ -146,7 +149,7 @@ class VolumeNet(nn.Module):
         self.last = convs[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, 4, T, h, w)`` → ``(B, 3, T, h, w)``; h and w are multiples of 4."""
+        """Complete windows ``(B, 4, T, h, w)``: returns ``(B, 3, T, h, w)``; h and w are multiples of 4."""
         kept: dict[int, Tensor] = {}
         for place, layer in enumerate(self.layers, 1):
             if place in VOLUME_JOINS:
@@ -161,7 +164,11 @@ class VolumeNet(nn.Module):
 
 
 class FrameNet(nn.Module):
-    """The CombCN's 2-D network. ``width``: channels of its first layer, 64 in the paper; ``ends`` too."""
+    """The 2-D network of the CombCN, which completes each frame at full size.
+
+    ``width``: channels of its first layer, 64 in the paper. ``guided``: whether it takes the 3DCN's picture.
+    ``ends``: channels of its input and output.
+    """
 
     def __init__(self, width: int = 64, guided: bool = True, ends: tuple[int, int] = (4, 3)) -> None:
         super().__init__()
@@ -173,7 +180,10 @@ class FrameNet(nn.Module):
         self.guides = nn.ModuleDict({str(p): nn.Conv2d(3, channels[p], 3, padding=1) for p in places})
 
     def forward(self, x: Tensor, guidance: Tensor | None = None) -> Tensor:
-        """``(N, 4, h, w)`` and guidance ``(N, 3, h/2, w/2)`` → ``(N, 3, h, w)``; multiples of 4."""
+        """Complete frames ``(N, 4, h, w)``, guided by the 3DCN's pictures ``(N, 3, h/2, w/2)``.
+
+        Returns ``(N, 3, h, w)``; h and w are multiples of 4.
+        """
         kept: dict[int, Tensor] = {}
         for place, layer in enumerate(self.layers, 1):
             if place in FRAME_JOINS:
@@ -289,7 +299,7 @@ class CombCN(nn.Module):
 
 
 def half_size(frames: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
-    """``(…, C, H, W)`` and ``(…, 1, H, W)`` at half the size; the larger residual counts."""
+    """Halve frames ``(…, C, H, W)`` by their means and the residual ``(…, 1, H, W)`` by its maxima."""
     return _pooled(frames, functional.avg_pool2d), _pooled(residual, functional.max_pool2d)
 
 

@@ -97,9 +97,9 @@ class Stream:
         self._state: State | None = None
 
     def push(self, frames: Tensor, residual: Tensor) -> Tensor:
-        """The next frame ``(1, 3, h, w)`` in [0, 1] and its residual ``(1, 1, h, w)`` → the frame filled.
+        """Fill the next frame ``(1, 3, h, w)`` in [0, 1] with its residual ``(1, 1, h, w)``.
 
-        Not clipped; height and width are multiples of 8. The first frame is H_s's own.
+        Returns the filled frame, not clipped; height and width are multiples of 8. The first is H_s's own.
         """
         inpainted, own = self.network.propose(frames, residual)
         now = InpaintedFrames(frames, residual, inpainted)

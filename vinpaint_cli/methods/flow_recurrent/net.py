@@ -218,11 +218,11 @@ class FlowRecurrent(nn.Module):
             zero_init(self.temporal.last)
 
     def inpaint(self, frames: Tensor, residual: Tensor) -> Tensor:
-        """P: frames ``(N, 3, h, w)`` and residual ``(N, 1, h, w)``, each alone; float32."""
+        """The inpainted frames P, float32 ``(N, 3, h, w)``, each made alone from its frame and residual."""
         return self.propose(frames, residual)[0]
 
     def propose(self, frames: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
-        """P, and H_s's own picture before it is composited; float32 ``(N, 3, h, w)`` each."""
+        """The inpainted frames P, and H_s's pictures before compositing; float32 ``(N, 3, h, w)``."""
         if not self.config.blend_head:
             filled = self.inpainter(*self._cast(frames, residual)).float()
             return composite(frames, filled, residual), filled
@@ -294,7 +294,7 @@ class InpaintedFrames:
         return (self.residual >= HIDDEN).to(self.frames.dtype)
 
     def grey(self) -> Tensor:
-        """The frames as they are, ``(N, 1, h, w)``: holes smoothed over, so that they pull no flow."""
+        """Grey of the frames ``(N, 1, h, w)``, holes filled smoothly so that they do not disturb the flow."""
         return luma(smooth_start(self.frames, self.residual))
 
 
@@ -314,13 +314,13 @@ def robust_flow(
 
 
 def lost_flow(here: Tensor, there: Tensor, flow: Tensor) -> Tensor:
-    """Where flow between holes ``(N, 1, h, w)`` cannot be trusted: it starts or ends at one; {0, 1}."""
+    """1 where flow starts or ends near a hole ``(N, 1, h, w)``, so that it cannot be trusted, else 0."""
     ends = warp(dilate(there, MARGIN), flow, "nearest")
     return dilate(here, MARGIN).maximum(ends)
 
 
 def moved(before: Tensor, inpainted: Tensor, flow: Tensor) -> Tensor:
-    """O_{t−1} ``(N, 3, h, w)`` along the flow from t to t − 1; P_t where that leaves the picture."""
+    """O_{t−1} ``(N, 3, h, w)`` warped along the flow from t to t − 1; P_t where that leaves the picture."""
     return torch.where(lands_inside(flow) > 0, warp(before, flow), inpainted)
 
 

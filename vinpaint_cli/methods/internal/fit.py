@@ -53,7 +53,7 @@ class InternalFit:
 
     @property
     def status(self) -> FitStatus | None:
-        """How it stands; None until `run` has begun to fit."""
+        """Progress of the fit; None until `run` has begun."""
         return None if self._fitter is None else self._fitter.status
 
     @property

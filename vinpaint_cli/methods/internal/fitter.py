@@ -114,7 +114,7 @@ class Fitter:
         return ends[number], ends[number + 1]
 
     def precision(self) -> torch.autocast:
-        """bfloat16 inside, where that was asked for."""
+        """A context manager in which networks compute in bfloat16, if ``half`` was asked for."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
 
 

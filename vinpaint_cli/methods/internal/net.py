@@ -94,7 +94,7 @@ class FineNet(nn.Module):
         self.decoder = nn.Sequential(*_layers(TAIL, features, width), last)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, 3, h, w)`` → ``(N, 3, h, w)``, before the tanh."""
+        """Complete pictures ``(N, 3, h, w)``; returns ``(N, 3, h, w)`` before the tanh."""
         concatenated = torch.cat([encoder(x) for encoder in self.encoders], 1)
         return self.decoder(concatenated)  # type: ignore[no-any-return]  # nn.Module.__call__ is typed Any
 
@@ -132,7 +132,7 @@ class InternalNet(nn.Module):
         return self.config.prefill and not any(bool(values.any()) for values in last)
 
     def start(self, frames: Tensor, residual: Tensor) -> Tensor:
-        """What stands in the holes before the network: nothing (0), with ``prefill`` a smooth fill.
+        """Frames with hidden pixels replaced as the network expects: by 0, or with ``prefill`` smoothly.
 
         frames ``(N, 3, h, w)`` in [-1, 1], hidden pixels are not read; residual ``(N, 1, h, w)`` in [0, 1].
         """

@@ -89,10 +89,10 @@ class STTNConfig(BlendingConfig):
 
     def fits(self, width: int, height: int) -> bool:
         """Whether frames of this size split into whole patches at every head."""
-        unit = self.reduction
-        if width < unit or height < unit or width % unit or height % unit:
+        columns, rows = width // self.reduction, height // self.reduction
+        if columns < 1 or rows < 1 or width % self.reduction or height % self.reduction:
             return False
-        return all(w > 0 < h and width // unit % w == 0 and height // unit % h == 0 for w, h in self.patches)
+        return all(w > 0 < h and columns % w == 0 and rows % h == 0 for w, h in self.patches)
 
     @classmethod
     def from_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> STTNConfig:
