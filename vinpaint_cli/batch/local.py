@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from vinpaint_cli.batch.runner import BatchJob, JobResult, do_job
 from vinpaint_cli.pipeline.device import SHARERS
 from vinpaint_cli.pipeline.progress import Listener, SilentListener
-from vinpaint_cli.util.cpu import allowed_cores
+from vinpaint_cli.util import allowed_cores
 
 if TYPE_CHECKING:
     from vinpaint_cli.types import Progress

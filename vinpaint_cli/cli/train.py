@@ -81,7 +81,7 @@ def _trainer(method: str) -> Callable[..., None]:
         from vinpaint_cli.train.loop import Run, train
         from vinpaint_cli.train.pack import open_packs
         from vinpaint_cli.train.recipes import recipe_of
-        from vinpaint_cli.util.cpu import allowed_cores
+        from vinpaint_cli.util import allowed_cores
 
         settings, state = _settings(method, values)
         chosen = torch.device(place(device).device)

@@ -48,7 +48,7 @@ class Cost:
 
     @contextmanager
     def measured(self) -> Iterator[None]:
-        """Measure the block; a thread looks at the memory fifty times a second."""
+        """Context manager: add the block's time, and its memory as sampled fifty times a second."""
         import psutil
 
         process, done = psutil.Process(), threading.Event()
@@ -108,7 +108,7 @@ class HiddenClip:
         return np.where(self.holes[..., None], 0, self.pictures).astype(np.uint8)
 
     def segments(self, shots: Sequence[range]) -> Iterator[tuple[Bytes, Bool]]:
-        """Pictures, nothing in their holes, and holes of each segment that is filled."""
+        """Pictures, with holes blanked, and holes of each segment that is filled."""
         for segment in plan(self.holes, shots):
             seen = slice(segment.frames.start, segment.frames.stop)
             yield self._hidden[seen], self.holes[seen]

@@ -126,7 +126,7 @@ def read_masks(path: Path, count: int, size: tuple[int, int]) -> Bool:
 
 
 def read_objects(clip: ClipEntry, count: int, size: tuple[int, int]) -> Bool:
-    """The clip's object in ``count`` frames, running to and fro when there are fewer: bool ``(T, h, w)``.
+    """Object masks for ``count`` frames, played back and forth when there are fewer: bool ``(T, h, w)``.
 
     Raises InputError when the clip has no annotations.
     """
@@ -174,7 +174,7 @@ def scaled(picture: Bytes, size: tuple[int, int] | None) -> Bytes:
 
 
 def _numbered(index: int) -> Frame:
-    """A frame of which mask sources read the number only."""
+    """A frame with a number and no picture, which is all that mask sources read."""
 
     def nothing(native: Any) -> Hole:
         raise AssertionError("a mask does not depend on the picture")

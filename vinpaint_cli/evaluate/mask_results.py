@@ -97,7 +97,7 @@ class MaskEvaluation:
         return distinct(row.tracker for row in self.rows)
 
     def totals(self) -> list[MaskSummary]:
-        """Per prompt and tracker, over all clips."""
+        """Means over all clips, per prompt and tracker."""
         return [
             summarise(found, "all")
             for prompt in self.prompts

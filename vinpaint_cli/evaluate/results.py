@@ -78,7 +78,7 @@ class Summary:
     memory: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; E_warp is not scaled."""
+        """The summary as plain values for JSON; E_warp is not scaled."""
         return {
             "clip": self.clip,
             "masks": self.masks,
@@ -120,7 +120,7 @@ class Evaluation:
         return [row for row in self.rows if (row.masks, row.method) == (masks, method)]
 
     def totals(self) -> list[Summary]:
-        """Per kind of hole and method, over the frames of all clips."""
+        """Means over the frames of all clips, per kind of hole and method."""
         return self._totals
 
     @cached_property
@@ -132,7 +132,7 @@ class Evaluation:
         ]
 
     def overall(self) -> list[Summary]:
-        """Per method, the mean of the kinds of holes: each counts alike."""
+        """Means over the kinds of holes, per method; each kind counts alike."""
         totals = self.totals()
         return [
             _mean_of([total for total in totals if total.method == method], method) for method in self.methods

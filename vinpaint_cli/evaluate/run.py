@@ -214,7 +214,7 @@ def _check(options: EvaluateOptions, every: Sequence[ClipEntry]) -> None:
 
 
 def _load(options: EvaluateOptions) -> dict[str, Method]:
-    """The methods, weights loaded; raises UsageError, WeightsError."""
+    """Load the methods with their weights, by name; raises UsageError, WeightsError."""
     loaded = {}
     for name in options.methods:
         spec = method_spec(name)

@@ -183,11 +183,11 @@ class Realism:
     )
 
     def sharpness(self, frames: Bytes) -> dict[str, Series]:
-        """Per part the median over frames, an array of one figure, NaN where nothing could be measured."""
+        """Median sharpness over frames of each part: one value each, NaN where none could be measured."""
         return {f"sharpness_{name}": self._sharpness(frames, where) for name, where in self.parts.items()}
 
     def described(self, frames: Bytes) -> dict[str, Described]:
-        """Per part the descriptors that `metrics.kid.kid` takes; none without features."""
+        """Descriptors of each part, as `metrics.kid.kid` takes them; none without features."""
         if self.features is None:
             return {}
         found = {}
@@ -207,7 +207,7 @@ class Realism:
 
 
 def find_features() -> tuple[Features | None, tuple[str, ...]]:
-    """The features of KID, or the line that says why it is not measured."""
+    """The network of KID and no note, or None and a note that says why KID is not measured."""
     try:
         return load_lite_features(), ()
     except WeightsError as exc:

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from vinpaint_cli.util.cpu import allowed_cores
+from vinpaint_cli.util import allowed_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -48,7 +48,7 @@ class Estimate:
 
 
 def estimate(clip: MaskedClip, plan: Plan, target: Path, scan_seconds: float) -> Estimate:
-    """Try each stage for a moment and extrapolate; takes a few seconds.
+    """Estimate the time of each stage by running it for a moment; takes a few seconds.
 
     Raises what the stages raise: also options that the encoder does not take are found here.
     """
@@ -69,7 +69,7 @@ def estimate(clip: MaskedClip, plan: Plan, target: Path, scan_seconds: float) ->
 
 
 def _add_fit(found: Estimate, options: FitOptions) -> None:
-    """The time that a network is fitted for, at the most."""
+    """Add the longest time that the network may be fitted for."""
     if options.steps is None:
         found.seconds["fit"] = 60 * (MINUTES if options.minutes is None else options.minutes)
     else:
@@ -99,7 +99,7 @@ def _encode_seconds(clip: MaskedClip, plan: Plan, target: Path) -> float:
 
 
 def _propagate_seconds(clip: MaskedClip, plan: Plan) -> dict[str, float]:
-    """Propagate over the largest segment made small and give it texture, then by pixels.
+    """Propagate through the largest segment, scaled down, and complete it; then extrapolate by pixels.
 
     Its frames are all there, since what a pixel costs depends on how far it has to travel.
     """
@@ -137,7 +137,7 @@ def _made_small(clip: MaskedClip, plan: Plan, segment: Segment, scale: float) ->
 
 
 def _method_seconds(clip: MaskedClip, plan: Plan) -> float:
-    """Fill one window of grey, then by frames; loading is counted as it is."""
+    """Load the method and fill one grey window; extrapolate the filling by frames."""
     import torch
 
     options, placement = clip.options, plan.placement

@@ -63,7 +63,7 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Fills in this process, a segment when it is asked for."""
+    """Fills segments in this process, each when it is asked for."""
 
     def __init__(self) -> None:
         self._worker = Worker()
@@ -96,7 +96,7 @@ class Worker:
         self._loaded: tuple[tuple[str, str | None, str, Placement], Method, FlowEstimator] | None = None
 
     def adopt(self, spec: FillSpec, clip: MaskedClip) -> None:
-        """Begin a job whose clip and mask are open already."""
+        """Take over a job whose clip and mask are open already."""
         self._spec, self._clip, self._fit = spec, clip, spec.fit
         self._reader = clip.reader()
 
@@ -147,7 +147,7 @@ class Worker:
         return self._fill(spec, segment, segment.core, tick)
 
     def _fill(self, spec: FillSpec, segment: Segment, answers: range, tick: Callable[[], None]) -> Filled:
-        """Fill a segment whole or as its halves; pixels of the frames ``answers`` are counted."""
+        """Fill a segment whole or, if memory does not suffice, as two halves; count pixels of ``answers``."""
         parts = halve(segment)
         most = self._fit.frames
         if not parts or most is None or len(segment.frames) <= most:

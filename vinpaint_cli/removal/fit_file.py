@@ -83,7 +83,7 @@ def drop_state(path: Path) -> None:
 
 
 def read_mark(path: Path | str) -> dict[str, Any] | None:
-    """What a file says of the clip it was fitted to; None when it was not fitted to any.
+    """The identity of the clip a file was fitted to, as the file stores it; None when there is none.
 
     Raises WeightsError.
     """
@@ -94,7 +94,7 @@ def read_mark(path: Path | str) -> dict[str, Any] | None:
 
 
 def is_for(path: Path, key: str) -> bool:
-    """Whether a whole file is there that was fitted for this key."""
+    """Whether ``path`` is a whole file of the fit with this key."""
     from vinpaint_cli.weights.state import read_metadata
 
     try:
@@ -104,7 +104,7 @@ def is_for(path: Path, key: str) -> bool:
 
 
 def warn_of_other_clip(weights: str | Path, clip: ClipMark) -> str | None:
-    """What a person should know before a file fitted to another clip is used; None when all is well."""
+    """A warning if a file was fitted to another clip than this one, else None."""
     mark = read_mark(weights)
     if mark is None or mark.get("sha256") == clip.sha256:
         return None

@@ -78,7 +78,7 @@ def hide_pseudo_holes(
 
 
 def _known(run: FrameRun, places: Bool, found: Bytes, residual: Bytes) -> tuple[Bytes, Bytes]:
-    """Pictures and residual with nothing hidden but the true hole."""
+    """Pictures and residual with the pseudo-holes removed, so that only the true hole is hidden."""
     bare = places & ~run.holes
     truth = np.where(bare[..., None], np.rint(to_levels(run.pictures)), found)
     return np.asarray(truth, np.uint8), np.where(bare, np.uint8(0), residual).astype(np.uint8)
@@ -135,7 +135,7 @@ def _shifts(union: Bool, rng: np.random.Generator) -> Iterator[tuple[int, int]]:
 
 
 def _merit(union: Bool, shift: tuple[int, int], taken: Sequence[Bool]) -> float:
-    """How much of the hole stays in the picture, less what it meets; the true hole weighs most."""
+    """Share of the shifted hole inside the picture, minus overlap with other holes (the true one twice)."""
     moved = shifted(union, *shift)
     area = max(1, int(union.sum()))
     meets = sum(int((moved & other).sum()) for other in taken[1:]) + 2 * int((moved & taken[0]).sum())
@@ -143,7 +143,7 @@ def _merit(union: Bool, shift: tuple[int, int], taken: Sequence[Bool]) -> float:
 
 
 def usable(run: FrameRun) -> bool:
-    """Whether anything is known in a run that something could be hidden in."""
+    """Whether any pixel of a run is known in all frames, so that a pseudo-hole can be placed."""
     return not bool(_union(run.holes).all())
 
 
@@ -173,7 +173,7 @@ class FitSettings:
 def fit_clip(
     fit: ClipFit, runs: Sequence[FrameRun], settings: FitSettings, save: Save = lambda state: None
 ) -> None:
-    """Make the material out of the runs, then fit; may be stopped anywhere.
+    """Make the material from the runs of frames, then fit; may be stopped at any time.
 
     save: is given the state of the fit now and then. Raises InputError (nothing is known that something could
     be hidden in), OutOfMemoryError, Interrupted and what ``save`` raises.

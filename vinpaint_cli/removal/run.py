@@ -48,7 +48,7 @@ def remove(
 
 
 def run_job(job: Job, listener: Listener, executor: Executor | None = None) -> RemoveReport:
-    """Do what was checked; executor and errors as of `remove`."""
+    """Carry out a job that was checked; executor and errors as of `remove`."""
     source = open_source(job.path)
     with open_work(job.work, job.target, job.path, job.options, listener) as kept:
         options = kept.followed(job.options)
@@ -76,7 +76,7 @@ def run_job(job: Job, listener: Listener, executor: Executor | None = None) -> R
 
 @dataclass(slots=True)
 class Removal:
-    """The steps of one run, and what is learnt on the way."""
+    """The steps of one removal, with the times, counts and notes that they collect."""
 
     job: Job
     clip: MaskedClip
@@ -88,7 +88,7 @@ class Removal:
     notes: list[str] = field(default_factory=list)
 
     def prepare(self) -> tuple[Plan, FillSpec]:
-        """Make the plan or take the one that was kept, and load the method; one that is fitted after that."""
+        """Make the plan or take the kept one, fit the network if the method needs it, and load the method."""
         clip, kept = self.clip, self.kept
         self.clock.add(clip.seconds)
         options, plan = kept.followed(clip.options), None
@@ -108,7 +108,7 @@ class Removal:
             return self.kept.plan or self.clip.plan(self.listener)
 
     def _fit(self, plan: Plan) -> str | None:
-        """The file of a network fitted to this clip, by now or before; None without a hole."""
+        """The file of a network fitted to this clip, now or by an earlier run; None without a hole."""
         from vinpaint_cli.removal.train_internal import fit_for_job
 
         if not plan.segments:
@@ -164,7 +164,7 @@ class Removal:
                     _write(self.clip.source.frames(), writer.write, progress)
 
     def report(self, plan: Plan, spec: FillSpec, warnings: Iterable[str]) -> RemoveReport:
-        """What was done."""
+        """The report of this removal."""
         notes = [*self.kept.notes, *self.notes, *warnings]
         report = make_report(self.clip, plan, self.job.target, self.tally, self.clock, notes)
         weights = spec.options.weights or report.weights
@@ -173,7 +173,7 @@ class Removal:
 
 @dataclass(slots=True)
 class _Patches:
-    """The patches of filled segments; what else is known of a segment is counted, or said, on the way.
+    """Yields the patches of filled segments, and counts their pixels and times as they pass.
 
     waited: seconds that were waited for segments so far.
     """
@@ -204,7 +204,7 @@ def _write(frames: Iterable[Frame], write: Callable[[Frame], None], progress: Pr
 
 
 def _report_published(job: Job, clip: MaskedClip, kept: Work, listener: Listener) -> RemoveReport:
-    """What there is to say of an output that the run before had finished when it was killed."""
+    """The report for an output that an earlier run had finished when it was killed."""
     assert kept.plan is not None  # or nothing would be known to be published
     listener.note(
         f"{job.target} is whole: the run before was stopped when all was done but removing its work folder"
@@ -225,7 +225,7 @@ def _closed(filled: Iterator[Filled]) -> Iterator[None]:
 
 
 def _news(before: MemoryFit, now: MemoryFit) -> Iterator[str]:
-    """What a person should know when less fits than was planned, said the first time only."""
+    """Messages about memory limits that were found while filling, each given once."""
     if now.frames is not None and before == MemoryFit():
         yield f"out of memory: segments are filled in pieces of at most {now.frames} frames from here on"
     if now.on_cpu and not before.on_cpu:

@@ -64,7 +64,7 @@ class TrainInternalOptions:
 
 @dataclass(frozen=True, slots=True)
 class TrainInternalReport:
-    """What a fit did.
+    """The result of a fit.
 
     psnr, smooth: in dB of the pixels kept aside, at the last scale: fitted, and of what it starts from.
     ``scales``: sizes of the pictures in units of the clip's; ``used``: for each whether its network gained
@@ -101,7 +101,7 @@ def train_internal(
     resume: bool | None = None,
     listener: Listener | None = None,
 ) -> TrainInternalReport:
-    """Fit a network to one clip and write it down, for ``remove --method internal --weights``.
+    """Fit a network to one clip and write its weights, for ``remove --method internal --weights``.
 
     path: a video, or a folder of pictures. output: by default `default_fit_output`. resume: None goes on
     with a fit of the same that was stopped, if there is one, True demands that there is, False starts afresh.
@@ -183,7 +183,7 @@ class _Clip:
         return key_of(self.mark, scanned, options.fit, options.propagate, options.flow)
 
     def runs(self) -> Iterator[FrameRun]:
-        """What is fitted to, read one run after the other."""
+        """The runs of frames that are fitted to, read one after the other."""
         from vinpaint_cli.removal.fitting import FrameRun
 
         whole = SegmentReader(self.source, NoHole(self.source.info), 0)
@@ -259,12 +259,12 @@ class _Fitting:
 
     @property
     def goes_on(self) -> bool:
-        """Whether a fit of the same was stopped and is gone on with."""
+        """Whether a stopped fit of the same clip, hole and options is resumed."""
         return self._state is not None
 
     @property
     def is_there(self) -> bool:
-        """Whether the file is there, whole."""
+        """Whether the finished file is there."""
         return self._state is None and is_for(self._target, self._key)
 
     def report(self) -> TrainInternalReport:

@@ -29,7 +29,7 @@ WANDERING = 120
 
 
 def draw_kind(rng: np.random.Generator) -> str:
-    """A kind of hole, by the frequencies of `KINDS`."""
+    """Draw a kind of hole with the frequencies of `KINDS`."""
     return str(rng.choice(list(KINDS), p=list(KINDS.values())))
 
 
@@ -54,7 +54,7 @@ def cover_more(
     size: tuple[int, ...],
     share: float,
 ) -> Bool:
-    """Holes ``(T, h, w)``, None for none yet, and more of any kind until ``share`` of all is hidden.
+    """Add holes of any kind to ``holes (T, h, w)`` (or None) until ``share`` of all pixels is hidden.
 
     At least one and at most `MOST_HOLES` are drawn, so the share may not be reached.
     """
@@ -77,7 +77,7 @@ def _box(rng: np.random.Generator, h: int, w: int) -> Bool:
 
 
 def moved_to(holes: Bool, place: npt.NDArray[np.float64]) -> Bool:
-    """Holes ``(T, h, w)`` moved together so that what they hide has its middle at ``place``, x and y.
+    """Shift all holes ``(T, h, w)`` alike so that the middle of their area is at ``place``, x and y.
 
     What leaves the picture is gone, so the middle is kept inside it.
     """

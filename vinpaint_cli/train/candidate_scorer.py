@@ -125,7 +125,7 @@ def _of_clip(rng: np.random.Generator, clip: npt.NDArray[np.uint8], holes: list[
 
 
 def _settled_fill(frame: Array, hole: Bool, colour: Array, confidence: Array) -> Array:
-    """A smooth fill ``(n, 3)`` in 0…255 that also knows what was found, as far as it was believed."""
+    """A smooth fill ``(n, 3)`` in 0…255 from known pixels and, by their confidence, from those found."""
     picture, share = frame.copy(), hole.astype(np.float32)
     picture[hole], share[hole] = np.clip(colour / 255, 0, 1), 1 - confidence
     return np.asarray(fill_smoothly(picture, share)[hole] * np.float32(255), np.float32)
@@ -170,7 +170,7 @@ def fit_scorer(
     seed: int,
     tick: Callable[[int, float], None] = lambda step, loss: None,
 ) -> Weights:
-    """Weights after so many steps of `BATCH` frames; ``tick`` is told step and loss in decibels."""
+    """Train for ``steps`` batches of `BATCH` frames; ``tick`` is called with step and loss in decibels."""
     known = np.concatenate([example.figures[example.valid] for example in examples]).astype(np.float32)
     rng = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]):

@@ -153,14 +153,14 @@ class Means:
             self._sums[name] = total + value, count + 1
 
     def take(self) -> dict[str, float]:
-        """The means so far; the next observation starts anew."""
+        """Return the means so far and start again."""
         means = {name: total / count for name, (total, count) in self._sums.items()}
         self._sums = {}
         return means
 
 
 def write_png(path: Path, picture: Tensor) -> None:
-    """``(3, h, w)`` in [0, 1] as an 8-bit PNG; OutputError when it cannot be written."""
+    """Write a picture ``(3, h, w)`` in [0, 1] as an 8-bit PNG; OutputError when it cannot be written."""
     from PIL import Image
 
     pixels = picture.mul(255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
@@ -169,7 +169,7 @@ def write_png(path: Path, picture: Tensor) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """A small file a person can read; OutputError when it cannot be written."""
+    """Write a value as indented JSON; OutputError when it cannot be written."""
     with _writing(path):
         path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 

@@ -114,7 +114,7 @@ class FlowRecurrentRecipe(Recipe):
         return self._move_by_parts(parts, self.weights, networks) | numbers
 
     def _train(self, *names: str) -> None:
-        """These networks learn, the others stay as they are, their normalisation included."""
+        """Train these networks and freeze the others, their normalisation included."""
         for name, network in self.generator.named_children():
             network.train(name in names).requires_grad_(name in names)
 

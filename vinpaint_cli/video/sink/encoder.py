@@ -11,7 +11,7 @@ from av.video.reformatter import Interpolation
 
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.types import Frame
-from vinpaint_cli.util.cpu import allowed_cores
+from vinpaint_cli.util import allowed_cores
 from vinpaint_cli.video.colour.layouts import layout_of, side_data, twin_of
 from vinpaint_cli.video.colour.planes import copy_native
 from vinpaint_cli.video.sink.codecs import Choice, has_alpha
