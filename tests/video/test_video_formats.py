@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +11,7 @@ import av
 import numpy as np
 import pytest
 from clip_factory import native_frame
-from helpers_video import copy_clip, same_planes
+from helpers_video import copy_clip, same_planes, seconds
 
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.types import EncodeOptions
@@ -154,3 +155,20 @@ def test_saturated_colours_stay_or_it_is_said_by_how_much_they_do_not(tmp_path, 
     assert after.info.codec == before.info.codec
     for a, b in zip(before.frames(), after.frames(), strict=True):
         assert np.abs(a.native.to_ndarray().astype(int) - b.native.to_ndarray()).max() <= limit
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".wmv"])
+def test_h264_where_only_decoding_times_are_kept_is_evenly_timed(clip, tmp_path, suffix):
+    source = clip(f"in{suffix}", frames=16, options={"preset": "medium", "bf": "2"})
+    first = open_source(source)
+    times = seconds(first)
+    assert {b - a for a, b in itertools.pairwise(times)} == {Fraction(1, 25)}
+    assert first.notes == ()
+    assert [frame.pts for frame in first.frames(9)] == [frame.pts for frame in first.frames()][9:]
+    assert copy_clip(source, tmp_path / f"out{suffix}", PLAIN) == []
+    assert seconds(open_source(tmp_path / f"out{suffix}")) == times
+    with av.open(str(tmp_path / f"out{suffix}")) as container:
+        read = [p.dts * p.time_base for p in container.demux(video=0) if p.size]
+    with av.open(str(tmp_path / f"out{suffix}")) as container:
+        assert {frame.pict_type for frame in container.decode(video=0)} == {1, 2}  # I and P
+    assert {b - a for a, b in itertools.pairwise(read)} == {Fraction(1, 25)}

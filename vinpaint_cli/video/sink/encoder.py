@@ -111,6 +111,8 @@ class Encoder:
         context.time_base = self._tick
         stream.time_base = self._tick if self._avi else details.info.time_base
         context.options = dict(choice.options) | steady_options(choice.recipe.encoder)
+        if output.format.name in ("avi", "asf"):
+            context.max_b_frames = 0  # they hold no times of presentation
         self._tag(stream, output.format.name)
         if choice.qscale is not None:
             context.qscale = True

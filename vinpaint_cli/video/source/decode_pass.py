@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _DEMUX_RETRIES = 3
 _SHOWING_NOTHING = ("vp8", "mpeg4")
+_UNTIMED = ("avi", "asf")  # hold times of decoding only, which FFmpeg reports as those of presentation
+_REORDERED = ("h264", "hevc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Pass:
     _sent: int = 0
     _bad: dict[int, float] = field(default_factory=dict, repr=False)
     _awaited: set[int] = field(default_factory=set, repr=False)
+    _times: list[int] | None = field(default=None, repr=False)
 
     @property
     def packets(self) -> int:
@@ -80,6 +84,8 @@ class Pass:
             stream = container.streams[self.stream]
             assert isinstance(stream, VideoStream)  # probe chose it
             decoder = picture_decoder(stream)
+            if container.format.name in _UNTIMED and decoder.codec.canonical_name in _REORDERED:
+                self._times = []
             decoder.thread_type = "AUTO" if self.threaded else "NONE"
             if not self.threaded:
                 decoder.thread_count = 1
@@ -118,8 +124,11 @@ class Pass:
         if packet.is_discard:
             return
         self._sent += 1
-        if packet.pts is not None and not self.threaded:
-            self._awaited.add(packet.pts)
+        if self._times is not None and packet.dts is not None:
+            heappush(self._times, packet.dts)
+        moment = packet.pts if self._times is None else packet.dts
+        if moment is not None and not self.threaded:
+            self._awaited.add(moment)
 
     def _decode(self, packet: Packet[VideoStream], decoder: VideoCodecContext) -> list[av.VideoFrame]:
         """Frames of one packet; an error in it, or in a frame, counts."""
@@ -135,10 +144,14 @@ class Pass:
             pass
         except av.FFmpegError:
             damaged = True
+        if damaged and not frames and self._times and packet.dts in self._times:
+            self._times.remove(packet.dts)  # what is left is a heap, since times enter it in order
         if damaged:
             self._hurt(packet.pts if packet.pts is not None else packet.dts, packet.time_base)
         for frame in frames:
             self.given += 1
+            if self._times:
+                frame.pts = heappop(self._times)  # frames come in order; packets lie in that of decoding
             if frame.is_corrupt:
                 self._hurt(frame.pts, packet.time_base)
             if frame.pts is not None:
