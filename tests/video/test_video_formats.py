@@ -172,3 +172,62 @@ def test_h264_where_only_decoding_times_are_kept_is_evenly_timed(clip, tmp_path,
     with av.open(str(tmp_path / f"out{suffix}")) as container:
         assert {frame.pict_type for frame in container.decode(video=0)} == {1, 2}  # I and P
     assert {b - a for a, b in itertools.pairwise(read)} == {Fraction(1, 25)}
+
+
+CLL = "max-cll=1000,400"
+DISPLAY = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
+
+
+def hdr_of(path: Path) -> dict[str, list[float]]:
+    """Mastering display (ten values) and light levels of a file's first frame, in units."""
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        found = {}
+        for data in frame.side_data:
+            if data.type.name == "CONTENT_LIGHT_LEVEL":
+                found["levels"] = np.frombuffer(memoryview(data), "=u4", 2).tolist()
+            if data.type.name == "MASTERING_DISPLAY_METADATA":
+                values = np.frombuffer(memoryview(data), "=i4", 20).reshape(10, 2)
+                found["display"] = (values[:, 0] / values[:, 1]).tolist()
+    return found
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+@pytest.mark.parametrize("told", [CLL, f"{CLL}:{DISPLAY}"])
+def test_hdr10_is_carried(clip, tmp_path, codec, told, capfd):
+    source = clip(
+        "in.mp4",
+        codec="libx265",
+        pix_fmt="yuv420p10le",
+        color=(9, 16, 9),
+        frames=2,
+        options={"x265-params": f"log-level=none:{told}"},
+    )
+    options = EncodeOptions(codec=codec, preset="10" if codec == "av1" else "ultrafast")
+    assert copy_clip(source, tmp_path / "out.mp4", options) == []
+    before, after = hdr_of(source), hdr_of(tmp_path / "out.mp4")
+    assert after["levels"] == before["levels"] == [1000, 400]
+    assert after.get("display", []) == pytest.approx(before.get("display", []), rel=1e-2, abs=1e-4)
+    assert ("display" in after) == (DISPLAY in told)
+    assert capfd.readouterr().err == ""
+
+
+def test_hdr10_that_an_encoder_cannot_write_is_named(clip, tmp_path):
+    source = clip(
+        "in.mp4",
+        codec="libx265",
+        pix_fmt="yuv420p10le",
+        frames=2,
+        options={"x265-params": f"log-level=none:{CLL}"},
+    )
+    assert any(
+        "MaxCLL" in line for line in copy_clip(source, tmp_path / "out.mkv", EncodeOptions(codec="ffv1"))
+    )
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_a_clip_shorter_than_the_encoders_delay_is_written(clip, tmp_path, frames):
+    source = clip("in.mp4", codec="libx265", frames=frames)
+    for suffix in (".mp4", ".mkv"):
+        copy_clip(source, tmp_path / f"out{suffix}", EncodeOptions(codec="hevc"))
+        assert seconds(open_source(tmp_path / f"out{suffix}")) == seconds(open_source(source))

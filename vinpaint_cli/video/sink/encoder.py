@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from fractions import Fraction
 from typing import TYPE_CHECKING, cast
@@ -12,10 +13,10 @@ from av.video.reformatter import Interpolation
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.types import Frame
 from vinpaint_cli.util import allowed_cores
-from vinpaint_cli.video.colour.layouts import layout_of, side_data, twin_of
+from vinpaint_cli.video.colour.layouts import layout_of, twin_of
 from vinpaint_cli.video.colour.planes import copy_native
 from vinpaint_cli.video.sink.codecs import Choice, has_alpha
-from vinpaint_cli.video.source.probe import Details
+from vinpaint_cli.video.source.probe import Details, Light
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -27,7 +28,11 @@ _QP_TO_LAMBDA = 118
 _AVX512 = 256  # of cv::CpuFeatures, which has no names in Python
 _AVI_WARNING = "an avi file has one constant rate, this clip's varies; use the suffix .mp4 or .mkv to keep it"
 _MOST_THREADS = 16
-_HDR_WARNING = "HDR mastering metadata is not carried over; colour tags are"
+_LIGHT_PARAMETERS = {
+    "libx264": ("x264-params", "mastering-display", "cll"),
+    "libx265": ("x265-params", "master-display", "max-cll"),
+    "libsvtav1": ("svtav1-params", "mastering-display", "content-light"),
+}
 _MPEG_RATES = ("24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001", "60")
 
 
@@ -59,6 +64,8 @@ class Encoder:
         """Open the encoder, before the container's header is written. Errors: see the class."""
         context = self.stream.codec_context
         encoder, options = self._choice.recipe.encoder, self._choice.options
+        if encoder == "libsvtav1":
+            os.environ.setdefault("SVT_LOG", "1")  # or it tells its settings on standard error
         try:
             context.open()
         except (av.FFmpegError, ValueError) as exc:
@@ -79,6 +86,8 @@ class Encoder:
             self._times.append((frame.pts, frame.duration))
             self.frames += 1
         packets = cast("list[Packet[VideoStream]]", self.stream.encode(native))
+        if native is None and self.packets == 0 and self._choice.recipe.encoder == "libx265":
+            _set_decoding_times(packets)
         for packet in packets:
             self._retime(packet)
             self.packets += 1
@@ -110,7 +119,12 @@ class Encoder:
         context.sample_aspect_ratio = details.coded_aspect
         context.time_base = self._tick
         stream.time_base = self._tick if self._avi else details.info.time_base
-        context.options = dict(choice.options) | steady_options(choice.recipe.encoder)
+        context.options = _joined(
+            choice.options,
+            steady_options(choice.recipe.encoder),
+            _light_options(choice.recipe.encoder, details.light),
+        )
+        self.warnings += _lost_light(choice.recipe.encoder, details.light)
         if output.format.name in ("avi", "asf"):
             context.max_b_frames = 0  # they hold no times of presentation
         self._tag(stream, output.format.name)
@@ -158,8 +172,6 @@ class Encoder:
     def _prepared(self, frame: Frame) -> av.VideoFrame:
         """The native frame in the encoder's format, with the time the encoder is to see."""
         native: av.VideoFrame = frame.native
-        if self.frames == 0 and side_data(native, "MASTERING_DISPLAY_METADATA") is not None:
-            self.warnings.append(_HDR_WARNING)
         if native.format.name != self._choice.pix_fmt:
             native = self._reformatted(native)
         native.pict_type = 0  # the encoder decides, not the source's frame types
@@ -208,6 +220,18 @@ class Encoder:
                 return
 
 
+def _set_decoding_times(packets: list[Packet[VideoStream]]) -> None:
+    """Times of decoding for a whole clip; x265 leaves them unwritten when its delay is longer."""
+    shown = sorted(packet.pts for packet in packets if packet.pts is not None)
+    if len(shown) < len(packets) or not shown:
+        return
+    step = max(1, packets[0].duration or (shown[-1] - shown[0]) // max(1, len(shown) - 1))
+    delay = max(i - shown.index(packet.pts) for i, packet in enumerate(packets) if packet.pts is not None)
+    early = [shown[0] - step * (delay - i) for i in range(delay)]
+    for packet, moment in zip(packets, early + shown, strict=False):
+        packet.dts = moment
+
+
 def thread_count() -> int:
     """Cores that this process may use, 16 at most: x264 gives other bytes for another number of threads."""
     return min(_MOST_THREADS, allowed_cores())
@@ -229,6 +253,40 @@ def steady_options(encoder: str) -> dict[str, str]:
     if encoder in ("libx264", "libx264rgb") and cv2.checkHardwareSupport(_AVX512):
         return {"x264-params": "asm=avx2"}
     return {}
+
+
+def _joined(*parts: dict[str, str]) -> dict[str, str]:
+    """Options of several parts; parameter lists (x264, x265, SVT-AV1) that more than one has are joined."""
+    options: dict[str, str] = {}
+    for key, value in (item for part in parts for item in part.items()):
+        options[key] = f"{options[key]}:{value}" if key.endswith("-params") and key in options else value
+    return options
+
+
+def _light_options(encoder: str, light: Light) -> dict[str, str]:
+    """The option that has an encoder write HDR metadata; SVT-AV1 counts in units, x264 and x265 in steps."""
+    if encoder not in _LIGHT_PARAMETERS or not (light.mastering or light.levels):
+        return {}
+    option, display, levels = _LIGHT_PARAMETERS[encoder]
+    lines = [f"{levels}={','.join(map(str, light.levels))}"] if light.levels else []
+    if light.mastering:
+        steps = (1, 1, "{:.6f}") if encoder == "libsvtav1" else (50_000, 10_000, "{:.0f}")
+        chroma, luma, form = steps
+        figures = [form.format(float(x * (chroma if i < 8 else luma))) for i, x in enumerate(light.mastering)]
+        red, green, blue, white = (",".join(figures[i : i + 2]) for i in range(0, 8, 2))
+        lines.append(f"{display}=G({green})B({blue})R({red})WP({white})L({figures[9]},{figures[8]})")
+    return {option: ":".join(lines)}
+
+
+def _lost_light(encoder: str, light: Light) -> list[str]:
+    """What is not carried over of a clip's HDR metadata, one line at most."""
+    static = {"mastering display": light.mastering, "MaxCLL and MaxFALL": light.levels}
+    lost = [] if encoder in _LIGHT_PARAMETERS else [name for name, values in static.items() if values]
+    lost += light.dynamic
+    if not lost:
+        return []
+    way_out = "" if light.dynamic else "; --codec hevc or av1 keeps it"
+    return [f"HDR metadata is not carried over ({', '.join(lost)}), colour tags are{way_out}"]
 
 
 def _is_rgb(name: str) -> bool:

@@ -1,7 +1,7 @@
 """Copies everything but the video stream (audio, subtitles, chapters, metadata …) packet by packet.
 
 What PyAV 18 cannot carry: stream side data of copied tracks (audio replay gain, spherical video), program
-tables of transport streams, and HDR mastering data of the picture.
+tables of transport streams.
 """
 
 from __future__ import annotations

@@ -33,8 +33,27 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _LOCATIONS = "left|center|topleft|top|bottomleft|bottom"
+_DYNAMIC = {
+    "DYNAMIC_HDR_PLUS": "HDR10+",
+    "DOVI_RPU_BUFFER": "Dolby Vision",
+    "DYNAMIC_HDR_VIVID": "HDR Vivid",
+    "AMBIENT_VIEWING_ENVIRONMENT": "ambient light",
+}
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _LOG_LOCK = Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """What a clip says of the display that it was made on; SMPTE ST 2086 and CTA-861.3.
+
+    ``mastering`` are ten values: x and y of red, green, blue and white, least and greatest luminance in
+    cd/m²; ``levels`` MaxCLL and MaxFALL in cd/m²; ``dynamic`` names what is told frame by frame.
+    """
+
+    mastering: tuple[Fraction, ...] = ()
+    levels: tuple[int, ...] = ()
+    dynamic: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +75,7 @@ class Details:
     location: str | None = None
     names: tuple[str, ...] = ()
     profile: str | None = None
+    light: Light = Light()
 
     @property
     def coded_aspect(self) -> Fraction:
@@ -227,6 +247,21 @@ def _details(
         display_matrix=orient(first)[0],
         location=location,
         profile=stream.codec_context.profile,
+        light=_light(first),
+    )
+
+
+def _light(frame: av.VideoFrame) -> Light:
+    """HDR metadata of a decoded frame, as FFmpeg's AVMasteringDisplayMetadata and AVContentLightMetadata."""
+    display, levels = side_data(frame, "MASTERING_DISPLAY_METADATA"), side_data(frame, "CONTENT_LIGHT_LEVEL")
+    mastering: tuple[Fraction, ...] = ()
+    if display is not None and len(display) >= 88:
+        numbers = [int(value) for value in np.frombuffer(display, "=i4", 22)]
+        if all(numbers[20:]) and all(numbers[1:20:2]):
+            mastering = tuple(Fraction(numbers[i], numbers[i + 1]) for i in range(0, 20, 2))
+    known = () if levels is None else tuple(int(value) for value in np.frombuffer(levels, "=u4", 2))
+    return Light(
+        mastering, known, tuple(name for kind, name in _DYNAMIC.items() if side_data(frame, kind) is not None)
     )
 
 
