@@ -72,7 +72,7 @@ def test_it_is_asked_for_beside_a_mask(tmp_path: Path) -> None:
     report = make_mask(film, None, MaskOptions(boxes=("0,0,9,9",)), overlay=tmp_path / "seen.mp4")
     assert (report.output, report.overlay) == (None, str(tmp_path / "seen.mp4"))
     assert probe(tmp_path / "seen.mp4").codec == "h264"
-    assert (report.segmenter, report.confidence, report.worst, report.seeds) == (None, (), (), ())
+    assert (report.segmenter, report.confidence, report.worst, report.prompt_frames) == (None, (), (), ())
 
 
 def test_what_exists_is_kept_and_what_cannot_be_is_refused(tmp_path: Path) -> None:

@@ -61,4 +61,6 @@ def show_report(console: Console, report: MaskReport, as_json: bool) -> None:
         "bold",
     )
     if as_json:
-        console.data(asdict(report))
+        told = asdict(report)
+        prompt_frames = told.pop("prompt_frames")
+        console.data({**told, "seeds": prompt_frames})

@@ -29,8 +29,8 @@ class MaskReport:
     with a hole, ``shown`` the frames on the preview in order.
 
     For tracked masks: ``segmenter`` and ``tracker`` by name (else None), ``confidence`` in [0, 1] per frame,
-    ``worst`` the least confident frame of each low-confidence range, worst first, and ``seeds`` the frames
-    with a prompt.
+    ``worst`` the least confident frame of each low-confidence range, worst first, and ``prompt_frames`` those
+    with a prompt (the key ``seeds`` of the JSON output).
     """
 
     input: str
@@ -47,7 +47,7 @@ class MaskReport:
     tracker: str | None = None
     confidence: tuple[float, ...] = ()
     worst: tuple[int, ...] = ()
-    seeds: tuple[int, ...] = ()
+    prompt_frames: tuple[int, ...] = ()
 
 
 def make_mask(
@@ -111,7 +111,7 @@ def _with_tracked(report: MaskReport, tracked: TrackedMasks) -> MaskReport:
         tracker=tracked.tracker,
         confidence=tuple(round(value, 3) for value in tracked.confidence),
         worst=tuple(one.worst for one in low_confidence_ranges(tracked.confidence)),
-        seeds=tracked.prompt_frames,
+        prompt_frames=tracked.prompt_frames,
     )
 
 
