@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clip_factory import native_frame
+from clip_factory import native_frame, tone
 from helpers_video import copy_clip, same_planes, seconds
 
 from vinpaint_cli.errors import UsageError
@@ -231,3 +231,43 @@ def test_a_clip_shorter_than_the_encoders_delay_is_written(clip, tmp_path, frame
     for suffix in (".mp4", ".mkv"):
         copy_clip(source, tmp_path / f"out{suffix}", EncodeOptions(codec="hevc"))
         assert seconds(open_source(tmp_path / f"out{suffix}")) == seconds(open_source(source))
+
+
+def named_tracks(path: Path) -> Path:
+    """A clip with two audio tracks that have titles, as screen recorders write it."""
+    with av.open(str(path), "w") as output:
+        streams = [output.add_stream("libx264", rate=25)]
+        streams[0].width, streams[0].height = 64, 48
+        for title in ("Desktop audio", "Microphone"):
+            streams.append(output.add_stream("aac", rate=48000))
+            streams[-1].metadata["title"] = title
+        for index in range(4):
+            frame = native_frame(index, 64, 48, "yuv420p")
+            frame.pts = index
+            output.mux(streams[0].encode(frame))
+            for stream in streams[1:]:
+                output.mux(stream.encode(tone(index, 1920)))
+        for stream in streams:
+            output.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".avi"])
+@pytest.mark.parametrize("name", ["in.mp4", "in.mkv"])
+def test_titles_of_tracks_are_kept(tmp_path, name, suffix):
+    source = named_tracks(tmp_path / name)
+    assert copy_clip(source, tmp_path / f"out{suffix}", PLAIN) == []
+    with av.open(str(tmp_path / f"out{suffix}")) as container:
+        told = [{key.lower(): value for key, value in s.metadata.items()} for s in container.streams.audio]
+    assert [t.get("title", t.get("name")) for t in told] == ["Desktop audio", "Microphone"]
+    assert suffix != ".mkv" or all("name" not in t for t in told)
+
+
+def test_tags_that_a_container_drops_are_named(clip, tmp_path):
+    lines = copy_clip(named_tracks(tmp_path / "in.mp4"), tmp_path / "out.ts", PLAIN)
+    lost = "title 'Desktop audio' of stream 1; title 'Microphone' of stream 2"
+    assert lines == [f"files of the kind mpegts do not keep: {lost}"]
+    source = clip("tags.mkv", metadata={"title": "T", "mood": "odd"})
+    assert copy_clip(source, tmp_path / "out.avi", PLAIN) == [
+        "files of the kind avi do not keep: MOOD of the file"
+    ]

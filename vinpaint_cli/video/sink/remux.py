@@ -28,6 +28,7 @@ MOVIES = {"mp4", "mov", "ipod", "3gp", "3g2", "psp", "f4v"}
 _AUDIO_ENCODERS = {"opus": "libopus", "vorbis": "libopus", "amr_nb": "aac", "mp3": "libmp3lame"}
 _FOREIGN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 _STALE_TAGS = {"encoder", "DURATION", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "rotate"}
+_MAKERS = {"encoder", "software", "encoding_tool"}  # who made the old file
 _EARLIEST = -30.0  # seconds; a Matroska cluster reaches 32.768 s back
 _COVER_SUFFIX = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
 
@@ -72,7 +73,7 @@ class StreamCopier:
         for stream in self._input.streams.data:
             if self._is_timecode(stream):
                 picture.metadata["timecode"] = stream.metadata["timecode"]
-        picture.metadata.update(_kept(source.metadata, _STALE_TAGS))
+        picture.metadata.update(_titled(_kept(source.metadata, _STALE_TAGS)))
         picture.disposition = source.disposition
         self._output.metadata.update(_kept(self._input.metadata, _FOREIGN_TAGS))
         chapters = self._input.chapters()
@@ -106,6 +107,27 @@ class StreamCopier:
                 self._output.mux(track.encoder.encode(None))
             if track.refused:
                 self.warnings.append(f"{_label(track.source)}: {track.refused} malformed packets left out")
+
+    def check(self, path: Path) -> None:
+        """Read the finished file's header and name what it does not say again: titles, languages, tags."""
+        wanted = [(track.source, track.target) for track in self._tracks.values()]
+        picture = self._input.streams[self._picture]
+        lost: list[str] = []
+        with open_input(path) as written:
+            streams = list(written.streams)
+            pairs = [
+                (source, streams[target.index]) for source, target in wanted if target.index < len(streams)
+            ]
+            pairs += [(picture, stream) for stream in written.streams.video if not is_cover(stream)][:1]
+            for source, target in sorted(pairs, key=lambda pair: pair[0].index):
+                lost += _lost_tags(source, target)
+            tags, known = _kept(self._input.metadata, _FOREIGN_TAGS), _folded(written.metadata)
+            keys = [k for k in tags if k.lower() not in known and k.lower() not in _MAKERS and "-" not in k]
+            lost += [f"{', '.join(keys)} of the file"] if keys else []
+        if lost:
+            self.warnings.append(
+                f"files of the kind {self._output.format.name} do not keep: {'; '.join(lost)}"
+            )
 
     def _next(self) -> Packet[Any] | None:
         packet, self._held = self._held, None
@@ -250,7 +272,7 @@ def _declare_copy(output: OutputContainer, stream: Stream) -> Stream:
 
 
 def _describe_copy(target: Stream, stream: Stream) -> None:
-    target.metadata.update(_kept(stream.metadata, _STALE_TAGS - {"BPS", "NUMBER_OF_BYTES"}))
+    target.metadata.update(_titled(_kept(stream.metadata, _STALE_TAGS - {"BPS", "NUMBER_OF_BYTES"})))
     target.disposition = stream.disposition
 
 
@@ -261,6 +283,29 @@ def _kept(metadata: dict[str, str], without: set[str]) -> dict[str, str]:
         for key, value in metadata.items()
         if key.split("-")[0] not in without and not key.startswith("_STATISTICS")
     }
+
+
+def _titled(metadata: dict[str, str]) -> dict[str, str]:
+    """Metadata of a stream with its title as all muxers know it; a movie's is read as ``name``."""
+    title = metadata.get("title") or metadata.get("name")
+    return (
+        metadata if title is None else {k: v for k, v in metadata.items() if k != "name"} | {"title": title}
+    )
+
+
+def _folded(metadata: dict[str, str]) -> dict[str, str]:
+    """Metadata by lower-case key, without the languages that Matroska appends."""
+    return {key.split("-")[0].lower(): value for key, value in metadata.items()}
+
+
+def _lost_tags(source: Stream, target: Stream) -> list[str]:
+    """Title and language of a stream that its copy lacks."""
+    before, after = (_folded(_titled(dict(stream.metadata))) for stream in (source, target))
+    return [
+        f"{key} {before[key]!r} of stream {source.index}"
+        for key in ("title", "language")
+        if before.get(key, "und") not in ("und", "", after.get(key))
+    ]
 
 
 def _label(stream: Stream) -> str:

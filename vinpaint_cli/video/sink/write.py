@@ -256,9 +256,11 @@ class VideoWriter:
         if self._copier is not None:
             self._copier.finish()
         output.close()
-        self._stack.close()
         if self._lacks_aspect:
             write_sample_aspect(self.temporary, self._details.coded_aspect)
+        if self._copier is not None:
+            self._copier.check(self.temporary)
+        self._stack.close()
         if encoder.packets != encoder.frames:
             raise OutputError(
                 f"{self._path}: {self._choice.recipe.encoder} made {encoder.packets} pictures of "
