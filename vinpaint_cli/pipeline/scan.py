@@ -11,7 +11,6 @@ import numpy.typing as npt
 from vinpaint_cli.masks.grammar import TimeRange
 from vinpaint_cli.masks.sources.shapes import HoleSource, hole_box
 from vinpaint_cli.pipeline.progress import Listener, advance
-from vinpaint_cli.pipeline.transitions import SPAN, TransitionDetector
 from vinpaint_cli.plan.shots import shots_from_cuts
 from vinpaint_cli.types import Box, FrameSource, MaskSource
 from vinpaint_cli.video.colour.convert import small_rgb
@@ -36,13 +35,12 @@ class Scan:
 
 
 class CutDetector:
-    """Finds cuts with scenedetect's adaptive detector, and dissolves, fed with small pictures."""
+    """Finds cuts with scenedetect's adaptive detector, fed with small pictures."""
 
     def __init__(self) -> None:
         from scenedetect.detectors import AdaptiveDetector
 
         self._detector = AdaptiveDetector(adaptive_threshold=2.0, min_scene_len=3, window_width=2)
-        self._transitions = TransitionDetector()
         self._cuts: list[int] = []
         self._frames = 0
 
@@ -53,18 +51,11 @@ class CutDetector:
         now = FrameTimecode(self._frames, fps=25.0)
         bgr = np.ascontiguousarray(rgb[..., ::-1])
         self._cuts += [cut.frame_num for cut in self._detector.process_frame(now, bgr)]
-        self._transitions.feed(rgb)
         self._frames += 1
 
     def cuts(self) -> list[int]:
-        """First frames of new shots, in order, after the last frame was fed.
-
-        What lies within a dissolve is a shot of its own, so that nothing is carried across.
-        """
-        sudden = set(self._cuts)
-        gradual = [part for part in self._transitions.found() if not any(_is_of(cut, part) for cut in sudden)]
-        cuts = sudden | {edge for part in gradual for edge in (part.start, part.stop)}
-        return sorted(cut for cut in cuts if 0 < cut < self._frames)
+        """First frames of new shots, in order, after the last frame was fed."""
+        return sorted({cut for cut in self._cuts if 0 < cut < self._frames})
 
 
 def scan(
@@ -92,11 +83,6 @@ def scan(
             advance(progress)
     mask.check_count(len(holes))
     return Scan(len(holes), shots_from_cuts(len(holes), detector.cuts()), tuple(holes), pixels, covered)
-
-
-def _is_of(cut: int, part: range) -> bool:
-    """Whether what looks like a quick transition is a sudden cut beside fast motion."""
-    return len(part) <= SPAN and (cut == part.stop or (cut == part.start and len(part) < 3))
 
 
 def _grown(box: Box, by: int) -> Box:
