@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from vinpaint_cli.pipeline.plan import Plan
     from vinpaint_cli.types import Hole
 
+SEARCH_LINES = 240
+"""Height of the whole frame, in pixels, at which shadows are searched at most: they are large and soft."""
+
 COMPARED_FRAMES = (1, 2, 5)
 """Distances in frames, before and after, to the frames with which a shadow is compared."""
 
@@ -43,6 +46,9 @@ UNCERTAIN_BORDER = 3
 
 SEEN_SHARE = 0.5
 """Share of the last shadow that must be seen for the present one to replace it."""
+
+LEAST_PART = 0.25
+"""Part of the frames of a shot in which there must be a shadow; of fewer none is kept."""
 
 NOT_FOUND_NOTE = (
     "no shadow is found; one that never moves cannot be told from the ground: draw it into the mask"
@@ -84,7 +90,7 @@ def add_shadows(
     """Find the cast shadows of what the mask covers, and add them to it.
 
     A shadow is where the surroundings of the hole are darker than in other frames of the shot; what is always
-    in shadow is not found. Takes longer than propagation for a removal.
+    in shadow is not found, nor what is found in few frames of a shot. Searched at `SEARCH_LINES`.
 
     * ``plan``: cuts the work for a mask into segments, as for a removal.
     * ``estimator``: of optical flow.
@@ -106,7 +112,7 @@ def add_shadows(
         reader = SegmentReader(source, zone, 0)
         for segment in planned.segments:
             threads = frame_threads(segment.roi, planned.memory)
-            _search(segment, reader, found, Stages(estimator=estimator, threads=threads), tick)
+            _search(segment, reader, found, Stages(estimator=estimator, threads=threads, average=True), tick)
         for shot, roi in _shots_and_regions(planned):
             _ShotShadows(found, shot, roi, source.info.height / 240, tick).reconcile()
     shaded = _join(found)
@@ -172,21 +178,51 @@ def _in_segment(
 ) -> Iterator[tuple[int, Hole, Hole]]:
     """Index, shadow and unknown pixels, in the region, of each frame of the core with a hole."""
     pictures, alphas = reader.read(segment)
-    zones = [alpha > 0 for alpha in alphas]
+    height = min(reader.height, SEARCH_LINES)
+    share = height / reader.height
+    size = max(8, round(segment.roi.height * share)), max(8, round(segment.roi.width * share))
+    zones = [_reduced(alpha > 0, size) for alpha in alphas]
     first = segment.frames.start
     core = range(segment.core.start - first, segment.core.stop - first)
-    found = stages.find(pictures, zones, reader.height, wanted=core, tick=tick)
+    small = np.stack([_resized(picture, size) for picture in pictures])
+    del pictures, alphas
+    found = stages.find(small, zones, height, wanted=core, tick=tick)
     scale = found.scale
     for place in core:
-        hole = holes.hole(first + place)[segment.roi.slices()]
-        if hole.any():
-            seen = to_levels(pictures[place]) / np.float32(255)
+        whole = holes.hole(first + place)[segment.roi.slices()]
+        if whole.any():
+            hole = _reduced(whole, size)
+            seen = to_levels(small[place]) / np.float32(255)
             confidence = np.where(zones[place], 1 - found.residual[place], 0).astype(np.float32)
             shadow = find_cast_shadow(seen, np.clip(found.frames[place], 0, 1), confidence, hole, scale)
             unknown = dilate_exact(
                 zones[place] & ~hole & (confidence < KNOWN), round(UNCERTAIN_BORDER * max(1.0, scale))
             )
-            yield first + place, shadow, unknown & ~hole
+            yield first + place, _enlarged(shadow, whole), _enlarged(unknown, whole)
+
+
+def _resized(picture: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
+    """A picture scaled to a smaller size (h, w); itself if it has that size."""
+    import cv2
+
+    return (
+        picture
+        if picture.shape[:2] == size
+        else cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA)
+    )
+
+
+def _reduced(mask: Hole, size: tuple[int, int]) -> Hole:
+    """A mask scaled to a smaller size (h, w): True wherever anything of it is True."""
+    return _resized(mask.astype(np.float32), size) > 0
+
+
+def _enlarged(mask: Hole, hole: Hole) -> Hole:
+    """A mask of what was searched small, at the size of the hole ``(h, w)`` and beside it."""
+    import cv2
+
+    whole = cv2.resize(mask.astype(np.float32), hole.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return (whole >= 0.5) & ~hole
 
 
 def _shots_and_regions(planned: Plan) -> Iterator[tuple[range, Box]]:
@@ -211,7 +247,10 @@ class _ShotShadows:
         self._parts = lru_cache(2 * COMPARED_FRAMES[-1] + 2)(self._parts_of)
 
     def reconcile(self) -> None:
-        """Keep shadows that other frames confirm and that touch the hole; extend them into unknown pixels."""
+        """Keep shadows that other frames confirm and that touch the hole; extend them into unknown pixels.
+
+        None is kept if they are found in few frames of the shot: a shadow stays with what casts it.
+        """
         lasting = self._empty_masks()
         for index in self._frames:
             lasting.put(index, self._lasting(index), 1.0)
@@ -222,8 +261,11 @@ class _ShotShadows:
         whole = self._empty_masks()
         for order in (self._frames, self._frames[::-1]):
             self._carry(attached, whole, order)
+        holes, kept = self._found.holes, [index for index in self._frames if whole.hole(index).any()]
+        shaded = sum(bool((whole.hole(index) & ~self._crop(holes, index)).any()) for index in kept)
         for index in self._frames:
-            _put(self._found.shadows, index, self._roi, whole.hole(index))
+            shadow = whole.hole(index)
+            _put(self._found.shadows, index, self._roi, shadow & (shaded >= LEAST_PART * len(self._frames)))
 
     def _empty_masks(self) -> PackedMasks:
         return PackedMasks(self._roi.width, self._roi.height, self._found.holes.count)

@@ -63,7 +63,8 @@ class Stages:
 
     propagates: fill with real pixels of other frames first. texture: complete what no frame shows with pieces
     of its surroundings, unless the method invents. estimator: of optical flow. threads: frames that
-    propagation works on at once. clock: collects the seconds of each stage.
+    propagation works on at once. clock: collects the seconds of each stage. average: what other frames show,
+    for comparison rather than for the eye.
     """
 
     propagates: bool = True
@@ -71,6 +72,7 @@ class Stages:
     estimator: FlowEstimator = field(default_factory=open_flow)
     threads: int = 1
     clock: Clock = field(default_factory=Clock)
+    average: bool = False
 
     def find(
         self,
@@ -92,7 +94,7 @@ class Stages:
             if not self.propagates:
                 frames = pictures.astype(np.float32) * np.float32(1 / np.iinfo(pictures.dtype).max)
                 return Filling(frames, np.stack(holes).astype(np.float32), None, scale)
-            options = PropagateOptions(unit=scale, threads=self.threads)
+            options = PropagateOptions(unit=scale, threads=self.threads, average=self.average)
             found = propagate(pictures, holes, options, self.estimator, wanted=wanted, tick=tick)
             return Filling(found.frames, 1 - found.confidence, found.motion, scale)
 

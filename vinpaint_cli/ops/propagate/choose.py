@@ -139,6 +139,12 @@ class Proposal:
             support[here] = confidence[here] + self.cells.spread(like)[here]
         return Chosen(np.where((confidence > 0)[:, None], colour, 0), confidence, support)
 
+    def average(self) -> Chosen:
+        """Average all candidates by their shares, whatever they show."""
+        confidence = self.shares.sum(0)
+        colour = (self.shares[..., None] * self.colours).sum(0) / np.maximum(confidence, 1e-9)[:, None]
+        return Chosen(colour, confidence, np.zeros_like(confidence))
+
     def _likeness(self, before: Before | None) -> Array:
         """How much speaks for each candidate ``(K, M)`` because the frame before shows the same."""
         if before is None:

@@ -99,7 +99,8 @@ def propagate(
         last = support.pop(t - 1, None)
         filled[t][holes[t]] = confidence[t][holes[t]] = 0
         if found:
-            chosen = found.choose(last if last is None else _before(search.scene, t, filled[t - 1], last))
+            before = last if last is None else _before(search.scene, t, filled[t - 1], last)
+            chosen = found.average() if options.average else found.choose(before)
             filled[t][holes[t]] = np.clip(chosen.colour / 255, 0, 1)
             confidence[t][holes[t]] = chosen.confidence
             support[t] = np.zeros_like(confidence[t])

@@ -31,7 +31,8 @@ class PropagateOptions:
     ``reaches`` frames away in both directions; none is where no more than a share of ``enough`` of the hole
     has a confidence below ``sure`` without them. ``fade``: pixels over which a candidate fades out at the
     edge of what its source shows. ``exposure``: largest correction of brightness in levels. ``threads``:
-    frames that are worked on at once; the result is the same.
+    frames that are worked on at once; the result is the same. ``average``: mix all candidates, whatever they
+    show, instead of choosing: a scene without what passes through it.
     """
 
     unit: float = 1.0
@@ -46,6 +47,7 @@ class PropagateOptions:
     fade: int = 5
     exposure: float = 24.0
     threads: int = 1
+    average: bool = False
 
     def pixels(self, length: int) -> int:
         """A length at 240 lines, in pixels of this clip; grows with the square root beyond that."""
