@@ -71,7 +71,8 @@ def _by_quantiser(
 ) -> Recipe:
     """Row of an encoder that is steered by a fixed quantiser."""
     quality = ("qscale", str(max(2, finest)))
-    return Recipe(name, _ENCODERS.get(name, name), quality, None, options, None, True, False, finest, off)
+    encoder = _ENCODERS.get(name, name)
+    return Recipe(name, encoder, quality, options=options, counts=True, finest=finest, off=off)
 
 
 RECIPES: tuple[Recipe, ...] = (
