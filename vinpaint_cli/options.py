@@ -142,8 +142,8 @@ TABLE: tuple[Option, ...] = (
     _hole("mask_resize", "", "Scale masks to the size of the video.", bool, "MaskOptions.resize", False),
     _hole("dilate", "PIXELS", "Grow the holes of masks, not of boxes (default: 4 at 240 lines, in "
         "proportion).", int, "MaskOptions.dilate"),
-    _hole("shadows", "", "Shadows of it go too, where other frames show the ground without; takes up to "
-        "twice as long.", bool, "MaskOptions.shadows", False, commands="remove batch mask"),
+    _hole("shadows", "", "Shadows of it go too, where other frames show the ground without; takes 1.2 to 2.3 "
+        "times as long.", bool, "MaskOptions.shadows", False, commands="remove batch mask"),
     _hole("feather", "PIXELS", "Soft edge around the hole (default: 2 at 240 lines, 4 at 1080).", int,
         "RemoveOptions.feather", commands="remove batch"),
     _hole("start", "TIME", "Nothing is removed before: seconds, HH:MM:SS.mmm or a frame (f300).", str,

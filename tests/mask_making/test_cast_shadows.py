@@ -15,7 +15,7 @@ from helpers_work import WORK, StopsAt, stopped
 from scenes import psnr, wall
 
 from vinpaint_cli.errors import Interrupted
-from vinpaint_cli.mask_making.cast_shadows import NOT_FOUND_NOTE
+from vinpaint_cli.mask_making.cast_shadows import NOT_FOUND_NOTE, SEARCH_LINES
 from vinpaint_cli.mask_making.clip import MaskedClip, open_clip
 from vinpaint_cli.mask_making.run import make_mask
 from vinpaint_cli.masks.prompts import PromptOptions
@@ -82,6 +82,32 @@ def test_a_shadow_goes_with_what_casts_it(walk: tuple[Path, RemoveOptions], tmp_
         frames = [frame.rgb for frame in open_source(tmp_path / name).frames()]
         quality.append(np.mean([psnr(frame, scene()) for frame in frames]))
     assert quality[0] > quality[1] + 6
+
+
+def test_in_a_tall_picture_it_is_found_in_a_small_copy(walk: tuple[Path, RemoveOptions]) -> None:
+    path, options = walk
+    for folder in (path, path.parent / "masks"):
+        for file in folder.iterdir():
+            picture = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+            cv2.imwrite(str(file), cv2.resize(picture, None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST))
+    assert 3 * HEIGHT > SEARCH_LINES
+    for t, hole in enumerate(holes_of(path, options)):
+        assert hole.shape == (3 * HEIGHT, 3 * WIDTH)
+        assert hole[tuple(slice(3 * side.start, 3 * side.stop) for side in shadow(t))].mean() > 0.9
+        assert hole.sum() < 9 * 2 * (32 * 20 + 10 * 28)
+
+
+def test_what_is_dark_in_few_frames_is_no_shadow(walk: tuple[Path, RemoveOptions]) -> None:
+    path, options = walk
+
+    def briefly(t: int, frame: np.ndarray) -> None:
+        if t in (5, 6, 7):
+            frame[shadow(t)] = (frame[shadow(t)] * 0.55).astype(np.uint8)
+
+    repaint(path, briefly)
+    job = open_clip(path, options)
+    assert all(hole.sum() == hole[thing(t)].sum() for t, hole in enumerate(holes(job)))
+    assert NOT_FOUND_NOTE in job.notes()
 
 
 def test_it_is_carried_to_where_nobody_knows(walk: tuple[Path, RemoveOptions]) -> None:

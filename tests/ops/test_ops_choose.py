@@ -47,6 +47,15 @@ def test_noise_is_averaged() -> None:
     assert together.colour.std() < 0.65 * alone.colour.std()
 
 
+def test_faint_texture_that_is_shifted_is_not_averaged_away() -> None:
+    rows = GRASS + 5 * np.sign(np.sin(ROWS / 1.5))
+    shifted = [candidate(GRASS) for _ in range(2)]
+    for one, texture in zip(shifted, (rows, 2 * GRASS - rows), strict=True):
+        one.colour[:] = texture[:, None]
+    colour = propose(shifted, shares(0.45, 0.4), AROUND).choose().colour
+    assert colour.std() > 0.7 * rows.std()
+
+
 def test_what_the_frame_before_shows_is_chosen_again() -> None:
     proposal = propose([candidate(GRASS), candidate(LEG)], shares(0.45, 0.35), AROUND)
     before = Before(np.full((COUNT, 3), LEG, np.float32), np.full(COUNT, 0.5, np.float32))
@@ -57,10 +66,10 @@ def test_what_the_frame_before_shows_is_chosen_again() -> None:
 @pytest.mark.parametrize("edge", [7, 12])
 def test_each_is_taken_where_it_is_valid(edge: int) -> None:
     left = edge > COLUMNS
-    chosen = propose(
-        [candidate(GRASS), candidate(LEG, valid=left)], shares(0.3, 0.6) * (left | [[1], [0]]), AROUND
-    )
-    colour = chosen.choose().colour
+    two = [candidate(GRASS), candidate(LEG, valid=left)]
+    chosen = propose(two, shares(0.15, 0.7) * (left | [[1], [0]]), AROUND).choose()
+    colour = chosen.colour
+    assert (chosen.confidence > 0).all()
     assert np.allclose(colour[edge - 4 > COLUMNS], LEG)
     assert np.allclose(colour[edge + 4 < COLUMNS], GRASS)
     steps = np.abs(np.diff(colour.reshape(SIDE, SIDE, 3), axis=1))

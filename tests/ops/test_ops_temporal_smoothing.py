@@ -38,6 +38,14 @@ def test_doubtful_pixels_flicker_less() -> None:
     assert confidence[:, HOLE].mean() == pytest.approx(0.3, abs=0.02)
 
 
+def test_different_things_are_not_mixed_but_the_surer_one_is_taken() -> None:
+    pictures, confidence = restless(6, 0.3)
+    pictures[:, HOLE] = 0.2
+    pictures[3][HOLE], confidence[3][HOLE] = 0.8, 0.1
+    smooth_uncertain(pictures, confidence, [HOLE] * 6, still(6))
+    assert np.abs(pictures[:, HOLE] - 0.2).max() < 0.01
+
+
 def test_sure_pixels_and_known_ones_stay() -> None:
     pictures, confidence = restless(6, 1.0)
     before = pictures.copy()

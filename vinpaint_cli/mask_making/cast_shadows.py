@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from vinpaint_cli.pipeline.plan import Plan
     from vinpaint_cli.types import Hole
 
-SEARCH_LINES = 240
+SEARCH_LINES = 200
 """Height of the whole frame, in pixels, at which shadows are searched at most: they are large and soft."""
 
 COMPARED_FRAMES = (1, 2, 5)
@@ -205,11 +205,9 @@ def _resized(picture: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[An
     """A picture scaled to a smaller size (h, w); itself if it has that size."""
     import cv2
 
-    return (
-        picture
-        if picture.shape[:2] == size
-        else cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA)
-    )
+    if picture.shape[:2] == size:
+        return picture
+    return np.asarray(cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA))
 
 
 def _reduced(mask: Hole, size: tuple[int, int]) -> Hole:

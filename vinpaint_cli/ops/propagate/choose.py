@@ -135,8 +135,9 @@ class Proposal:
         support = np.zeros_like(confidence)
         for k, (mass, like) in enumerate(zip(self.mass, likeness, strict=True)):
             here = (chosen == k) & self.valid[k]
-            confidence[here] = np.minimum(self.cells.spread(mass)[here], 1)
-            support[here] = confidence[here] + self.cells.spread(like)[here]
+            if here.any():
+                confidence[here] = np.minimum(self.cells.spread(mass)[here], 1)
+                support[here] = confidence[here] + self.cells.spread(like)[here]
         return Chosen(np.where((confidence > 0)[:, None], colour, 0), confidence, support)
 
     def average(self) -> Chosen:
@@ -157,9 +158,7 @@ class Proposal:
         total, weights = np.zeros_like(one), np.full(len(one), 1e-9, np.float32)
         tolerance = self._tolerance(one)
         for k, (colour, share) in enumerate(zip(self.colours, self.shares, strict=True)):
-            apart = self.area.means(self.valid[k], {self.area.side(NEAR): (np.abs(colour - one).mean(-1),)})[
-                0
-            ]
+            apart = self.area.mean(np.abs(colour - one).mean(-1), self.valid[k], self.area.side(NEAR))
             weight = share * np.exp(-np.square(apart / tolerance)) * self.valid[k]
             weight[chosen == k] = np.maximum(share[chosen == k], 1e-6)
             total += weight[:, None] * colour
