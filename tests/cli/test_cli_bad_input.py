@@ -152,6 +152,29 @@ def test_corrupt_weights(vinpaint: Runner, film: Path, content: bytes) -> None:
     assert names(film.parent) == ["film.mp4", "net.pth"]
 
 
+def test_names_as_long_as_file_systems_allow(vinpaint: Runner, tmp_path: Path) -> None:
+    """Names that the program makes are cut and stay apart; those that a person gives stay as they are."""
+    clips = [make_clip(tmp_path / ("ü" * 122 + f"{end}.mp4"), frames=2) for end in "ab"]
+    assert len(os.fsencode(clips[0].name)) == 249
+    before = set(names(tmp_path))
+    for clip in clips:
+        assert vinpaint("remove", clip, "--box", BOX).code == 0
+        assert vinpaint("mask", clip, "--box", BOX).code == 0
+    made = set(names(tmp_path)) - before
+    assert len({name for name in made if name.endswith(".vinpaint.mp4")}) == 2
+    assert len({name for name in made if name.endswith(".mask.mkv")}) == 2
+    pattern = str(tmp_path / "{stem}.without it.mp4")
+    assert vinpaint("batch", clips[0], "--box", BOX, "-o", pattern, "--keep-work").code == 0
+    (folder,) = (name for name in names(tmp_path) if name.endswith(".work"))
+    assert names(tmp_path / folder)
+    longest = tmp_path / ("y" * 251 + ".mp4")
+    sheet = tmp_path / ("y" * 251 + ".png")
+    assert vinpaint("remove", clips[0], "--box", BOX, "-o", longest).code == 0
+    assert vinpaint("mask", clips[0], "--box", BOX, "--preview", sheet).code == 0
+    assert longest.exists()
+    assert sheet.exists()
+
+
 def test_the_input_is_never_the_output(vinpaint: Runner, film: Path) -> None:
     before = film.read_bytes()
     one_line(vinpaint("remove", film, "-o", film, "--box", BOX, "-y"), 3, "is the input itself")

@@ -62,7 +62,7 @@ def tracked(short: None, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     return run_whole(folder, 14, replace(OPTIONS, mask=followed(folder)))
 
 
-@pytest.mark.parametrize("name", ["out.mp4", "out", "a.b [1].mkv", "über\n.mov"])
+@pytest.mark.parametrize("name", ["out.mp4", "out", "a.b [1].mkv", "über\n.mov", "ü" * 125 + ".mov"])
 def test_hidden_names_are_known_again(tmp_path: Path, name: str) -> None:
     target = tmp_path / name
     hidden = temporary_name(target).name

@@ -14,6 +14,7 @@ from vinpaint_cli.errors import UsageError
 from vinpaint_cli.masks.prompts import PromptOptions, drawings, fixes
 from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
 from vinpaint_cli.pipeline.output import default_output
+from vinpaint_cli.util import fitting_name
 from vinpaint_cli.util.registry import did_you_mean
 from vinpaint_cli.video.sink.codecs import is_video_suffix
 from vinpaint_cli.weights import registry
@@ -189,7 +190,11 @@ def locate(key: str, value: object, given: RawValue, clip: str) -> object:
     if not isinstance(value, str):
         return value
     if key in _PATHS:
-        return based(value if key == "input" else filled_in(value, clip), given.base)
+        path = value if key == "input" else filled_in(value, clip)
+        if key == "output" and path != value:
+            folder, name = os.path.split(path)
+            path = os.path.join(folder, fitting_name(*os.path.splitext(name)))
+        return based(path, given.base)
     if key in _WEIGHTS:
         return value if _is_name(value) else based(value, given.base)
     if key in ("from_frame", "fix"):

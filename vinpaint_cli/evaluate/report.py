@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.errors import OutputError
+from vinpaint_cli.util import fitting_name
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -100,7 +101,9 @@ class ReportFolder:
         if self._target is not None:
             check_report(self._target, self._overwrite)
             with _translated(self._target):
-                folder = tempfile.mkdtemp(prefix=f".{self._target.name}.", dir=self._target.absolute().parent)
+                folder = tempfile.mkdtemp(
+                    prefix=f".{self._target.name[:50]}.", dir=self._target.absolute().parent
+                )
                 self._temporary = Path(folder)
                 self._temporary.chmod(0o755)
                 (self._temporary / "strips").mkdir()
@@ -118,7 +121,8 @@ class ReportFolder:
 
         if self._temporary is None:
             return
-        file = f"strips/{len(self.strips):03d}-{_plain(clip)}-{_plain(Path(kind).name)}.png"
+        stem = f"{len(self.strips):03d}-{_plain(clip)}-{_plain(Path(kind).name)}"
+        file = f"strips/{fitting_name(stem, '.png')}"
         with _translated(self._temporary):
             Image.fromarray(picture).save(self._temporary / file, optimize=False, compress_level=6)
         height, width = picture.shape[:2]

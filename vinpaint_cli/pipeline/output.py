@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vinpaint_cli.errors import InputError, OutputError, UsageError
 from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
+from vinpaint_cli.util import fitting_name
 from vinpaint_cli.video.sink.codecs import is_video_suffix
 from vinpaint_cli.video.sink.publish import publish, reserve, translated
 
@@ -46,7 +47,7 @@ def check_free(target: Path, overwrite: bool) -> None:
 def default_output(path: str | Path) -> Path:
     """``<stem>.vinpaint<suffix>`` beside the input; for a folder ``<name>.vinpaint``."""
     source = Path(path)
-    return source.with_name(f"{source.stem}.vinpaint{source.suffix}")
+    return source.with_name(fitting_name(source.stem, f".vinpaint{source.suffix}"))
 
 
 def spelled(target: Path, path: str | Path, output: str | Path | None) -> str:

@@ -17,6 +17,7 @@ from vinpaint_cli.pipeline.options import FitOptions
 from vinpaint_cli.pipeline.scan import Scan
 from vinpaint_cli.resume.fingerprint import clip_digest
 from vinpaint_cli.types import VideoInfo
+from vinpaint_cli.util import fitting_name
 from vinpaint_cli.util.atomic_write import atomic_write
 
 SUFFIX = ".internal.safetensors"
@@ -73,7 +74,7 @@ def read_state(path: Path, key: str) -> dict[str, Any] | None:
 
 def state_path(path: Path) -> Path:
     """Where the state of a fit is kept."""
-    return path.with_name(f"{path.name}{STATE}")
+    return path.with_name(fitting_name(path.name, STATE))
 
 
 def drop_state(path: Path) -> None:

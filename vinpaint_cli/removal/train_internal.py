@@ -32,6 +32,7 @@ from vinpaint_cli.removal.fit_file import (
     write_state,
 )
 from vinpaint_cli.types import Box, FrameSource, Segment
+from vinpaint_cli.util import fitting_name
 from vinpaint_cli.video.source.read import open_source
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class TrainInternalReport:
 def default_fit_output(path: str | Path) -> Path:
     """``<stem>.internal.safetensors`` beside the clip."""
     clip = Path(path)
-    return clip.with_name(f"{clip.stem}{SUFFIX}")
+    return clip.with_name(fitting_name(clip.stem, SUFFIX))
 
 
 def train_internal(
@@ -143,7 +144,7 @@ def fit_for_job(masked: MaskedClip, plan: Plan, folder: Path, listener: Listener
     )
     mark = ClipMark.of(masked.path, masked.source.info, plan.scan.frames)
     clip = _Clip(masked.path, masked.source, plan.scan, plan.segments, masked, mark)
-    target = folder / f"{masked.path.stem}.{clip.key(fit_options)[:8]}{SUFFIX}"
+    target = folder / fitting_name(masked.path.stem, f".{clip.key(fit_options)[:8]}{SUFFIX}")
     fitting = _Fitting(clip, target, fit_options, listener, None)
     if fitting.is_there:
         listener.note(f"using {target}, which was fitted to this clip before")

@@ -30,6 +30,7 @@ from vinpaint_cli.resume.work_folder import (
     locked,
 )
 from vinpaint_cli.types import FrameSource, Segment
+from vinpaint_cli.util import fitting_name
 from vinpaint_cli.video.sink.encoder import thread_count
 
 
@@ -190,9 +191,9 @@ def folder_of(options: WorkOptions, target: str) -> Path:
         raise UsageError("an empty name was given for --work-dir; check the variable it came from")
     output = Path(os.path.abspath(target))
     if options.folder is None:
-        return output.with_name(f".{output.name}.work")
+        return output.with_name(fitting_name(f".{output.name}", ".work"))
     digest = hashlib.sha256(os.fsencode(output)).hexdigest()[:8]
-    return Path(options.folder) / f"{output.name}.{digest}.work"
+    return Path(options.folder) / fitting_name(output.name, f".{digest}.work")
 
 
 @dataclass(frozen=True, slots=True)

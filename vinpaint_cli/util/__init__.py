@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+
+LONGEST_NAME = 255
+"""Bytes of a file's name, as most file systems allow."""
 
 
 def allowed_cores() -> int:
@@ -10,3 +14,13 @@ def allowed_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def fitting_name(stem: str, ending: str) -> str:
+    """``stem`` and ``ending`` as a file's name; a stem too long for it is cut, and told apart by a digest."""
+    octets = os.fsencode(stem)
+    room = LONGEST_NAME - len(os.fsencode(ending))
+    if len(octets) <= room:
+        return stem + ending
+    mark = f"~{hashlib.sha256(octets).hexdigest()[:8]}"
+    return octets[: max(1, room - len(mark))].decode(errors="ignore") + mark + ending

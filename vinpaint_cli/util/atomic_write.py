@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from vinpaint_cli.util import fitting_name
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
@@ -16,7 +18,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     raises, the temporary file is removed and an older ``path`` stays. Raises OSError, and what the block
     raises.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(fitting_name(f".{path.name}", f".{os.getpid()}.part"))
     try:
         yield temporary
         with open(temporary, "rb+") as file:

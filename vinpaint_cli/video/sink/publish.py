@@ -15,6 +15,7 @@ from pathlib import Path
 import av
 
 from vinpaint_cli.errors import OutputError
+from vinpaint_cli.util import fitting_name
 from vinpaint_cli.video.source.folder import SUFFIXES
 
 _REASONS: dict[int | None, str] = {
@@ -44,18 +45,22 @@ def translated(path: Path) -> Iterator[None]:
 
 def temporary_name(path: Path, ending: str = "part") -> Path:
     """Hidden name beside ``path`` that keeps its suffix."""
-    return path.with_name(f".{path.stem}.{secrets.token_hex(4)}.{ending}{path.suffix}")
+    return path.with_name(_hidden_name(path, secrets.token_hex(4), ending))
+
+
+def _hidden_name(path: Path, token: str, ending: str) -> str:
+    return fitting_name(f".{path.stem}", f".{token}.{ending}{path.suffix}")
 
 
 def is_temporary_of(name: str, path: Path) -> bool:
     """Whether ``name`` is one that `temporary_name` gives for ``path``."""
-    hidden = rf"\.{re.escape(path.stem)}\.[0-9a-f]{{8}}\.part{re.escape(path.suffix)}"
-    return re.fullmatch(hidden, name, re.DOTALL) is not None
+    token = name.removesuffix(f".part{path.suffix}")[-8:]
+    return re.fullmatch("[0-9a-f]{8}", token) is not None and name == _hidden_name(path, token, "part")
 
 
 def replaced_name(temporary: Path) -> Path:
     """Where what stood under an output's name waits while a temporary folder takes its place."""
-    return temporary.with_name(f"{temporary.name}.old")
+    return temporary.with_name(fitting_name(temporary.name, ".old"))
 
 
 def remove_temporary(name: str, path: Path) -> None:
