@@ -320,6 +320,21 @@ class MaskSource(Protocol):
         ...
 
 
+MAX_CANDIDATES = 3
+"""Most objects that prompts are taken to mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What prompts may mean: ``probability (H, W)`` in [0, 1] that a pixel is of the object.
+
+    ``confidence`` in [0, 1] estimates the overlap (J) of its mask with that of the object meant.
+    """
+
+    probability: Plane
+    confidence: float
+
+
 @runtime_checkable
 class Segmenter(Protocol):
     """Finds one object on one picture; deterministic."""
@@ -331,8 +346,8 @@ class Segmenter(Protocol):
         labels: Sequence[bool],
         box: Box | None,
         neighbours: Sequence[Picture] = (),
-    ) -> Plane:
-        """Probability ``(H, W)`` in [0, 1] that a pixel is of the object under the prompts.
+    ) -> Sequence[Candidate]:
+        """What the prompts may mean, one to `MAX_CANDIDATES`, the most likely first.
 
         points: ``(x, y)`` in pixels; labels: True for the object, False for "not this", one per point.
         neighbours: the pictures just before and after, nearest first, for what moves with the object.

@@ -74,7 +74,7 @@ def test_the_mask_follows_one_click(vinpaint: Runner, scene: Path, tmp_path: Pat
     report = ended.json
     assert (report["segmenter"], report["tracker"], report["seeds"]) == ("grabcut", "flow", [5])
     assert len(report["confidence"]) == FRAMES
-    assert report["confidence"][5] == 1
+    assert report["confidence"][5] > 0.8, "the click finds the thing"
     assert all(0 <= value <= 1 for value in report["confidence"])
     assert report["worst"] == sorted(report["worst"], key=lambda index: report["confidence"][index])
     assert "segmenter: grabcut" in ended.lines

@@ -124,6 +124,9 @@ def test_clips_count_alike_and_confidence_is_compared_over_all_frames() -> None:
     assert total.seconds_per_frame == pytest.approx(2 / 10)
     assert (total.first_frame_good, total.clips) == (1, 2)
     assert total.confidence_correlation == pytest.approx(1)
+    assert (total.doubted, total.trusted) == ((3, 3), (0, 0))
+    (wrong,) = MaskEvaluation({}, (row("a", "flow", (0.71, 0.69, 0.7), (0.59, 0.6, 0.95)),)).totals()
+    assert (wrong.doubted, wrong.trusted) == ((1, 0), (1, 1))
     assert correlation([1.0, 1.0], [0.2, 0.3]) is None
     setting = {"dataset": "x", "machine": "m", "segmenter": "grabcut"}
     table = markdown(MaskEvaluation(setting, tuple(rows)))

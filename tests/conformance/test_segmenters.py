@@ -14,7 +14,7 @@ import pytest
 
 from vinpaint_cli.errors import MaskError, UsageError
 from vinpaint_cli.masks.segment import AUTO, SEGMENTERS, open_segmenter, segmenter_names
-from vinpaint_cli.types import Box, Segmenter
+from vinpaint_cli.types import MAX_CANDIDATES, Box, Segmenter
 
 MASKS = Path(__file__).parent.parent / "masks"
 OPTIONAL = {"sam2": "sam2"}
@@ -78,23 +78,32 @@ def test_it_gives_a_probability_for_every_pixel(segmenter: Segmenter, deep: bool
         ([], [], Box(18, 12, 56, 48)),
         ([(36.0, 30.0), (80.0, 5.0)], [True, False], Box(18, 12, 56, 48)),
     ):
-        assert is_probability(segmenter.segment(rgb, points, labels, box, [rgb]))
+        assert is_probability(segmenter.segment(rgb, points, labels, box, [rgb])[0].probability)
     assert np.array_equal(rgb, before)
 
 
+def test_candidates_are_few_and_the_surest_is_first(segmenter: Segmenter) -> None:
+    for points, box in (([(36.0, 30.0)], None), ([], Box(18, 12, 56, 48))):
+        found = segmenter.segment(scene(), points, [True] * len(points), box, [scene()])
+        assert 1 <= len(found) <= MAX_CANDIDATES
+        confidences = [one.confidence for one in found]
+        assert confidences == sorted(confidences, reverse=True)
+        assert all(0 <= value <= 1 for value in confidences)
+
+
 def test_eight_and_sixteen_bits_mean_the_same(segmenter: Segmenter) -> None:
-    shallow = segmenter.segment(scene(), [(36, 30)], [True], None)
-    deep = segmenter.segment(scene(deep=True), [(36, 30)], [True], None)
+    shallow = segmenter.segment(scene(), [(36, 30)], [True], None)[0].probability
+    deep = segmenter.segment(scene(deep=True), [(36, 30)], [True], None)[0].probability
     assert np.abs(shallow - deep).mean() < 0.01
 
 
 def test_the_same_question_has_the_same_answer(segmenter: Segmenter) -> None:
     rgb, other = scene(), scene()[::-1].copy()
     neighbours = [np.roll(rgb, 2, 1)]
-    first = segmenter.segment(rgb, [(36, 30)], [True], None, neighbours)
+    first = segmenter.segment(rgb, [(36, 30)], [True], None, neighbours)[0].probability
     refined = segmenter.refine(rgb, first)
     segmenter.segment(other, [(5, 5)], [True], Box(2, 2, 40, 40))
-    assert np.array_equal(segmenter.segment(rgb, [(36, 30)], [True], None, neighbours), first)
+    assert np.array_equal(segmenter.segment(rgb, [(36, 30)], [True], None, neighbours)[0].probability, first)
     assert np.array_equal(segmenter.refine(rgb, first), refined)
 
 
@@ -109,14 +118,14 @@ def test_it_leaves_the_common_random_numbers_alone(segmenter: Segmenter) -> None
 def test_every_point_is_honoured(segmenter: Segmenter) -> None:
     points = [(36.4, 30.9), FIRST, LAST, (40.0, 30.0), (37.0, 30.0), (70.0, 10.0)]
     labels = [True, False, True, False, True, False]
-    found = segmenter.segment(scene(), points, labels, Box(10, 5, 60, 50))
+    found = segmenter.segment(scene(), points, labels, Box(10, 5, 60, 50))[0].probability
     for (x, y), label in zip(points, labels, strict=True):
         assert (found[int(y), int(x)] > 0.5) == label
 
 
 @pytest.mark.parametrize("point", [FIRST, LAST, (0.0, HEIGHT - 1.0), (WIDTH - 1.0, 30.0)])
 def test_a_point_on_the_border_is_a_point(segmenter: Segmenter, point: tuple[float, float]) -> None:
-    found = segmenter.segment(scene(), [point], [True], None, [scene()])
+    found = segmenter.segment(scene(), [point], [True], None, [scene()])[0].probability
     assert is_probability(found)
     assert found[int(point[1]), int(point[0])] > 0.5
 
@@ -125,22 +134,24 @@ def test_a_point_on_the_border_is_a_point(segmenter: Segmenter, point: tuple[flo
 def test_a_tiny_picture_is_a_picture(segmenter: Segmenter, height: int, width: int) -> None:
     rgb = scene(height=height, width=width)
     neighbours = [rgb, rgb[::-1].copy()]
-    found = segmenter.segment(rgb, [(width / 2, height / 2)], [True], None, neighbours)
+    found = segmenter.segment(rgb, [(width / 2, height / 2)], [True], None, neighbours)[0].probability
     assert is_probability(found, height, width)
-    assert is_probability(segmenter.segment(rgb, [], [], Box(0, 0, 1, 1), neighbours), height, width)
+    assert is_probability(
+        segmenter.segment(rgb, [], [], Box(0, 0, 1, 1), neighbours)[0].probability, height, width
+    )
     assert is_probability(segmenter.refine(rgb, found), height, width)
 
 
 @pytest.mark.parametrize("value", [0, 255])
 def test_a_plain_picture_is_a_picture(segmenter: Segmenter, value: int) -> None:
     rgb = np.full((HEIGHT, WIDTH, 3), value, np.uint8)
-    assert is_probability(segmenter.segment(rgb, [(36, 30)], [True], None, [rgb, rgb]))
-    assert is_probability(segmenter.segment(rgb, [], [], Box(5, 5, 60, 50), [rgb]))
+    assert is_probability(segmenter.segment(rgb, [(36, 30)], [True], None, [rgb, rgb])[0].probability)
+    assert is_probability(segmenter.segment(rgb, [], [], Box(5, 5, 60, 50), [rgb])[0].probability)
 
 
 @pytest.mark.parametrize("box", [Box(0, 0, WIDTH, HEIGHT), Box(-50, -50, 200, 200), Box(80, 50, 120, 90)])
 def test_a_box_may_fill_the_frame_or_reach_beyond(segmenter: Segmenter, box: Box) -> None:
-    assert is_probability(segmenter.segment(scene(), [], [], box, [scene()]))
+    assert is_probability(segmenter.segment(scene(), [], [], box, [scene()])[0].probability)
 
 
 @pytest.mark.parametrize(

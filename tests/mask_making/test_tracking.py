@@ -22,7 +22,7 @@ from vinpaint_cli.masks.sources.options import MaskOptions, build_mask
 from vinpaint_cli.masks.track import Tracked
 from vinpaint_cli.pipeline.plan import object_bounds
 from vinpaint_cli.pipeline.progress import SilentListener
-from vinpaint_cli.types import Box, Frame, FrameSource, VideoInfo
+from vinpaint_cli.types import Box, Candidate, Frame, FrameSource, VideoInfo
 from vinpaint_cli.video.source.read import open_source
 
 WIDTH, HEIGHT = 64, 48
@@ -63,6 +63,7 @@ class PointSegmenter:
     """A disc around each point of the object, less one around each other point; remembers its questions."""
 
     radius: float = 5
+    confidence: float = 1
     name: str = "points"
     asked: list[tuple[tuple[tuple[float, float], ...], Box | None, int]] = field(default_factory=list)
 
@@ -73,7 +74,7 @@ class PointSegmenter:
         labels: Sequence[bool],
         box: Box | None,
         neighbours: Sequence[np.ndarray] = (),
-    ) -> np.ndarray:
+    ) -> list[Candidate]:
         self.asked.append((tuple(points), box, len(neighbours)))
         found = np.zeros(rgb.shape[:2], np.bool_)
         y, x = np.mgrid[: rgb.shape[0], : rgb.shape[1]]
@@ -83,7 +84,7 @@ class PointSegmenter:
                     found[np.hypot(x - px, y - py) <= self.radius] = wanted
         if box is not None and not points:
             found[box.slices()] = True
-        return found.astype(np.float32)
+        return [Candidate(found.astype(np.float32), self.confidence)]
 
     def refine(self, rgb: np.ndarray, prior: np.ndarray) -> np.ndarray:
         return prior
@@ -288,9 +289,21 @@ def test_nothing_found_under_a_click_is_said(film: FrameSource) -> None:
 
 def test_frames_of_low_confidence_are_named_worst_first(film: FrameSource) -> None:
     (note,) = follow(film, clicks=("20,24",)).notes
-    assert "uncertain in f6 to f9 (0.10)" in note
+    assert "uncertain in f5 to f9 (0.10)" in note
     assert "--click X,Y@f9" in note
-    assert follow(film, clicks=("20,24@f5",)).notes == ()
+    assert follow(film, clicks=("20,24@f3", "20,24@f7")).notes == ()
+
+
+def test_what_is_followed_is_no_surer_than_the_frame_it_came_from(film: FrameSource, tmp_path: Path) -> None:
+    using = Tools(PointSegmenter(confidence=0.5), NearestTracker(), "grabcut", "nearest")
+    mask = drawn(tmp_path / "9.png", square(9))
+    found = follow(film, using, clicks=("20,24",), from_frames=(f"{mask}@f9",))
+    assert found.confidence[:3] == pytest.approx((0.5, 0.45, 0.4))
+    assert found.confidence[7:] == pytest.approx((0.8, 0.9, 1.0)), "a drawn mask is right"
+    (note,) = found.notes
+    assert "uncertain in f0 to f4 (0.30)" in note
+    assert note.count("@f4") == 3
+    assert "--fix f4=MASK, or --segmenter sam after `vinpaint weights pull" in note
 
 
 def test_it_is_the_same_every_time(film: FrameSource) -> None:
@@ -335,7 +348,7 @@ def test_which_segmenter_auto_took_is_said(film: FrameSource) -> None:
 def test_one_frame_alone_can_be_segmented(film: FrameSource) -> None:
     prompts = [Prompt(1, TimePoint(frame=9), ((20, 24),), (True,)), Prompt(1, TimePoint(frame=9), (), ())]
     segmenter = PointSegmenter()
-    assert np.array_equal(segment_frame(film, 9, prompts, segmenter) > 0.5, disc(20, 24))
+    assert np.array_equal(segment_frame(film, 9, prompts, segmenter)[0].probability > 0.5, disc(20, 24))
     assert segmenter.asked[0][2] == 2
     with pytest.raises(MaskError, match="no frame f10"):
         segment_frame(film, 10, prompts, segmenter)

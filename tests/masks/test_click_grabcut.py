@@ -63,30 +63,32 @@ def segmenter() -> GrabCutSegmenter:
 
 def test_a_click_finds_a_thing_by_its_colour(segmenter: GrabCutSegmenter) -> None:
     rgb, truth = coloured()
-    assert overlap(segmenter.segment(rgb, [(80, 60)], [True], None), truth) > 0.85
+    assert overlap(segmenter.segment(rgb, [(80, 60)], [True], None)[0].probability, truth) > 0.85
 
 
 def test_a_box_finds_a_thing_by_its_colour(segmenter: GrabCutSegmenter) -> None:
     rgb, truth = coloured()
-    assert overlap(segmenter.segment(rgb, [], [], Box(56, 34, 124, 86)), truth) > 0.95
-    assert overlap(segmenter.segment(rgb, [], [], Box(46, 26, 136, 94)), truth) > 0.9
+    assert overlap(segmenter.segment(rgb, [], [], Box(56, 34, 124, 86))[0].probability, truth) > 0.95
+    assert overlap(segmenter.segment(rgb, [], [], Box(46, 26, 136, 94))[0].probability, truth) > 0.9
 
 
 def test_what_moves_with_the_click_belongs_to_it(segmenter: GrabCutSegmenter) -> None:
     (before, _), (rgb, truth), (after, _) = (camouflaged(step) for step in (-1, 0, 1))
-    alone = overlap(segmenter.segment(rgb, [(80, 60)], [True], None), truth)
-    moving = segmenter.segment(rgb, [(80, 60)], [True], None, [before, after])
+    alone = overlap(segmenter.segment(rgb, [(80, 60)], [True], None)[0].probability, truth)
+    moving = segmenter.segment(rgb, [(80, 60)], [True], None, [before, after])[0].probability
     assert alone < 0.6
     assert overlap(moving, truth) > 0.85
-    boxed = segmenter.segment(rgb, [], [], Box(45, 32, 115, 90), [before, after])
+    boxed = segmenter.segment(rgb, [], [], Box(45, 32, 115, 90), [before, after])[0].probability
     assert overlap(boxed, truth) > 0.85
 
 
 def test_background_about_to_be_covered_is_not_taken_along(segmenter: GrabCutSegmenter) -> None:
     (before, _), (rgb, truth), (after, _) = (camouflaged(step) for step in (-1, 0, 1))
     ahead = np.roll(truth, 8, 1) & ~truth
-    one_sided = segmenter.segment(rgb, [(80, 60)], [True], None, [after])[ahead].mean()
-    both_sides = segmenter.segment(rgb, [(80, 60)], [True], None, [before, after])[ahead].mean()
+    one_sided = segmenter.segment(rgb, [(80, 60)], [True], None, [after])[0].probability[ahead].mean()
+    both_sides = (
+        segmenter.segment(rgb, [(80, 60)], [True], None, [before, after])[0].probability[ahead].mean()
+    )
     assert both_sides < 0.3
     assert both_sides < one_sided - 0.1
 
@@ -108,7 +110,7 @@ def test_a_click_beside_what_moves_leaves_it_out(segmenter: GrabCutSegmenter) ->
 def test_a_neighbour_after_a_cut_does_no_harm(segmenter: GrabCutSegmenter) -> None:
     rgb, truth = coloured()
     other = finish(grain(9))
-    assert overlap(segmenter.segment(rgb, [(80, 60)], [True], None, [rgb, other]), truth) > 0.6
+    assert overlap(segmenter.segment(rgb, [(80, 60)], [True], None, [rgb, other])[0].probability, truth) > 0.6
 
 
 def two_alike() -> tuple[Picture, Picture, Picture]:
@@ -123,10 +125,10 @@ def two_alike() -> tuple[Picture, Picture, Picture]:
 
 def test_a_second_click_adds_and_not_this_takes_away(segmenter: GrabCutSegmenter) -> None:
     rgb, left, right = two_alike()
-    both = segmenter.segment(rgb, [(60, 60), (140, 60)], [True, True], None) > 0.5
+    both = segmenter.segment(rgb, [(60, 60), (140, 60)], [True, True], None)[0].probability > 0.5
     assert both[left].mean() > 0.9
     assert both[right].mean() > 0.9
-    one = segmenter.segment(rgb, [(60, 60), (140, 60)], [True, False], None) > 0.5
+    one = segmenter.segment(rgb, [(60, 60), (140, 60)], [True, False], None)[0].probability > 0.5
     assert one[left].mean() > 0.9
     assert one[right].mean() < 0.1
 
@@ -135,8 +137,8 @@ def test_not_this_works_in_a_box_too(segmenter: GrabCutSegmenter) -> None:
     rgb, left, right = two_alike()
     rgb[right] = rgb[right][:, [0, 0, 2]]  # yellow
     box = Box(35, 35, 165, 85)
-    assert (segmenter.segment(rgb, [], [], box) > 0.5)[left | right].mean() > 0.9
-    found = segmenter.segment(rgb, [(140, 60)], [False], box) > 0.5
+    assert (segmenter.segment(rgb, [], [], box)[0].probability > 0.5)[left | right].mean() > 0.9
+    found = segmenter.segment(rgb, [(140, 60)], [False], box)[0].probability > 0.5
     assert found[left].mean() > 0.9
     assert found[right].mean() < 0.1
 
@@ -144,7 +146,7 @@ def test_not_this_works_in_a_box_too(segmenter: GrabCutSegmenter) -> None:
 def test_a_large_picture_gives_what_a_small_one_does(segmenter: GrabCutSegmenter) -> None:
     rgb, truth = coloured()
     large = cv2.resize(rgb, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
-    found = segmenter.segment(large, [(322, 242)], [True], None)
+    found = segmenter.segment(large, [(322, 242)], [True], None)[0].probability
     assert found.shape == (4 * HEIGHT, 4 * WIDTH)
     assert overlap(found, np.kron(truth, np.ones((4, 4), np.bool_))) > 0.85
 

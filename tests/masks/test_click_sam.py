@@ -99,7 +99,7 @@ def test_the_published_sizes_are_recognised() -> None:
 
 
 def test_a_point_takes_the_mask_the_network_trusts_most(weights: Path) -> None:
-    found = SamSegmenter(str(weights), "cpu").segment(RGB, [(20, 10)], [True], None)
+    found = SamSegmenter(str(weights), "cpu").segment(RGB, [(20, 10)], [True], None)[0].probability
     point = {"point_coords": np.array([(20, 10)]), "point_labels": np.array([1])}
     expected = reference(RGB, several=True, **point)
     expected[10, 20] = 1
@@ -109,10 +109,10 @@ def test_a_point_takes_the_mask_the_network_trusts_most(weights: Path) -> None:
 
 def test_a_box_and_several_points_are_passed_on(weights: Path) -> None:
     segmenter = SamSegmenter(str(weights), "cpu")
-    boxed = segmenter.segment(RGB, [], [], Box(5, 6, 40, 30))
+    boxed = segmenter.segment(RGB, [], [], Box(5, 6, 40, 30))[0].probability
     assert np.allclose(boxed, reference(RGB, box=np.array([5, 6, 40, 30])), atol=1e-5)
     points = {"point_coords": np.array([(20, 10), (50, 30)]), "point_labels": np.array([1, 0])}
-    found = segmenter.segment(RGB, [(20, 10), (50, 30)], [True, False], None)
+    found = segmenter.segment(RGB, [(20, 10), (50, 30)], [True, False], None)[0].probability
     expected = reference(RGB, **points)
     expected[10, 20], expected[30, 50] = 1, 0
     assert np.allclose(found, expected, atol=1e-5)
@@ -137,14 +137,14 @@ def test_a_picture_is_embedded_once(weights: Path, monkeypatch: pytest.MonkeyPat
     whole = SamPredictor.set_image
     monkeypatch.setattr(SamPredictor, "set_image", lambda self, rgb: (looked.append(1), whole(self, rgb))[1])
     segmenter = SamSegmenter(str(weights), "cpu")
-    first = segmenter.segment(RGB, [(20, 10)], [True], None)
+    first = segmenter.segment(RGB, [(20, 10)], [True], None)[0].probability
     segmenter.segment(RGB.copy(), [], [], Box(5, 6, 40, 30))
     segmenter.refine(RGB, first)
     assert len(looked) == 1
     for shift in range(1, 5):
         segmenter.segment(np.roll(RGB, shift), [(20, 10)], [True], None)
     assert len(looked) == 5
-    assert np.array_equal(segmenter.segment(RGB, [(20, 10)], [True], None), first)
+    assert np.array_equal(segmenter.segment(RGB, [(20, 10)], [True], None)[0].probability, first)
     assert len(looked) == 6
 
 

@@ -59,7 +59,7 @@ def test_a_checkpoint_of_the_smallest_size_is_loaded_and_asked(tmp_path: Path) -
     loaded = segmenter._network.state_dict()  # type: ignore[attr-defined]
     assert all(torch.equal(value, loaded[name]) for name, value in network.state_dict().items())
     rgb = np.random.default_rng(1).integers(0, 256, (30, 50, 3), np.uint8)
-    found = segmenter.segment(rgb, [(20, 10), (40, 20)], [True, False], None)
+    found = segmenter.segment(rgb, [(20, 10), (40, 20)], [True, False], None)[0].probability
     assert (found.shape, found.dtype) == ((30, 50), np.float32)
     assert found[10, 20] == 1
     assert found[20, 40] == 0

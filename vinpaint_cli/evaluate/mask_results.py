@@ -28,6 +28,9 @@ OUTLINE = (0, 255, 120)
 GOOD_START = 0.7
 """J from which the mask of the prompted frame counts as found."""
 
+DOUBTED, TRUSTED = 0.6, 0.9
+"""Confidence under which a mask should be bad, and over which it should be good."""
+
 
 @dataclass(frozen=True, slots=True)
 class MaskRow:
@@ -57,7 +60,8 @@ class MaskSummary:
 
     ``first_frame_j``: mean J of the prompted frames' own masks, ``first_frame_good``: how many reach
     `GOOD_START`. ``confidence_correlation``: of confidence and J over all scored frames, None when either
-    does not vary.
+    does not vary. ``doubted``: how many scored frames have a confidence under `DOUBTED`, and for how many of
+    them J is under `GOOD_START`; ``trusted``: how many are over `TRUSTED`, for how many J reaches it.
     """
 
     clip: str
@@ -72,6 +76,8 @@ class MaskSummary:
     seconds_per_frame: float
     prompt_seconds: float
     confidence_correlation: float | None
+    doubted: tuple[int, int]
+    trusted: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +137,10 @@ class MaskEvaluation:
 def summarise(rows: Sequence[MaskRow], clip: str) -> MaskSummary:
     """Means over the clips of rows of one prompt and tracker, one row or more."""
     j, f = _mean(_mean(row.region) for row in rows), _mean(_mean(row.boundary) for row in rows)
+    confidence = [value for row in rows for value in row.confidence]
+    region = [value for row in rows for value in row.region]
+    doubted = [good < GOOD_START for sure, good in zip(confidence, region, strict=True) if sure < DOUBTED]
+    trusted = [good >= GOOD_START for sure, good in zip(confidence, region, strict=True) if sure > TRUSTED]
     return MaskSummary(
         *(clip, rows[0].prompt, rows[0].tracker, len(rows)),
         *(j, f, (j + f) / 2),
@@ -138,10 +148,9 @@ def summarise(rows: Sequence[MaskRow], clip: str) -> MaskSummary:
         first_frame_good=sum(row.start >= GOOD_START for row in rows),
         seconds_per_frame=sum(row.seconds for row in rows) / max(1, sum(row.count for row in rows)),
         prompt_seconds=_mean(row.prompt_seconds for row in rows),
-        confidence_correlation=correlation(
-            [value for row in rows for value in row.confidence],
-            [value for row in rows for value in row.region],
-        ),
+        confidence_correlation=correlation(confidence, region),
+        doubted=(len(doubted), sum(doubted)),
+        trusted=(len(trusted), sum(trusted)),
     )
 
 
@@ -161,7 +170,10 @@ def markdown(evaluation: MaskEvaluation) -> str:
     return "\n".join(lines) + "\n"
 
 
-HEAD = ("J&F", "J", "F", "s/frame", "first frame J", f"J ≥ {GOOD_START}", "prompt s", "confidence ~ J")
+HEAD = (
+    *("J&F", "J", "F", "s/frame", "first frame J", f"J ≥ {GOOD_START}", "prompt s", "confidence ~ J"),
+    *(f"stated < {DOUBTED}: J < {GOOD_START}", f"stated > {TRUSTED}: J ≥ {GOOD_START}"),
+)
 """Titles of the measures, in the order of `cells`."""
 
 
@@ -176,6 +188,7 @@ def cells(summary: MaskSummary) -> list[str]:
         f"{summary.first_frame_good} of {summary.clips}",
         f"{summary.prompt_seconds:.2f}",
         related,
+        *(f"{right} of {count}" for count, right in (summary.doubted, summary.trusted)),
     ]
 
 
@@ -217,7 +230,8 @@ def notes(evaluation: MaskEvaluation) -> list[str]:
         "means are over clips, each counting alike",
         "s/frame: following, decoding included; prompt s: segmenting the prompted frame; "
         f"machine: {setting['machine']}",
-        "confidence ~ J: correlation over all scored frames",
+        "confidence ~ J: correlation over all scored frames; stated: how many frames of such a confidence "
+        "are as they should be",
     ]
     if set(evaluation.prompts) - {"mask"}:
         lines.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from vinpaint_cli.evaluate.mask_results import (
     strip_frames,
 )
 from vinpaint_cli.evaluate.report import ReportFolder
+from vinpaint_cli.mask_making.prompt_masks import PromptMask
 from vinpaint_cli.masks.segment import open_segmenter
 from vinpaint_cli.masks.sources.shapes import hole_box
 from vinpaint_cli.masks.track import Tracked, Tracker, open_tracker
@@ -142,16 +143,20 @@ class _Bench:
             yield from rows
 
     def _follow(
-        self, case: _Case, name: str, mask: Hole, progress: Progress
+        self, case: _Case, name: str, mask: PromptMask, progress: Progress
     ) -> tuple[dict[int, Tracked], float]:
-        """What a tracker makes of the prompted frame's mask, by frame, and the seconds it took."""
+        """What a tracker makes of the prompted frame's mask, by frame, and the seconds it took.
+
+        Its confidence is multiplied by that of the prompted frame.
+        """
         source = open_source(case.entry.path)
         found: dict[int, Tracked] = {}
         began = time.perf_counter()
         for shot in case.shots:
-            prompt_masks = {case.start: mask} if case.start in shot else {}
+            prompt_masks = {case.start: mask.hole} if case.start in shot else {}
             for tracked in self.trackers[name].track(source, shot, prompt_masks, lambda: advance(progress)):
-                found[tracked.index] = tracked
+                surely = tracked.confidence * (mask.confidence if prompt_masks else 1)
+                found[tracked.index] = replace(tracked, confidence=surely)
         return found, time.perf_counter() - began
 
     def _draw(self, case: _Case, rows: list[MaskRow], results: Mapping[str, dict[int, Tracked]]) -> None:
@@ -167,17 +172,19 @@ class _Bench:
         self.folder.add_strip(case.entry.name, rows[0].prompt, picture, tuple(holes), shows)
 
 
-def prompted(prompt: str, truth: Hole, pictures: Bytes, index: int, segmenter: Segmenter) -> Hole:
-    """Mask of frame ``index``, bool ``(H, W)``, from its annotation in one of the ways of `PROMPTS`.
+def prompted(prompt: str, truth: Hole, pictures: Bytes, index: int, segmenter: Segmenter) -> PromptMask:
+    """Mask of frame ``index`` from its annotation, bool ``(H, W)``, in one of the ways of `PROMPTS`.
 
     The segmenter sees the pictures just before and after as well.
     """
     if prompt == "mask":
-        return truth
+        return PromptMask(truth, 1.0)
     near = [pictures[other] for other in (index - 1, index + 1) if 0 <= other < len(pictures)]
     if prompt == "box":
-        return segmenter.segment(pictures[index], [], [], hole_box(truth), near) > 0.5
-    return segmenter.segment(pictures[index], [deepest_point(truth)], [True], None, near) > 0.5
+        found = segmenter.segment(pictures[index], [], [], hole_box(truth), near)
+    else:
+        found = segmenter.segment(pictures[index], [deepest_point(truth)], [True], None, near)
+    return PromptMask(found[0].probability > 0.5, found[0].confidence)
 
 
 def deepest_point(mask: Hole) -> tuple[float, float]:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-LOW_CONFIDENCE = 0.5
+from vinpaint_cli.masks.segment import FALLBACK
+
+LOW_CONFIDENCE = 0.6
 """Confidence (estimated overlap with the true mask, J) below which a mask should be looked at."""
 
 MAX_NAMED = 4
@@ -53,16 +55,22 @@ def worst_frames(confidence: Sequence[float], most: int, among: Sequence[int] | 
     return sorted(chosen, key=lambda index: (confidence[index], index))
 
 
-def low_confidence_notes(confidence: Sequence[float]) -> list[str]:
-    """A line that names the low-confidence ranges and suggests a second click; empty when there are none."""
+def low_confidence_notes(confidence: Sequence[float], segmenter: str = "") -> list[str]:
+    """A line that names the low-confidence ranges and what helps; empty when there are none.
+
+    segmenter: name of the one that was used; one without weights is not the best there is.
+    """
     found = low_confidence_ranges(confidence)
     if not found:
         return []
     named = ", ".join(str(one) for one in found[:MAX_NAMED])
     more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+    worst = found[0].worst
+    better = ", or --segmenter sam after `vinpaint weights pull sam-vit-b`" if segmenter == FALLBACK else ""
     return [
-        f"the mask is uncertain in {named}{more}; look at it with --preview, and if it is wrong there give a "
-        f"second click, as in --click X,Y@f{found[0].worst}"
+        f"the mask is uncertain in {named}{more}; look at it with --preview, and if it is wrong there give "
+        f"another --click X,Y@f{worst}, a --not X,Y@f{worst}, a --box-prompt X,Y,W,H@f{worst} or "
+        f"--fix f{worst}=MASK{better}"
     ]
 
 

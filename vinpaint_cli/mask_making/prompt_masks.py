@@ -25,10 +25,10 @@ from vinpaint_cli.masks.sources.pictures import read_hole
 from vinpaint_cli.masks.sources.shapes import hole_box
 from vinpaint_cli.ops.image import dilate_exact
 from vinpaint_cli.pipeline.scan import Footage
-from vinpaint_cli.types import FrameSource, Segmenter, VideoInfo
+from vinpaint_cli.types import Candidate, FrameSource, Segmenter, VideoInfo
 
 if TYPE_CHECKING:
-    from vinpaint_cli.types import Hole, Picture, Plane
+    from vinpaint_cli.types import Hole, Picture
 
 OBJECT_THRESHOLD = 0.5
 """Probability from which on a pixel belongs to the object."""
@@ -57,6 +57,14 @@ class PromptSet:
         """Numbers of the objects, ascending."""
         drawn = {drawing.object or 1 for drawing, _ in self.drawn}
         return tuple(sorted(drawn | {prompt.object for prompt in self.prompts}))
+
+
+@dataclass(frozen=True, slots=True)
+class PromptMask:
+    """The mask of a prompted frame: ``hole`` bool ``(H, W)``, True on the object, and its ``confidence``."""
+
+    hole: Hole
+    confidence: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +178,8 @@ def segment_frame(
     prompts: Sequence[Prompt],
     segmenter: Segmenter,
     shot: range | None = None,
-) -> Plane:
-    """Segment one object on frame ``index``: probability float32 ``(H, W)`` in [0, 1].
+) -> Sequence[Candidate]:
+    """Segment one object on frame ``index``: what its prompts may mean, the most likely first.
 
     ``prompts`` are all its prompts on that frame, at most one of them with a box. The segmenter also gets the
     neighbouring frames that are in ``shot`` (None: in the clip).
@@ -192,8 +200,8 @@ def correct_frame(
     mask: Hole,
     segmenter: Segmenter,
     shot: range | None = None,
-) -> Hole:
-    """A tracked ``mask`` of frame ``index`` without what the points of ``prompt`` exclude; bool ``(H, W)``.
+) -> PromptMask:
+    """A tracked ``mask`` of frame ``index`` without what the points of ``prompt`` exclude.
 
     The object is segmented again within the mask's box, from the point deepest inside the mask and farthest
     from the excluded points; it may grow beyond the mask by 2 % of the frame's height. An empty mask stays
@@ -201,24 +209,25 @@ def correct_frame(
     """
     box = hole_box(mask)
     if box is None:
-        return mask
+        return PromptMask(mask, 1.0)
     wrong = prompt.points
     again = Prompt(
         prompt.object, prompt.when, (_deepest_point(mask, wrong), *wrong), (True, *prompt.labels), box
     )
-    found = segment_frame(source, index, [again], segmenter, shot) >= OBJECT_THRESHOLD
-    return found & dilate_exact(mask, max(1, round(_MAX_GROWTH * mask.shape[0])))
+    best = segment_frame(source, index, [again], segmenter, shot)[0]
+    found = best.probability >= OBJECT_THRESHOLD
+    return PromptMask(found & dilate_exact(mask, max(1, round(_MAX_GROWTH * mask.shape[0]))), best.confidence)
 
 
-def to_prompt_mask(probability: Plane, prompt: Prompt) -> Hole:
-    """The prompt mask bool ``(H, W)`` of a segmented probability; raises MaskError when it is empty."""
-    hole = probability >= OBJECT_THRESHOLD
+def to_prompt_mask(candidate: Candidate, prompt: Prompt) -> PromptMask:
+    """The prompt mask of a candidate; raises MaskError when it is empty."""
+    hole = candidate.probability >= OBJECT_THRESHOLD
     if not hole.any():
         raise MaskError(
             f"nothing is found where object {prompt.object} was pointed at on frame f{_frame(prompt.when)}; "
             "click on its middle, add clicks, or draw a box around it with --box-prompt X,Y,W,H"
         )
-    return hole
+    return PromptMask(hole, candidate.confidence)
 
 
 def _pictures(source: FrameSource, index: int, shot: range | None) -> tuple[Picture, list[Picture]]:

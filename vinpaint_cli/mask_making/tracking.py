@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from vinpaint_cli.mask_making.confidence import low_confidence_notes
 from vinpaint_cli.mask_making.prompt_masks import (
+    PromptMask,
     PromptSet,
     TrackingTask,
     correct_frame,
@@ -144,7 +145,7 @@ def track_masks(
             *prompt_set.warnings,
             *_say_fixes(prompt_set),
             *_say_unseen(tasks, footage, wanted),
-            *low_confidence_notes(confidence),
+            *low_confidence_notes(confidence, tools.segmenter_name),
         ),
     )
 
@@ -212,22 +213,28 @@ def _follow(
 def _follow_one(
     source: FrameSource, tools: Tools, task: TrackingTask, span: range, tick: Callable[[], None]
 ) -> Iterator[Tracked]:
-    """Track one object through the frames ``span`` of one shot."""
-    prompt_masks: dict[int, Hole] = dict(task.drawn)
+    """Track one object through the frames ``span`` of one shot.
+
+    A mask is no better than the prompt mask that it was tracked from: confidences are multiplied.
+    """
+    prompt_masks = {index: PromptMask(hole, 1.0) for index, hole in task.drawn.items()}
     for index, prompt in sorted(task.prompts.items()):
         found = segment_frame(source, index, [prompt], tools.segmenter, task.shot)
-        prompt_masks[index] = to_prompt_mask(found, prompt)
+        prompt_masks[index] = to_prompt_mask(found[0], prompt)
+
+    def track() -> Iterator[Tracked]:
+        holes = {index: mask.hole for index, mask in prompt_masks.items()}
+        return tools.tracker.track(source, span, holes, tick)
+
     if task.corrections:
-        draft = {
-            tracked.index: tracked.hole
-            for tracked in tools.tracker.track(source, span, prompt_masks, tick)
-            if tracked.index in task.corrections
-        }
+        draft = {found.index: found.hole for found in track() if found.index in task.corrections}
         for index, prompt in sorted(task.corrections.items()):
             prompt_masks[index] = correct_frame(
                 source, index, prompt, draft[index], tools.segmenter, task.shot
             )
-    yield from tools.tracker.track(source, span, prompt_masks, tick)
+    for tracked in track():
+        nearest = min(prompt_masks, key=lambda index: abs(index - tracked.index))
+        yield replace(tracked, confidence=tracked.confidence * prompt_masks[nearest].confidence)
 
 
 def _finish(masks: PackedMasks, prompt_set: PromptSet) -> None:

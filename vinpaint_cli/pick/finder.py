@@ -18,7 +18,7 @@ from vinpaint_cli.masks.prompts import Prompt, PromptOptions
 from vinpaint_cli.masks.sources.packed import PackedMasks
 from vinpaint_cli.masks.track import open_tracker
 from vinpaint_cli.pipeline.progress import Listener
-from vinpaint_cli.types import Box, FrameSource, Segmenter
+from vinpaint_cli.types import Box, Candidate, FrameSource, Segmenter
 
 if TYPE_CHECKING:
     from vinpaint_cli.types import Hole, Picture, Plane
@@ -77,17 +77,18 @@ class SegmentAndTrack:
 
     def segment(self, source: FrameSource, index: int, prompts: Sequence[Prompt]) -> Hole:
         """Mask bool ``(H, W)`` of one object on frame ``index``."""
-        found: Hole = segment_frame(source, index, prompts, self._tools.segmenter) >= OBJECT_THRESHOLD
+        best = segment_frame(source, index, prompts, self._tools.segmenter)[0]
+        found: Hole = best.probability >= OBJECT_THRESHOLD
         return found
 
     def correct(self, source: FrameSource, index: int, prompt: Prompt, mask: Hole) -> Hole:
         """See `ObjectFinder`."""
-        return correct_frame(source, index, prompt, mask, self._tools.segmenter)
+        return correct_frame(source, index, prompt, mask, self._tools.segmenter).hole
 
     def follow(self, source: FrameSource, options: PromptOptions, listener: Listener) -> TrackedObjects:
         """See `ObjectFinder`; raises what `track_masks` raises."""
         found = track_masks(source, options, listener, tools=self._tools)
-        in_words = low_confidence_notes(found.confidence)  # the page draws it
+        in_words = low_confidence_notes(found.confidence, found.segmenter)  # the page draws it
         notes = tuple(note for note in found.notes if note not in in_words)
         return TrackedObjects(found.masks, found.confidence, low_confidence_ranges(found.confidence), notes)
 
@@ -109,7 +110,7 @@ class _OneAtATime:
         labels: Sequence[bool],
         box: Box | None,
         neighbours: Sequence[Picture] = (),
-    ) -> Plane:
+    ) -> Sequence[Candidate]:
         """See `Segmenter`."""
         with self._lock:
             return self._segmenter.segment(rgb, points, labels, box, neighbours)

@@ -13,7 +13,7 @@ camera's too, so that background about to be covered is not taken for the object
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,12 +31,13 @@ from vinpaint_cli.masks.segment.working_image import (
     sharpen,
     to_lab,
 )
+from vinpaint_cli.metrics.davis import region_similarity
 from vinpaint_cli.ops.flow import open_flow
 from vinpaint_cli.ops.flow.camera import apply_homography, fit_homography
 from vinpaint_cli.ops.flow.motion import inconsistency
 from vinpaint_cli.ops.graph_cut import geodesic_distance, graph_cut
 from vinpaint_cli.ops.image import Array, Bool, coordinate_grid, dilate, sample
-from vinpaint_cli.types import Box
+from vinpaint_cli.types import Box, Candidate
 
 if TYPE_CHECKING:
     from vinpaint_cli.types import Picture, Plane
@@ -187,22 +188,24 @@ class GrabCutSegmenter:
         labels: Sequence[bool],
         box: Box | None,
         neighbours: Sequence[Picture] = (),
-    ) -> Plane:
+    ) -> Sequence[Candidate]:
         """See `Segmenter`.
 
         Neighbours are frames of the same shot, nearest first; those in which the object has moved a little
-        are used. Without neighbours, or where nothing moves, colour decides. Raises UsageError and MaskError
-        as `check_prompts` does.
+        are used. Without neighbours, or where nothing moves, colour decides. The confidence is the overlap
+        with what prompts a little beside these give. Raises UsageError and MaskError as `check_prompts` does.
         """
         height, width = rgb.shape[:2]
         check_prompts((width, height), points, labels, box)
         image = WorkingImage.of(rgb)
         prompts = _Prompts.of(image, points, labels, box)
-        mask = _segment(image, prompts, [image.shrink(other) for other in neighbours])
+        small = [image.shrink(other) for other in neighbours]
+        mask = _segment(image, prompts, small)
+        agreement = [region_similarity(_segment(image, near, small), mask) for near in prompts.beside(image)]
         import cv2
 
         large = np.asarray(cv2.resize(mask.astype(np.float32), (width, height)), np.float32)
-        return enforce_points(sharpen(rgb, large), points, labels)
+        return [Candidate(enforce_points(sharpen(rgb, large), points, labels), float(np.mean(agreement)))]
 
     def refine(self, rgb: Picture, prior: Plane) -> Plane:
         """See `Segmenter`; only a narrow band around the prior's outline is decided again."""
@@ -234,6 +237,17 @@ class _Prompts:
         if box is not None:
             place = box.x0 * across, box.y0 * down, box.x1 * across, box.y1 * down
         return cls(on, off, given, place)
+
+    def beside(self, image: WorkingImage) -> Iterator[_Prompts]:
+        """The prompts with points moved by a few pixels, and the box 5 % larger and smaller."""
+        rows, columns = image.shape
+        for down, across, wider in ((0, 4, 0.05), (0, -4, -0.05), (4, 0, 0.1), (-4, 0, 0.0)):
+            on = [(min(max(y + down, 0), rows - 1), min(max(x + across, 0), columns - 1)) for y, x in self.on]
+            box = self.box
+            if box is not None:
+                width, height = (box[2] - box[0]) * wider / 2, (box[3] - box[1]) * wider / 2
+                box = box[0] - width, box[1] - height, box[2] + width, box[3] + height
+            yield _Prompts(on, self.off, _point_log_odds(image, on, self.off), box)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -21,7 +22,7 @@ from torch import nn
 from vinpaint_cli.errors import OutOfMemoryError, UsageError, WeightsError
 from vinpaint_cli.masks.segment import SAM_WEIGHTS, check_prompts, enforce_points, sam_weights_here
 from vinpaint_cli.ops.image import depth_inside, eight_bits
-from vinpaint_cli.types import Box
+from vinpaint_cli.types import Box, Candidate
 from vinpaint_cli.weights.state import load_checkpoint, load_into
 from vinpaint_cli.weights.store import resolve
 
@@ -95,16 +96,17 @@ class SamSegmenter:
         labels: Sequence[bool],
         box: Box | None,
         neighbours: Sequence[Picture] = (),
-    ) -> Plane:
+    ) -> Sequence[Candidate]:
         """See `Segmenter`; neighbours are not used.
 
-        A single point may mean a part or the whole: of the network's three masks the one of the highest
-        predicted overlap is taken. Raises what `check_prompts` does, and OutOfMemoryError.
+        A single point may mean a part or the whole: the network's three masks are in the order of the overlap
+        that it predicts, which is their confidence. Raises what `check_prompts` does, and OutOfMemoryError.
         """
         height, width = rgb.shape[:2]
         check_prompts((width, height), points, labels, box)
         several = box is None and len(points) == 1
-        return enforce_points(self._predict(rgb, points, labels, box, several=several), points, labels)
+        found = self._predict(rgb, points, labels, box, several=several)
+        return [replace(one, probability=enforce_points(one.probability, points, labels)) for one in found]
 
     def refine(self, rgb: Picture, prior: Plane) -> Plane:
         """See `Segmenter`; prompted with the prior's box, its deepest point and its low-resolution logits.
@@ -116,9 +118,10 @@ class SamSegmenter:
             return np.zeros(prior.shape, np.float32)
         depth = depth_inside(hole)
         y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-        return self._predict(
+        found = self._predict(
             rgb, [(float(x), float(y))], [True], box_around_mask(hole), logits=self._mask_input(prior)
         )
+        return found[0].probability
 
     def _predict(
         self,
@@ -129,8 +132,8 @@ class SamSegmenter:
         *,
         several: bool = False,
         logits: Array | None = None,
-    ) -> Plane:
-        """Probability ``(H, W)`` of the best mask."""
+    ) -> list[Candidate]:
+        """The network's masks, three or one, best first."""
         with memory_errors(), torch.inference_mode():
             masks, scores, _ = self._embed(rgb).predict(
                 point_coords=np.array(points, np.float32) if points else None,
@@ -140,7 +143,8 @@ class SamSegmenter:
                 multimask_output=several,
                 return_logits=True,
             )
-        return probability(masks[int(np.argmax(scores))])
+        order = np.argsort(-scores, kind="stable")
+        return [Candidate(probability(masks[at]), float(np.clip(scores[at], 0, 1))) for at in order]
 
     def _embed(self, rgb: Picture) -> Predictor:
         """Predictor with the picture embedded; the last four are cached."""
