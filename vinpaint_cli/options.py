@@ -183,6 +183,8 @@ TABLE: tuple[Option, ...] = (
     _fill("texture", "", "After propagation: complete what no frame shows with pieces of its "
         "surroundings, unless the method invents it.", bool, "RemoveOptions.texture", True,
         spelling="--texture/--no-texture"),
+    _fill("complete", "NAME", "What draws that: patches, or lama, a network (after `vinpaint weights pull "
+        "lama`).", str, "RemoveOptions.complete", "patches", names="completers"),
     _fill("device", "auto|cpu|cuda|mps", "Where networks run.", str, "RemoveOptions.device", "auto",
         commands=f"{_CLIPS} pick evaluate-masks train-internal train-network"),
     _fill("list_devices", "", "Say what --device may be, and stop.", bool, default=False, commands="remove",

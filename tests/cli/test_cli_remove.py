@@ -13,6 +13,7 @@ from clip_factory import make_clip, png_bytes
 from helpers_cli import BOX, Runner, names
 
 from vinpaint_cli.cli.console import Console
+from vinpaint_cli.errors import UsageError, WeightsError
 from vinpaint_cli.removal import run as engine
 from vinpaint_cli.video.source.read import open_source
 
@@ -146,6 +147,21 @@ def test_dry_run_says_that_weights_are_missing(vinpaint: Runner, film: Path) -> 
     ended = vinpaint("remove", film, "--box", BOX, *asked, "--dry-run")
     assert ended.code == 0
     assert any("vinpaint weights pull sttn-official" in line for line in ended.lines)
+
+
+def test_a_completer_whose_weights_are_missing_is_refused_before_anything_is_done(
+    vinpaint: Runner, film: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VINPAINT_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    for further in ((), ("--dry-run",)):
+        ended = vinpaint("remove", film, "--box", BOX, "--complete", "lama", *further)
+        assert ended.code == WeightsError.exit_code
+        assert "run `vinpaint weights pull lama`" in ended.lines[-1]
+    ended = vinpaint("remove", film, "--box", BOX, "--complete", "lama", "--no-texture")
+    assert ended.code == UsageError.exit_code
+    assert "--no-texture leaves --complete lama nothing to do" in ended.lines[-1]
+    assert not list(film.parent.glob("*.vinpaint*"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scenes import block, wall
 
+from vinpaint_cli.ops.complete import open_completer
 from vinpaint_cli.ops.complete.background import Shot, complete_background
 from vinpaint_cli.ops.flow.dis import DisFlow
 from vinpaint_cli.ops.flow.motion import Motion
@@ -31,7 +32,7 @@ def test_a_still_scene_gets_one_still_that_is_sharp_and_takes_on_the_light() -> 
         frame += np.float32(0.02 * t)
     truth, lacking = frames.copy(), np.stack([HOLE] * 5)
     frames[lacking] = 0.9
-    complete_background(Shot(frames, lacking, lacking, motion, 1.0), DisFlow())
+    complete_background(Shot(frames, lacking, lacking, motion, 1.0), DisFlow(), open_completer())
     assert np.array_equal(frames[~lacking], truth[~lacking])
     even = frames - 0.02 * np.arange(5, dtype=np.float32)[:, None, None, None]
     change = np.abs(np.diff(even[:, HOLE], axis=0))
@@ -46,7 +47,7 @@ def test_it_moves_with_the_camera() -> None:
     for t in range(5):
         lacking[t] = block(*SIZE, (60 - 3 * t, 36, 90 - 3 * t, 60))
     frames[lacking] = 0.9
-    complete_background(Shot(frames, lacking, lacking, motion, 1.0), DisFlow())
+    complete_background(Shot(frames, lacking, lacking, motion, 1.0), DisFlow(), open_completer())
     for t in range(4):
         here, there = frames[t][lacking[t]], frames[t + 1][lacking[t + 1]]
         assert np.abs(here - there).mean() < 0.02
@@ -58,7 +59,7 @@ def test_what_was_seen_is_only_touched_at_the_edge_of_what_was_drawn() -> None:
     lacking = hidden.copy()
     lacking[:, :, :65] = False
     before = frames.copy()
-    complete_background(Shot(frames, lacking, hidden, motion, 1.0), DisFlow())
+    complete_background(Shot(frames, lacking, hidden, motion, 1.0), DisFlow(), open_completer())
     assert np.array_equal(frames[:, :, :62], before[:, :, :62])
     assert np.array_equal(frames[~hidden], before[~hidden])
 
@@ -69,7 +70,7 @@ def test_the_same_frames_give_the_same_result() -> None:
         frames, motion = panned(2)
         lacking = np.stack([HOLE] * 5)
         frames[lacking] = 0
-        complete_background(Shot(frames, lacking, lacking, motion, 1.0), DisFlow())
+        complete_background(Shot(frames, lacking, lacking, motion, 1.0), DisFlow(), open_completer())
         results.append(frames)
     assert np.array_equal(*results)
 
@@ -81,6 +82,6 @@ def test_extremes_are_no_errors(lacks: str) -> None:
     if lacks != "nothing":
         lacking[1] = True
     before = frames.copy()
-    complete_background(Shot(frames, lacking, lacking, motion, 1.0), DisFlow())
+    complete_background(Shot(frames, lacking, lacking, motion, 1.0), DisFlow(), open_completer())
     assert np.isfinite(frames).all()
     assert np.array_equal(frames[~lacking], before[~lacking])

@@ -13,6 +13,7 @@ from vinpaint_cli.methods import load_method
 from vinpaint_cli.methods.internal.net import InternalConfig, InternalNet
 from vinpaint_cli.methods.propagate import SPEC, PropagateMethod
 from vinpaint_cli.ops.flow.motion import Motion
+from vinpaint_cli.ops.image import Array, Bool
 from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.stages import Filling, Stages
 from vinpaint_cli.removal.run import remove
@@ -54,11 +55,26 @@ def test_texture_is_for_what_a_method_leaves_smooth(
 def test_drawing_is_told_how_large_the_whole_picture_is(monkeypatch: pytest.MonkeyPatch) -> None:
     scales: list[float] = []
     monkeypatch.setattr(
-        "vinpaint_cli.pipeline.stages.complete_background", lambda shot, _: scales.append(shot.scale)
+        "vinpaint_cli.pipeline.stages.complete_background", lambda shot, *_: scales.append(shot.scale)
     )
     Stages().fill(smooth_clip(scale=4.5), PropagateMethod(), range(3))
     assert scales == [4.5]
     assert Stages(propagates=False).find(np.zeros((1, 8, 8, 3), np.uint8), [HOLE[:8, :8]], 1080).scale == 4.5
+
+
+def test_the_completer_draws_what_no_frame_shows_guided_by_the_method() -> None:
+    guides = []
+
+    def completer(picture: Array, hole: Bool, guide: Array | None) -> Array:
+        guides.append(guide)
+        return np.where(hole[..., None], np.float32(0.25), picture)
+
+    filling = smooth_clip()
+    Stages(completer=completer).fill(filling, PropagateMethod(), range(3))
+    assert len(guides) == 1, "one key frame serves a still scene"
+    assert guides[0] is not None
+    assert np.abs(filling.frames[:, HOLE] - 0.25).max() < 0.2
+    assert filling.frames[1][HOLE].std() == 0
 
 
 def test_what_was_found_stays_as_it_was_found() -> None:

@@ -17,6 +17,7 @@ from vinpaint_cli.errors import VinpaintError
 from vinpaint_cli.masks.grammar import parse_box, time_range
 from vinpaint_cli.masks.prompts import PromptOptions, drawings, fixes, parse_prompts
 from vinpaint_cli.methods import method_spec, weights_of
+from vinpaint_cli.ops.complete import COMPLETERS, open_completer
 from vinpaint_cli.options import build
 from vinpaint_cli.pipeline.device import place
 from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions, check_options
@@ -233,7 +234,7 @@ def _same(path: str) -> str:
 _ANY_SIZE = (1_000_000, 1_000_000)
 _SOMEWHERE = {"box": ("0,0,1,1",)}
 _HOLE = ("mask", "mask_dir", "box", "click", "not", "box_prompt", "from_frame", "fix", "mask_label")
-_GROUPS = (("feather",), ("dilate",), ("method", "weights", "propagate"), _HOLE)
+_GROUPS = (("feather",), ("dilate",), ("method", "weights", "propagate"), ("texture", "complete"), _HOLE)
 """Options that can contradict each other; groups are checked apart, so that each tells its mistake."""
 
 _ENCODE = ("codec", "crf", "preset", "pix_fmt", "lossless")
@@ -320,6 +321,8 @@ def _engine(spec: JobSpec) -> Iterator[tuple[str, str]]:
         yield from _told("precision" if "precision" in values else "device", _place, *placed)
     if "memory" in values:
         yield from _told("memory", parse_memory, values["memory"], 1 << 40)
+    if values.get("complete") in COMPLETERS.names:
+        yield from _told("complete", _open_completer, values["complete"])
     if method_spec(method).weights is not None:
         key = "weights" if "weights" in values else "method"
         yield from _told(key, _resolve, method, values.get("weights"))
@@ -328,6 +331,11 @@ def _engine(spec: JobSpec) -> Iterator[tuple[str, str]]:
 @cache
 def _place(method: str, device: str, precision: str) -> None:
     place(device, precision, method_spec(method).dtypes)
+
+
+@cache
+def _open_completer(name: str) -> None:
+    open_completer(name)
 
 
 @cache

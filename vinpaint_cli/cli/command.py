@@ -151,5 +151,6 @@ _NAMES = {
     "segmenters": "masks.segment:segmenter_names",
     "trackers": "masks.track:tracker_names",
     "flows": "ops.flow:flow_names",
+    "completers": "ops.complete:completer_names",
 }
 _ACTIONS = {"version": _show_version, "devices": _show_devices}

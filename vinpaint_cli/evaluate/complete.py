@@ -122,9 +122,11 @@ class HiddenClip:
         return result
 
     def completed(
-        self, method: Method, propagates: bool, shots: Sequence[range], *, textures: bool = True
+        self, method: Method, propagates: bool, shots: Sequence[range], stages: Stages | None = None
     ) -> Completed:
         """Fill the clip. Propagation runs once for all methods, and counts in the cost of each.
+
+        stages: what `Stages.fill` does; by default what a removal does.
 
         Raises OutOfMemoryError and what the method raises.
         """
@@ -135,7 +137,7 @@ class HiddenClip:
         with memory_errors(f"a clip of shape {self.pictures.shape}"), cost.measured():
             for segment, found in start.parts:
                 filling = replace(found, frames=found.frames.copy())
-                Stages(texture=textures).fill(filling, method, segment.frames)
+                (stages or Stages()).fill(filling, method, segment.frames)
                 propagated += self._lay(result, segment, filling)
         return Completed(result, propagated, int(self.holes.sum()), start.cost.plus(cost))
 

@@ -322,7 +322,8 @@ def notes(evaluation: Evaluation) -> list[str]:
     lines = [
         f"{len(evaluation.clips)} clips at {size}, seed {setting['seed']}; methods run {before}"
         + (f", but {' and '.join(alone)} alone" if alone and setting["propagate"] else "")
-        + ("" if setting["texture"] else "; what no frame shows is left without texture"),
+        + "; what no frame shows is "
+        + (f"completed by {setting['complete']}" if setting["texture"] else "left without texture"),
         "pixels of the hole are hidden from everything; the rest of a frame is the truth, nothing is rounded",
         "means are over all frames with a hole, not over clips; PSNR is capped at 100 dB",
         "SSIM of the frame with a uniform window of 65 (the papers'), in the hole of 7 pixels a side",

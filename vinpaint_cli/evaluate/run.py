@@ -42,9 +42,11 @@ from vinpaint_cli.evaluate.score import (
 )
 from vinpaint_cli.methods import load_method, method_spec
 from vinpaint_cli.metrics.perceptual import Features
+from vinpaint_cli.ops.complete import DEFAULT_COMPLETER, open_completer
 from vinpaint_cli.pipeline.device import place
 from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions, check_fit_options
 from vinpaint_cli.pipeline.progress import Listener, SilentListener, advance
+from vinpaint_cli.pipeline.stages import Stages
 from vinpaint_cli.types import Method, Progress
 
 Bool = npt.NDArray[np.bool_]
@@ -58,8 +60,8 @@ class EvaluateOptions:
     methods: names of `vinpaint methods`. weights: for those with a network. masks: kinds of holes, or
     folders of masks. size: ``(width, height)`` that clips are scaled to, None for their own. clips: names,
     all by default. frames: at most so many of each clip. propagate: before all methods but the baselines.
-    texture: for what no frame shows, where a method leaves it smooth. fit: for a method whose network is
-    fitted to each clip and hole, unless weights are given.
+    texture: for what no frame shows, where a method leaves it smooth. complete: name of the completer that
+    makes it. fit: for a method whose network is fitted to each clip and hole, unless weights are given.
     """
 
     methods: tuple[str, ...] = field(default_factory=lambda: (RemoveOptions().method,))
@@ -71,6 +73,7 @@ class EvaluateOptions:
     frames: int | None = None
     propagate: bool = True
     texture: bool = True
+    complete: str = DEFAULT_COMPLETER
     device: str = "auto"
     precision: str = "auto"
     fit: FitOptions = field(default_factory=FitOptions)
@@ -93,10 +96,11 @@ def evaluate_methods(
     every = find_clips(dataset)
     chosen = find_clips(dataset, options.clips)
     _check(options, every)
+    stages = Stages(texture=options.texture, completer=open_completer(options.complete))
     extras, absent = find_extras()
     features, no_kid = find_features()
     with ReportFolder(report, overwrite) as folder:
-        bench = _Bench(options, every, _load(options), extras, features, folder, listener)
+        bench = _Bench(options, every, _load(options), stages, extras, features, folder, listener)
         total = sum(count_frames(clip, options.frames) for clip in chosen)
         with listener.stage("evaluate", total * len(options.masks) * len(options.methods)) as progress:
             rows = [row for clip in chosen for row in bench.clip(clip, progress)]
@@ -121,6 +125,7 @@ class _Bench:
     options: EvaluateOptions
     every: Sequence[ClipEntry]
     methods: Mapping[str, Method]
+    stages: Stages
     extras: tuple[Extra, ...]
     features: Features | None
     folder: ReportFolder
@@ -153,7 +158,7 @@ class _Bench:
         for label, loaded in self.methods.items():
             propagates = self.options.propagate and not loaded.spec.baseline
             method, fitting = self._fitted(loaded, hidden, shots)
-            done = hidden.completed(method, propagates, shots, textures=self.options.texture)
+            done = hidden.completed(method, propagates, shots, self.stages)
             scores = truth.score(done.frames, hidden.holes)
             shown = np.clip(np.rint(done.frames), 0, 255).astype(np.uint8)
             cost = fitting.plus(done.cost)

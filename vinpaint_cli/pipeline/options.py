@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.masks.sources.options import MaskOptions, check_mask_options
 from vinpaint_cli.methods import fitted_methods, method_spec
+from vinpaint_cli.ops.complete import COMPLETERS, DEFAULT_COMPLETER
 from vinpaint_cli.ops.flow import DEFAULT_FLOW, FLOWS
 from vinpaint_cli.pipeline.device import available_memory
 from vinpaint_cli.plan.memory import parse_memory
@@ -41,9 +42,9 @@ class RemoveOptions:
     method: a name of `vinpaint methods`. weights: a file or a name of weights.toml. device: auto, cpu,
     cuda, mps. precision: auto, fp32, bf16, fp16. propagate: bring in real pixels first. flow: name of the
     estimator of optical flow that those are found along. texture: give some to what no frame shows, where
-    propagation ran and the method leaves it smooth. feather: pixels of soft edge outside the hole. memory:
-    ``8G``, ``512M`` or ``50%`` of what is free. fit: for a method whose network is fitted to the clip first,
-    unless weights are given.
+    propagation ran and the method leaves it smooth. complete: name of the completer that draws it. feather:
+    pixels of soft edge outside the hole. memory: ``8G``, ``512M`` or ``50%`` of what is free. fit: for a
+    method whose network is fitted to the clip first, unless weights are given.
     """
 
     mask: MaskOptions = field(default_factory=MaskOptions)
@@ -54,6 +55,7 @@ class RemoveOptions:
     propagate: bool = True
     flow: str = DEFAULT_FLOW
     texture: bool = True
+    complete: str = DEFAULT_COMPLETER
     feather: int | None = None
     memory: str | None = None
     fit: FitOptions = field(default_factory=FitOptions)
@@ -78,6 +80,7 @@ def check_options(options: RemoveOptions) -> None:
     """Refuse options that contradict each other, before anything is decoded; raises UsageError."""
     spec = method_spec(options.method)
     FLOWS.module(options.flow)
+    COMPLETERS.module(options.complete)
     check_mask_options(options.mask)
     check_fit_options(options.fit, spec.fitted, spec.name)
     if options.memory is not None:
@@ -88,6 +91,9 @@ def check_options(options: RemoveOptions) -> None:
         raise UsageError(f"method {spec.name!r} has no network and takes no --weights; leave the option out")
     if not spec.invents and not options.propagate:
         raise UsageError(f"--no-propagate leaves method {spec.name!r} nothing to do; choose another --method")
+    if options.complete != DEFAULT_COMPLETER and not (options.texture and options.propagate):
+        without = "--no-texture" if not options.texture else "--no-propagate"
+        raise UsageError(f"{without} leaves --complete {options.complete} nothing to do; leave one out")
 
 
 def check_fit_options(options: FitOptions, fitted: bool, method: str = "") -> None:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vinpaint_cli.ops.complete import Completer, open_completer
 from vinpaint_cli.ops.complete.background import Shot, complete_background
 from vinpaint_cli.ops.complete.decide import decide
 from vinpaint_cli.ops.flow import FlowEstimator, open_flow
@@ -62,14 +63,15 @@ class Stages:
     """The stages to run and their settings.
 
     propagates: fill with real pixels of other frames first. texture: complete what no frame shows with pieces
-    of its surroundings, unless the method invents. estimator: of optical flow. threads: frames that
-    propagation works on at once. clock: collects the seconds of each stage. average: what other frames show,
-    for comparison rather than for the eye.
+    of its surroundings, unless the method invents. estimator: of optical flow. completer: of key
+    frames. threads: frames that propagation works on at once. clock: collects the seconds of each stage.
+    average: what other frames show, for comparison rather than for the eye.
     """
 
     propagates: bool = True
     texture: bool = True
     estimator: FlowEstimator = field(default_factory=open_flow)
+    completer: Completer = field(default_factory=open_completer)
     threads: int = 1
     clock: Clock = field(default_factory=Clock)
     average: bool = False
@@ -110,10 +112,10 @@ class Stages:
                 smooth_filled(filling.frames, filling.residual, filling.motion)
         if drawn:
             with self.clock.time("texture"):
-                add_detail(filling, found, self.estimator)
+                add_detail(filling, found, self.estimator, self.completer)
 
 
-def add_detail(filling: Filling, found: Array, estimator: FlowEstimator) -> None:
+def add_detail(filling: Filling, found: Array, estimator: FlowEstimator, completer: Completer) -> None:
     """Complete what no frame shows; what propagation ``found (T, h, w, 3)`` stays. Changes both in place.
 
     filling: with the motion known, and the frames as a method has filled them: coarse pictures.
@@ -128,7 +130,7 @@ def add_detail(filling: Filling, found: Array, estimator: FlowEstimator) -> None
         structure = frame.copy()
         frame[...], other[...] = other, structure
     shot = Shot(filling.frames, lacking, hidden, filling.motion, filling.scale, coarse)
-    complete_background(shot, estimator)
+    complete_background(shot, estimator, completer)
 
 
 def add_structure(method: Method, frames: Array, residual: Array, indices: Sequence[int]) -> None:

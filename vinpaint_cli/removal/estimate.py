@@ -15,6 +15,7 @@ import numpy as np
 from vinpaint_cli.errors import WeightsError
 from vinpaint_cli.mask_making.clip import MaskedClip
 from vinpaint_cli.methods import load_method
+from vinpaint_cli.ops.complete import open_completer
 from vinpaint_cli.ops.flow import open_flow
 from vinpaint_cli.pipeline.device import frame_threads
 from vinpaint_cli.pipeline.options import MINUTES, FitOptions
@@ -113,7 +114,7 @@ def _propagate_seconds(clip: MaskedClip, plan: Plan) -> dict[str, float]:
     found = stages.find(frames, holes, scale * clip.source.info.height)
     if clip.options.texture and found.motion is not None:
         with clock.time("texture"):
-            add_detail(found, found.frames.copy(), stages.estimator)
+            add_detail(found, found.frames.copy(), estimator, open_completer(clip.options.complete))
     pixels = sum(_pixels(segment) for segment in plan.segments) / (frames.size / 3)
     return {
         stage: seconds * pixels / (1 + SMALL_COSTS_MORE * (1 / scale - 1))

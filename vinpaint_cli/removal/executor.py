@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from vinpaint_cli.errors import OutOfMemoryError
 from vinpaint_cli.mask_making.clip import MaskedClip, open_clip
 from vinpaint_cli.methods import load_method
+from vinpaint_cli.ops.complete import Completer, open_completer
 from vinpaint_cli.ops.flow import FlowEstimator, open_flow
 from vinpaint_cli.pipeline.compose import MemoryPatches
 from vinpaint_cli.pipeline.device import Placement, frame_threads, memory_errors
@@ -23,6 +24,9 @@ from vinpaint_cli.types import Segment
 
 if TYPE_CHECKING:
     from vinpaint_cli.types import Method
+
+
+Loaded = tuple["Method", FlowEstimator, Completer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +97,16 @@ class Worker:
         self._clip: MaskedClip | None = None
         self._reader: SegmentReader | None = None
         self._fit = MemoryFit()
-        self._loaded: tuple[tuple[str, str | None, str, Placement], Method, FlowEstimator] | None = None
+        self._key: tuple[str, str | None, str, str, Placement] | None = None
+        self._loaded: Loaded | None = None
 
     def adopt(self, spec: FillSpec, clip: MaskedClip) -> None:
         """Take over a job whose clip and mask are open already."""
         self._spec, self._clip, self._fit = spec, clip, spec.fit
         self._reader = clip.reader()
 
-    def load(self, spec: FillSpec) -> tuple[Method, FlowEstimator]:
-        """Method and flow estimator of a job, loaded once, on the CPU where the device has no room.
+    def load(self, spec: FillSpec) -> Loaded:
+        """Method, flow estimator and completer of a job, loaded once; on the CPU if the device has no room.
 
         Raises WeightsError.
         """
@@ -113,11 +118,11 @@ class Worker:
         self._fit = MemoryFit(on_cpu=True)
         return self._load(spec)
 
-    def _load(self, spec: FillSpec) -> tuple[Method, FlowEstimator]:
+    def _load(self, spec: FillSpec) -> Loaded:
         placement = Placement("cpu", "fp32") if self._fit.on_cpu else spec.placement
         options = spec.options
-        key = options.method, options.weights, options.flow, placement
-        if self._loaded is None or self._loaded[0] != key:
+        key = options.method, options.weights, options.flow, options.complete, placement
+        if self._loaded is None or self._key != key:
             self._loaded = None  # the old ones make room first
             with memory_errors(f"method {options.method}"):
                 method = load_method(
@@ -126,8 +131,9 @@ class Worker:
                     device=placement.device,
                     dtype=placement.precision,
                 )
-                self._loaded = key, method, open_flow(options.flow, placement.device)
-        return self._loaded[1:]
+                estimator = open_flow(options.flow, placement.device)
+                self._key, self._loaded = key, (method, estimator, open_completer(options.complete))
+        return self._loaded
 
     def fill(self, spec: FillSpec, segment: Segment, tick: Callable[[], None] = lambda: None) -> Filled:
         """Fill one segment of a job.
@@ -169,8 +175,9 @@ class Worker:
         clock = Clock()
         sufficed = self._fit.frames is None
         threads = frame_threads(segment.roi, self._clip.memory) if sufficed else 1
-        method, estimator = self.load(spec)
-        stages = Stages(spec.options.propagate, spec.options.texture, estimator, threads, clock)
+        method, estimator, completer = self.load(spec)
+        options = spec.options
+        stages = Stages(options.propagate, options.texture, estimator, completer, threads, clock)
         filled = fill_segment(segment, self._reader, method, stages, tick, answers)
         return replace(filled, seconds=clock.seconds, fit=self._fit)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from vinpaint_cli.batch.ray.cluster import RayOptions, connected, last_line, room_for
 from vinpaint_cli.errors import UsageError, VinpaintError, WorkerError
+from vinpaint_cli.ops.complete import DEFAULT_COMPLETER
 from vinpaint_cli.pipeline.device import SHARERS
 from vinpaint_cli.pipeline.fill import Filled
 from vinpaint_cli.removal.executor import FillSpec, Worker
@@ -122,10 +123,10 @@ class RayExecutor:
         self._pool, self._job = pool, job
 
     def prepare(self, job: FillSpec, opened: MaskedClip) -> None:
-        """Load the method on a worker, so that a bad file of weights is known before the scan."""
+        """Load the networks on a worker, so that a bad file of weights is known before the scan."""
         import ray
 
-        if opened.spec.weights is not None:
+        if opened.spec.weights is not None or job.options.complete != DEFAULT_COMPLETER:
             _raise(ray.get(self._pool.actor.fill.remote(self._job, job)))
 
     def fill(

@@ -1,6 +1,6 @@
 """Completes what no frame of a shot shows, once, on key frames, and lays it in every frame.
 
-The frame that lacks most becomes a key frame and is completed (`complete_picture`). Every other frame is
+The frame that lacks most becomes a key frame and is completed by a `Completer`. Every other frame is
 brought into register with it: by the camera's motion, refined by optical flow around the hole whose rest is
 carried inward smoothly, so that straight things stay straight; where that does not explain what is seen, by
 the neighbour's place carried along the completed flow. The key frame is sampled once, sharply, and takes on
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vinpaint_cli.ops.complete.key_frame import complete_picture
+from vinpaint_cli.ops.complete import Completer
 from vinpaint_cli.ops.flow import FlowEstimator
 from vinpaint_cli.ops.flow.camera import Homography, accumulate, apply_homography, between, fit_homography
 from vinpaint_cli.ops.flow.motion import Motion, inconsistency
@@ -150,12 +150,12 @@ class _Flow:
     reliable: Bool
 
 
-def complete_background(shot: Shot, estimator: FlowEstimator) -> None:
+def complete_background(shot: Shot, estimator: FlowEstimator, completer: Completer) -> None:
     """Fill what the frames lack, in place; the same frames give the same result."""
     path = accumulate(shot.motion.camera)
     left = shot.lacking.copy()
     while (frame := _next_key(shot, left)) is not None:
-        key = _complete(shot, left, frame)
+        key = _complete(shot, left, frame, completer)
         for direction in (1, -1):
             _carry(shot, left, key, path, direction, estimator)
     for picture, rest in zip(shot.frames, left, strict=True):
@@ -181,7 +181,7 @@ def _is_sliver(shot: Shot, rest: Bool, count: int, lacked: int) -> bool:
     return small or bool(depth_inside(rest).max() < SLIVER * max(1.0, shot.scale))
 
 
-def _complete(shot: Shot, left: Bool, frame: int) -> _Key:
+def _complete(shot: Shot, left: Bool, frame: int, completer: Completer) -> _Key:
     """Complete a frame; nothing is left of it."""
     rest = left[frame]
     rows, columns = np.nonzero(rest)
@@ -190,7 +190,7 @@ def _complete(shot: Shot, left: Bool, frame: int) -> _Key:
     picture = np.ascontiguousarray(shot.frames[frame][box])
     guide = None if shot.guide is None else np.ascontiguousarray(shot.guide[frame][box])
     hole = rest[box].copy()
-    done = complete_picture(picture, hole, guide=guide).picture
+    done = completer(picture, hole, guide)
     shot.frames[frame][box] = done
     rest[:] = False
     corner = np.array([box[1].start, box[0].start], np.float32)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from vinpaint_cli.ops.complete import Completer
 from vinpaint_cli.ops.complete.blend import blend
 from vinpaint_cli.ops.complete.displacements import candidates
 from vinpaint_cli.ops.complete.ground import pyramid, smooth
@@ -34,6 +35,11 @@ class Completed:
     picture: Array
     displacement: Displacement
     found: bool
+
+
+def open_patches() -> Completer:
+    """`complete_picture` as a completer."""
+    return lambda picture, hole, guide: complete_picture(picture, hole, guide=guide).picture
 
 
 def complete_picture(
