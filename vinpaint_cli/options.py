@@ -312,6 +312,9 @@ TABLE: tuple[Option, ...] = (
     _run("keep_work", "", "Keep finished parts after that too.", bool, "WorkOptions.keep", False),
     _run("resume", "", "Demand that a stopped run is gone on with, or start afresh (default: go on if there "
         "is one).", bool, "WorkOptions.resume", spelling="--resume/--no-resume"),
+    _run("allow_playlists", "", "Read a playlist (.m3u8, ffconcat) and the files beside or below it that it "
+        "names.", bool, "RemoveOptions.playlists", False, commands="remove batch mask info",
+        label=""),
     _run("preview", "PICTURE", "Draw the hole over a few frames, and stop.", commands="remove"),
     _run("dry_run", "", "Say what would be done and about how long it takes, and stop.", bool, default=False,
         commands="remove"),

@@ -71,7 +71,8 @@ def draw_result(job: BatchJob, output: str, target: Path, go_on: Callable[[], bo
     Reads the finished files once through. Raises VinpaintError when they cannot be read, OutputError when
     the picture cannot be written, and Interrupted soon after ``go_on`` says no.
     """
-    source, result = open_source(job.input), open_source(output)
+    source = open_source(job.input, playlists=job.options.playlists)
+    result = open_source(output)
     found = _by_difference(source, result, go_on) if job.options.mask.prompts.follows else None
     if not job.options.mask.prompts.follows:
         found = _by_mask(job, source, go_on)

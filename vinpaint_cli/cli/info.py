@@ -47,12 +47,12 @@ class Count:
 
 
 @command("info")
-def info(console: Console, clip: str, scan: bool, as_json: bool) -> None:
+def info(console: Console, clip: str, scan: bool, allow_playlists: bool, as_json: bool) -> None:
     """Say what a clip is: size, rate, codec, colour, rotation, streams."""
     from vinpaint_cli.video.source.read import probe
 
-    about = probe(clip)
-    count = _count(console, clip) if scan else None
+    about = probe(clip, playlists=allow_playlists)
+    count = _count(console, clip, allow_playlists) if scan else None
     if as_json:
         console.data(as_dict(about, count))
     else:
@@ -74,12 +74,12 @@ def as_dict(about: VideoInfo, count: Count | None) -> dict[str, Any]:
     return found
 
 
-def _count(console: Console, clip: str) -> Count:
+def _count(console: Console, clip: str, playlists: bool) -> Count:
     """Decode the whole clip, counting frames and the times between them."""
     from vinpaint_cli.pipeline.progress import advance
     from vinpaint_cli.video.source.read import open_source
 
-    source = open_source(clip)
+    source = open_source(clip, playlists=playlists)
     tick = source.info.time_base
     frames, previous, first, end = 0, None, 0, 0
     steps: tuple[int, int] | None = None

@@ -23,6 +23,7 @@ def mask(
     preview: str | None,
     overlay: str | None,
     memory: str | None,
+    allow_playlists: bool,
     as_json: bool,
 ) -> None:
     """Write the hole alone, as a lossless video or a folder of pictures, or draw it on a picture or the clip.
@@ -44,6 +45,7 @@ def mask(
         overlay=overlay,
         overwrite=console.may_overwrite(output, preview, overlay),
         memory=memory,
+        playlists=allow_playlists,
         listener=BarListener(console),
     )
     show_report(console, report, as_json)

@@ -87,6 +87,7 @@ def _preview(console: Console, path: str, options: RemoveOptions, preview: str, 
         overwrite=overwrite,
         memory=options.memory,
         device=options.device,
+        playlists=options.playlists,
         listener=BarListener(console),
     )
     show_report(console, report, as_json)

@@ -101,7 +101,8 @@ def open_clip(
     Raises UsageError, InputError (VideoError, MaskError) for what cannot be read or does not fit,
     WeightsError, OutOfMemoryError and Interrupted.
     """
-    source, listener = source or open_source(path), listener or SilentListener()
+    source = source or open_source(path, playlists=options.playlists)
+    listener = listener or SilentListener()
     clock = Clock()
     with clock.time("track"):
         mask, tracked = find_hole(source, options.mask, listener, device=options.device)

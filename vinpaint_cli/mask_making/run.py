@@ -61,6 +61,7 @@ def make_mask(
     overwrite: bool = False,
     memory: str | None = None,
     device: str = "auto",
+    playlists: bool = False,
     listener: Listener | None = None,
 ) -> MaskReport:
     """Write the hole of a clip, dilation and time range included, hole = 255.
@@ -70,12 +71,14 @@ def make_mask(
     only without a ``preview`` and an ``overlay``, ``<stem>.mask.mkv`` beside the input. preview: a picture
     to draw the hole on. overlay: a video of the clip with the hole tinted. memory: of
     `RemoveOptions`, for shadows that are looked for. device: auto, cpu, cuda or mps, for segmenters that
-    are networks. Given to ``remove`` with a dilation of 0, the output is the same hole.
+    are networks. playlists: whether the clip may be a playlist.
+
+    Given to ``remove`` with a dilation of 0, the output is the same hole.
 
     Raises any `VinpaintError`.
     """
     listener = listener or SilentListener()
-    asked = RemoveOptions(mask=options or MaskOptions(), memory=memory, device=device)
+    asked = RemoveOptions(mask=options or MaskOptions(), memory=memory, device=device, playlists=playlists)
     check_options(asked)
     if output is None and preview is None and overlay is None:
         output = default_mask_output(path)

@@ -44,7 +44,8 @@ class RemoveOptions:
     estimator of optical flow that those are found along. texture: give some to what no frame shows, where
     propagation ran and the method leaves it smooth. complete: name of the completer that draws it. feather:
     pixels of soft edge outside the hole. memory: ``8G``, ``512M`` or ``50%`` of what is free. fit: for a
-    method whose network is fitted to the clip first, unless weights are given.
+    method whose network is fitted to the clip first, unless weights are given. playlists:
+    whether the clip may be a playlist.
     """
 
     mask: MaskOptions = field(default_factory=MaskOptions)
@@ -60,6 +61,7 @@ class RemoveOptions:
     memory: str | None = None
     fit: FitOptions = field(default_factory=FitOptions)
     encode: EncodeOptions = field(default_factory=EncodeOptions)
+    playlists: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ def remove(
 
 def run_job(job: Job, listener: Listener, executor: Executor | None = None) -> RemoveReport:
     """Carry out a job that was checked; executor and errors as of `remove`."""
-    source = open_source(job.path)
+    source = open_source(job.path, playlists=job.options.playlists)
     with open_work(job.work, job.target, job.path, job.options, listener) as kept:
         options = kept.followed(job.options)
         if kept.published:

@@ -19,9 +19,11 @@ from vinpaint_cli.pipeline.progress import Listener, advance
 from vinpaint_cli.types import MethodSpec
 from vinpaint_cli.util.hashing import file_sha256, files_sha256
 from vinpaint_cli.video.source.folder import SUFFIXES
+from vinpaint_cli.video.source.playlist import files_of
 from vinpaint_cli.weights.store import resolve
 
 INPUT = "the input"
+NAMED = "what the playlist names"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,14 @@ def take_fingerprint(
     spec = method_spec(options.method)
     placement = place(options.device, options.precision, spec.dtypes)
     files = {INPUT: Path(path), **dict(_files(options, spec))}
-    sizes = sum(_size(name, path) for name, path in files.items())
+    others = [Path(name) for name in files_of(path)] if options.playlists else []
+    sizes = sum(_size(name, path) for name, path in files.items()) + sum(
+        file.stat().st_size for file in others
+    )
     with listener.stage("hash", sizes) as progress:
         contents = {name: _digest(name, path, lambda n: advance(progress, n)) for name, path in files.items()}
+        if others:
+            contents[NAMED] = files_sha256(others, lambda n: advance(progress, n))
     said = _options(options) | _drawn(options.mask.prompts)
     said |= {
         "--device": placement.device.partition(":")[0],

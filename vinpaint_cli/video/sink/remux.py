@@ -18,7 +18,8 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.stream import AttachmentStream, DataStream, Discard, Stream
 
-from vinpaint_cli.video.source.probe import is_cover, open_input
+from vinpaint_cli.video.source.opening import open_input, reason
+from vinpaint_cli.video.source.probe import Details, is_cover
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -51,11 +52,12 @@ class StreamCopier:
     picture advances and :meth:`finish` once. ``warnings`` names what the container cannot hold.
     """
 
-    def __init__(self, source: InputContainer, picture: int, output: OutputContainer) -> None:
-        """``source``: open, and open until the last call."""
+    def __init__(self, source: InputContainer, details: Details, output: OutputContainer) -> None:
+        """``source``: open, and open until the last call; ``details`` are of it."""
         self._input = source
         self._output = output
-        self._picture = picture
+        self._details = details
+        self._picture = details.stream
         self._tracks: dict[int, _Track] = {}
         self._packets: Iterator[Packet[Any]] = iter(())
         self._held: Packet[Any] | None = None
@@ -210,7 +212,7 @@ class StreamCopier:
 
     def _add_cover(self, stream: Stream) -> None:
         """Matroska keeps cover art as an attached file."""
-        with open_input(Path(self._input.name)) as container:
+        with self._details.open() as container:
             packet = next(container.demux(container.streams[stream.index]), None)
         codec = stream.codec_context.name if stream.codec_context is not None else ""
         if packet is None or codec not in _COVER_SUFFIX:
@@ -332,4 +334,6 @@ def _packets(container: InputContainer, streams: list[Stream], warnings: list[st
             elif packet.pts is not None or packet.dts is not None:
                 yield packet
     except (av.FFmpegError, OSError) as exc:
-        warnings.append(f"sound and other streams end at {moment:.3f} s: the source is damaged there ({exc})")
+        warnings.append(
+            f"sound and other streams end at {moment:.3f} s: the source is damaged there ({reason(exc)})"
+        )

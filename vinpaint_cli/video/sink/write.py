@@ -19,7 +19,7 @@ from vinpaint_cli.video.sink.encoder import Encoder
 from vinpaint_cli.video.sink.matroska import PLACEHOLDER, write_sample_aspect
 from vinpaint_cli.video.sink.publish import publish, reserve, temporary_name, translated
 from vinpaint_cli.video.sink.remux import MOVIES, StreamCopier, muxer_options
-from vinpaint_cli.video.source.probe import Details, inspect, open_input
+from vinpaint_cli.video.source.probe import Details, inspect
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -182,7 +182,7 @@ class VideoWriter:
     def _open(self) -> None:
         source = None
         if not self._details.names:
-            source = self._stack.enter_context(open_input(self._details.info.path))
+            source = self._stack.enter_context(self._details.open())
         output = av.open(
             str(self.temporary.absolute()),
             "w",
@@ -192,7 +192,7 @@ class VideoWriter:
         )
         copier = None
         if source is not None:
-            copier = StreamCopier(source, self._details.stream, output)
+            copier = StreamCopier(source, self._details, output)
             copier.declare(before=True)
         self._encoder = Encoder(output, self._details, self._choice, self._threads)
         self._output, self._copier = output, copier

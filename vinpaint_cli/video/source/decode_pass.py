@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from heapq import heappop, heappush
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import av
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from vinpaint_cli.video.source.probe import open_input, picture_decoder
+from vinpaint_cli.video.source.probe import Details, picture_decoder
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -57,8 +56,7 @@ class Pass:
     After a ``seek`` (to a time in ticks) damage is neither: whoever seeks compares every frame.
     """
 
-    path: Path
-    stream: int
+    details: Details
     threaded: bool
     seek: int | None = None
     truncated: bool = False
@@ -80,8 +78,8 @@ class Pass:
         return min(self._bad.values(), default=None)
 
     def __iter__(self) -> Iterator[av.VideoFrame]:
-        with open_input(self.path) as container:
-            stream = container.streams[self.stream]
+        with self.details.open() as container:
+            stream = container.streams[self.details.stream]
             assert isinstance(stream, VideoStream)  # probe chose it
             decoder = picture_decoder(stream)
             if container.format.name in _UNTIMED and decoder.codec.canonical_name in _REORDERED:

@@ -14,6 +14,7 @@ import av
 from vinpaint_cli.errors import VideoError
 from vinpaint_cli.types import Frame, VideoInfo
 from vinpaint_cli.video.source.decode_pass import Damage
+from vinpaint_cli.video.source.opening import open_input, reason
 from vinpaint_cli.video.source.probe import Details, converter_for, inspect
 
 if TYPE_CHECKING:
@@ -126,9 +127,9 @@ class PictureSource:
 def _read_picture(path: Path) -> av.VideoFrame:
     """The only frame of a picture file."""
     try:
-        with av.open(str(path)) as container:
+        with open_input(path) as container:
             for frame in container.decode(video=0):
                 return frame
-    except (av.FFmpegError, OSError, IndexError) as exc:
-        raise VideoError(f"{path}: the picture cannot be read ({exc}); replace or remove it") from exc
+    except (av.FFmpegError, VideoError, IndexError) as exc:
+        raise VideoError(f"{path}: the picture cannot be read ({reason(exc)}); replace or remove it") from exc
     raise VideoError(f"{path}: the picture is empty; replace or remove it")

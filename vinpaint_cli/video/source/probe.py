@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from threading import Lock
@@ -22,7 +20,8 @@ from vinpaint_cli.types import ColorInfo, StreamInfo, VideoInfo
 from vinpaint_cli.video.colour.convert import Converter
 from vinpaint_cli.video.colour.layouts import layout_of, sibling_of, side_data
 from vinpaint_cli.video.colour.matrices import Orientation, effective_matrix, effective_range, orientation_of
-from vinpaint_cli.video.source.damage import is_cut_short
+from vinpaint_cli.video.source.opening import open_input
+from vinpaint_cli.video.source.playlist import files_of
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -63,7 +62,7 @@ class Details:
     ``stream`` is the index of the picture's stream, ``native_format`` the pixel format frames are given
     out in (the source's, or its planar sibling), ``coded`` the coded ``(width, height)``,
     ``display_matrix`` the container's nine numbers, ``location`` FFmpeg's name of the chroma siting.
-    ``names`` are the picture files when the source is a folder.
+    ``names`` are the picture files when the source is a folder, ``others`` the files of a playlist.
     """
 
     info: VideoInfo
@@ -76,6 +75,11 @@ class Details:
     names: tuple[str, ...] = ()
     profile: str | None = None
     light: Light = Light()
+    others: tuple[str, ...] = ()
+
+    def open(self) -> AbstractContextManager[InputContainer]:
+        """The clip's file, open to read packets; errors as of `open_input`."""
+        return open_input(self.info.path, self.others)
 
     @property
     def coded_aspect(self) -> Fraction:
@@ -84,40 +88,14 @@ class Details:
         return 1 / aspect if self.converter.orientation.sideways else aspect
 
 
-def inspect(path: str | PathLike[str]) -> Details:
+def inspect(path: str | PathLike[str], playlists: bool = False) -> Details:
     """Open a video file, decode its first frame and gather what the room needs; errors as `read.probe`."""
-    with open_input(path) as container:
+    others = files_of(path) if playlists else ()
+    with open_input(path, others) as container:
         stream = picture_stream(container, path)
         first = _first_frame(container, stream, path)
         refuse_interlaced(path, first, stream.codec_context.field_order)
-        return _details(path, container, stream, first)
-
-
-@contextmanager
-def open_input(path: str | PathLike[str]) -> Iterator[InputContainer]:
-    """An open container; FFmpeg's reasons for refusing a file become one line.
-
-    Raises:
-        VideoError: the file is missing, unreadable, or not a video.
-
-    """
-    if not Path(path).exists():
-        raise VideoError(f"{path}: no such file; give a video file or a folder of png or jpg pictures")
-    try:
-        container = av.open(os.path.abspath(path), "r", metadata_errors="surrogateescape")
-    except PermissionError as exc:
-        raise VideoError(f"{path}: permission denied; make the file readable") from exc
-    except (av.FFmpegError, OSError) as exc:
-        if Path(path).is_file() and is_cut_short(Path(path)):
-            raise VideoError(
-                f"{path}: the file is cut short and cannot be read without its end; copy it again"
-            ) from exc
-        raise VideoError(
-            f"{path}: not a video that can be read, or its header is damaged ({exc.strerror or exc}); "
-            "give a video file or a folder of png or jpg pictures"
-        ) from exc
-    with container:
-        yield container
+        return replace(_details(path, container, stream, first), others=others)
 
 
 def picture_stream(container: InputContainer, path: str | PathLike[str]) -> VideoStream:

@@ -27,8 +27,12 @@ _NO_TIME = -(1 << 63)
 _CHECK_ROWS = 8
 
 
-def open_source(path: str | PathLike[str], rate: Fraction = Fraction(25)) -> FrameSource:
+def open_source(
+    path: str | PathLike[str], rate: Fraction = Fraction(25), *, playlists: bool = False
+) -> FrameSource:
     """A clip to read: a video file, or a folder of png or jpg pictures shown at ``rate`` per second.
+
+    playlists: whether the file may be a playlist of files beside or below it.
 
     Raises:
         VideoError: see :func:`probe`.
@@ -38,10 +42,10 @@ def open_source(path: str | PathLike[str], rate: Fraction = Fraction(25)) -> Fra
         from vinpaint_cli.video.source.folder import PictureSource
 
         return PictureSource(path, rate)
-    return VideoSource(path)
+    return VideoSource(path, playlists)
 
 
-def probe(path: str | PathLike[str]) -> VideoInfo:
+def probe(path: str | PathLike[str], *, playlists: bool = False) -> VideoInfo:
     """Properties of a clip, which is a video file or a folder of png or jpg pictures.
 
     Raises:
@@ -53,7 +57,7 @@ def probe(path: str | PathLike[str]) -> VideoInfo:
         from vinpaint_cli.video.source.folder import inspect_folder
 
         return inspect_folder(Path(path)).info
-    return inspect(path).info
+    return inspect(path, playlists).info
 
 
 def first_pts(source: FrameSource) -> int:
@@ -108,16 +112,16 @@ class VideoSource:
 
     """
 
-    def __init__(self, path: str | PathLike[str]) -> None:
+    def __init__(self, path: str | PathLike[str], playlists: bool = False) -> None:
         self._path = Path(path)
-        self.details = inspect(path)
+        self.details = inspect(path, playlists)
         self._index = _Index()
         self._careful = False
         self._trusted = False
         self._finished = False
         self._begun: Iterator[Frame] | None = None
         self._cut = is_cut_short(self._path)
-        self._best = Pass(self._path, self.details.stream, threaded=False)
+        self._best = Pass(self.details, threaded=False)
         tick = self.details.info.time_base
         rate = self.details.info.rate or Fraction(25)
         self._step = max(1, round(1 / (rate * tick)))
@@ -212,7 +216,7 @@ class VideoSource:
         """All frames as decoded; after the first sign of damage one thread decodes from the start."""
         given = 0
         if not self._careful:
-            attempt = Pass(self._path, self.details.stream, threaded=True)
+            attempt = Pass(self.details, threaded=True)
             try:
                 for native in attempt:
                     given += 1
@@ -224,7 +228,7 @@ class VideoSource:
             else:
                 self._keep(attempt)
                 return
-        attempt = Pass(self._path, self.details.stream, threaded=False)
+        attempt = Pass(self.details, threaded=False)
         for count, native in enumerate(attempt, 1):
             self._keep(attempt)
             if count > given:
@@ -241,7 +245,7 @@ class VideoSource:
     def _from_key(self, key: int, moment: int, start: int) -> Iterator[Frame]:
         """Frames from ``start`` on, decoded from frame ``key``; ends early where doubt arises."""
         index = self._index
-        attempt = Pass(self._path, self.details.stream, not self._careful, seek=moment)
+        attempt = Pass(self.details, not self._careful, seek=moment)
         last = index.pts[key - 1]
         try:
             for count, stamped in enumerate(stamp(self._after(attempt, key), self._step, last), key):
