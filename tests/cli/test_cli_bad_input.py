@@ -85,6 +85,27 @@ def test_a_clip_that_is_none(vinpaint: Runner, tmp_path: Path, kind: str) -> Non
     assert names(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("given", "part"),
+    [
+        ("-", "cannot come through a pipe"),
+        ("pipe:0", "cannot come through a pipe"),
+        ("fifo", "cannot come through a pipe"),
+        ("frames/f_%04d.png", "give the folder they are in, frames"),
+        ("https://example.org/film.mp4", "download it"),
+    ],
+)
+def test_what_ffmpeg_would_read(
+    vinpaint: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, part: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("fifo")
+    one_line(vinpaint("remove", given, "--box", BOX), 3, given, part)
+    one_line(vinpaint("remove", given, "-o", "out.mp4", "--box", BOX, "--dry-run"), 3, given, part)
+    one_line(vinpaint("info", given), 3, given, part)
+    assert names(tmp_path) == ["fifo"]
+
+
 OPTIONS: dict[str, tuple[list[str], int, str]] = {
     "outside": (["--box", "64,0,10,10"], 3, "outside the 64x48 frame"),
     "no area": (["--box", "4,4,0,10"], 3, "no area"),
@@ -112,6 +133,11 @@ OPTIONS: dict[str, tuple[list[str], int, str]] = {
     ),
     "useless": (["--box", BOX, "--weights", "some.pth"], 2, "takes no --weights"),
     "preview": (["--box", BOX, "--preview", "sheet.txt"], 2, ".png"),
+    "standard output": (["--box", BOX, "-o", "-"], 2, "- is standard output"),
+    "a pipe": (["--box", BOX, "-o", "pipe:1"], 2, "is standard output"),
+    "numbered pictures": (["--box", BOX, "-o", "out/f_%04d.png"], 2, "their folder alone, -o out/"),
+    "a playlist": (["--box", BOX, "-o", "out.m3u8"], 2, "no video container"),
+    "numbered masks": (["--mask", "masks/%04d.png"], 3, "give the folder"),
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clip_factory import make_clip, png_bytes
+from clip_factory import make_clip, png_bytes, texture
 from helpers_cli import BOX, Runner, names
 
 from vinpaint_cli.cli.console import Console
@@ -140,6 +140,29 @@ def test_dry_run_tells_the_plan_and_writes_nothing(vinpaint: Runner, film: Path)
     assert plan["estimated_seconds"]["propagate"] > 0
     assert "texture" in plan["estimated_seconds"]
     assert any("an estimate" in line for line in ended.lines)
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_default_outputs_of_folders_and_of_files_without_a_suffix(
+    vinpaint: Runner, film: Path, monkeypatch: pytest.MonkeyPatch, dry: tuple[str, ...]
+) -> None:
+    folder = film.parent / "frames.v2"
+    folder.mkdir()
+    for index in range(2):
+        (folder / f"{index}.png").write_bytes(png_bytes(texture(index, 64, 48)))
+    film.rename(film.parent / "film")
+    monkeypatch.chdir(folder)
+    made = (
+        ("../film", "film.vinpaint.mkv"),
+        (".", "frames.v2.vinpaint"),
+        ("../frames.v2", "frames.v2.vinpaint"),
+    )
+    for given, name in made:
+        ended = vinpaint("remove", given, "--box", BOX, "-y", *dry)
+        assert ended.code == 0, ended.err
+        assert any(name in line for line in ended.lines)
+    there = ["film", "frames.v2"] if dry else ["film", "film.vinpaint.mkv", "frames.v2", "frames.v2.vinpaint"]
+    assert names(film.parent) == there
 
 
 def test_dry_run_says_that_weights_are_missing(vinpaint: Runner, film: Path) -> None:

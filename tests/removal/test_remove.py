@@ -284,8 +284,8 @@ def test_a_trailing_slash_makes_a_folder(clip: Callable[..., Path], tmp_path: Pa
 def test_a_folder_of_pictures_becomes_one(tmp_path: Path) -> None:
     write_pan(tmp_path / "shots.v2", 3)
     report = remove(tmp_path / "shots.v2", None, boxed("44,28,18,18"))
-    assert len(list((tmp_path / "shots.vinpaint.v2").glob("*.png"))) == 3
-    assert report.output.rstrip("/").endswith("shots.vinpaint.v2")
+    assert len(list((tmp_path / "shots.v2.vinpaint").glob("*.png"))) == 3
+    assert report.output.rstrip("/").endswith("shots.v2.vinpaint")
 
 
 class WritesMeanwhile(SilentListener):

@@ -21,9 +21,10 @@ from vinpaint_cli.ops.complete import COMPLETERS, open_completer
 from vinpaint_cli.options import build
 from vinpaint_cli.pipeline.device import place
 from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions, check_options
-from vinpaint_cli.pipeline.output import check_output
+from vinpaint_cli.pipeline.output import check_output, spelled
 from vinpaint_cli.plan.memory import parse_memory
 from vinpaint_cli.video.sink.codecs import Source, choose, is_video_suffix, muxer_of
+from vinpaint_cli.video.sink.write import is_folder_path
 from vinpaint_cli.video.source.folder import SUFFIXES as PICTURES
 from vinpaint_cli.video.source.folder import natural_key
 
@@ -370,9 +371,7 @@ def _can_make(folder: Path) -> bool:
 
 def _is_folder(spec: JobSpec) -> bool:
     """Whether pictures are written."""
-    return spec.target.endswith(("/", os.sep)) or (
-        os.path.isdir(spec.input) and not is_video_suffix(Path(spec.target).suffix)
-    )
+    return is_folder_path(spelled(Path(spec.target), spec.input, spec.output))
 
 
 def _encoder(spec: JobSpec, suffix: str) -> None:

@@ -9,7 +9,7 @@ from vinpaint_cli.cli.console import Console, duration
 from vinpaint_cli.cli.progress import BarListener
 from vinpaint_cli.mask_making.clip import MaskedClip, open_clip
 from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions, check_options
-from vinpaint_cli.pipeline.output import check_output
+from vinpaint_cli.pipeline.output import check_output, spelled
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.plan.memory import format_bytes
 from vinpaint_cli.removal.estimate import Estimate, estimate
@@ -28,7 +28,7 @@ def dry_run(
     as_json: bool,
 ) -> None:
     """Print the plan and a time estimate from short trials; raises what planning and the trials raise."""
-    target = check_output(path, output, overwrite=True)
+    target = spelled(check_output(path, output, overwrite=True), path, output)
     check_options(options)
     clip = open_clip(path, options, BarListener(console))
     start = time.perf_counter()
@@ -36,8 +36,8 @@ def dry_run(
     found = estimate(clip, plan, target, time.perf_counter() - start)
     for line in [*clip.notes(), *found.notes]:
         console.warn(line)
-    kept = find_kept(work, str(target))
-    for line in describe(clip, plan, found, str(target)):
+    kept = find_kept(work, target)
+    for line in describe(clip, plan, found, target):
         console.say(line)
     if kept is not None:
         console.say(
@@ -47,7 +47,7 @@ def dry_run(
     if as_json:
         there = None if kept is None else str(kept.folder)
         reused = 0 if kept is None else kept.finished
-        console.data({**as_dict(clip, plan, found, str(target)), "work": there, "segments_reused": reused})
+        console.data({**as_dict(clip, plan, found, target), "work": there, "segments_reused": reused})
 
 
 def describe(clip: MaskedClip, plan: Plan, found: Estimate, target: str) -> list[str]:

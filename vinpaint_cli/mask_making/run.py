@@ -15,10 +15,9 @@ from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
 from vinpaint_cli.masks.sources.shapes import HoleSource
 from vinpaint_cli.pipeline.options import RemoveOptions, check_options
-from vinpaint_cli.pipeline.output import check_output
+from vinpaint_cli.pipeline.output import check_output, named_after
 from vinpaint_cli.pipeline.progress import Listener, SilentListener, advance
 from vinpaint_cli.types import FrameSource
-from vinpaint_cli.util import fitting_name
 from vinpaint_cli.video.sink.mask_video import HoleFrames, hole_frame, open_mask_writer
 
 
@@ -157,8 +156,7 @@ def _check_apart(*targets: Path | None) -> None:
 
 def default_mask_output(path: str | Path) -> Path:
     """Default path of the masks: ``<stem>.mask.mkv`` beside the input."""
-    source = Path(path)
-    return source.with_name(fitting_name(source.stem, ".mask.mkv"))
+    return named_after(path, ".mask.mkv")
 
 
 def _emptiness(count: HoleCount) -> list[str]:

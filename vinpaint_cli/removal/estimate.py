@@ -24,7 +24,7 @@ from vinpaint_cli.pipeline.progress import Clock
 from vinpaint_cli.pipeline.reader import Pictures
 from vinpaint_cli.pipeline.stages import Stages, add_detail
 from vinpaint_cli.types import Clip, Segment
-from vinpaint_cli.video.sink.write import open_writer
+from vinpaint_cli.video.sink.write import is_folder_path, open_writer
 
 TRIAL_PIXELS = 750_000
 """Pixels of all frames of a trial of propagation together: about two seconds of one core."""
@@ -48,7 +48,7 @@ class Estimate:
         return sum(self.seconds.values())
 
 
-def estimate(clip: MaskedClip, plan: Plan, target: Path, scan_seconds: float) -> Estimate:
+def estimate(clip: MaskedClip, plan: Plan, target: str, scan_seconds: float) -> Estimate:
     """Estimate the time of each stage by running it for a moment; takes a few seconds.
 
     Raises what the stages raise: also options that the encoder does not take are found here.
@@ -81,13 +81,14 @@ class _EnoughError(Exception):
     """Ends a trial of the writer, which then leaves nothing behind."""
 
 
-def _encode_seconds(clip: MaskedClip, plan: Plan, target: Path) -> float:
+def _encode_seconds(clip: MaskedClip, plan: Plan, target: str) -> float:
     """Write the first frames to a temporary folder for a moment."""
     frames, start = 0, time.perf_counter()
+    ending = "/" if is_folder_path(target) else Path(target).suffix
     with (
         tempfile.TemporaryDirectory(prefix="vinpaint-") as folder,
         suppress(_EnoughError),
-        open_writer(Path(folder) / f"trial{target.suffix}", clip.source, clip.options.encode) as writer,
+        open_writer(f"{folder}/trial{ending}", clip.source, clip.options.encode) as writer,
     ):
         start = time.perf_counter()
         for frame in clip.source.frames():

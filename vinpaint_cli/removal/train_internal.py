@@ -16,6 +16,7 @@ from vinpaint_cli.masks.sources.shapes import NoHole
 from vinpaint_cli.methods import fitted_methods
 from vinpaint_cli.ops.flow import DEFAULT_FLOW, open_flow
 from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions, check_fit_options, check_options
+from vinpaint_cli.pipeline.output import named_after
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import Listener, SilentListener
 from vinpaint_cli.pipeline.reader import SegmentReader
@@ -89,8 +90,7 @@ class TrainInternalReport:
 
 def default_fit_output(path: str | Path) -> Path:
     """``<stem>.internal.safetensors`` beside the clip."""
-    clip = Path(path)
-    return clip.with_name(fitting_name(clip.stem, SUFFIX))
+    return named_after(path, SUFFIX)
 
 
 def train_internal(

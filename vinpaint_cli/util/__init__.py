@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 
 LONGEST_NAME = 255
 """Bytes of a file's name, as most file systems allow."""
@@ -14,6 +15,11 @@ def allowed_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def is_pattern(path: str) -> bool:
+    """Whether a path stands for numbered files to ffmpeg (``frame_%04d.png``), and no file is so named."""
+    return re.search(r"%\d*d", path) is not None and not os.path.lexists(path)
 
 
 def fitting_name(stem: str, ending: str) -> str:

@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from vinpaint_cli.errors import MaskError
+from vinpaint_cli.util import is_pattern
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -100,7 +101,8 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except _UNREADABLE as exc:
         if not path.exists():
-            raise MaskError(f"mask {path} does not exist; check the path") from exc
+            way_out = "give the folder of the pictures alone" if is_pattern(str(path)) else "check the path"
+            raise MaskError(f"mask {path} does not exist; {way_out}") from exc
         raise MaskError(f"mask {path} cannot be read as a picture ({exc}); give a PNG or JPEG") from exc
 
 

@@ -197,6 +197,14 @@ def is_video_suffix(suffix: str) -> bool:
     return suffix.lower() in _SUFFIXES
 
 
+def is_container(suffix: str) -> bool:
+    """Whether FFmpeg has a muxer for a file suffix; most hold a picture."""
+    try:
+        return muxer_of(suffix) != ""
+    except UsageError:
+        return False
+
+
 def _check_pix_fmt(name: str) -> None:
     try:
         av.VideoFormat(name)
@@ -215,11 +223,14 @@ def muxer_of(suffix: str) -> str:
     """
     try:
         with av.open(_Named(f"x{suffix}"), "w") as container:
-            return container.format.name
-    except ValueError as exc:
+            name, many = container.format.name, container.format.no_file
+    except ValueError:
+        many = True
+    if many:  # or of several files, such as playlists
         raise UsageError(
             f"output suffix {suffix or '(none)'} is no video container; use one of {', '.join(_SUFFIXES)}"
-        ) from exc
+        )
+    return name
 
 
 class _Named(BytesIO):

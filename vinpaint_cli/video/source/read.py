@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from array import array
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import av
 
 from vinpaint_cli.errors import VideoError
 from vinpaint_cli.types import Frame, FrameSource, VideoInfo
+from vinpaint_cli.util import is_pattern
 from vinpaint_cli.video.colour.layouts import channel, layout_of
 from vinpaint_cli.video.source.damage import is_cut_short
 from vinpaint_cli.video.source.decode_pass import Damage, Pass, UnsureError
@@ -27,6 +29,23 @@ _NO_TIME = -(1 << 63)
 _CHECK_ROWS = 8
 
 
+def check_input(path: str | PathLike[str]) -> None:
+    """Refuse what ffmpeg would read although no file or folder has that name; raises VideoError."""
+    name, place = str(path), Path(path)
+    if place.is_file() or place.is_dir():
+        return
+    if name == "-" or name.startswith("pipe:") or place.exists():
+        raise VideoError(
+            f"{name}: a clip is read several times, so it cannot come through a pipe; give a file"
+        )
+    if is_pattern(name):
+        raise VideoError(
+            f"{name}: a pattern of numbered pictures; give the folder they are in, {place.parent}"
+        )
+    if re.match(r"[a-z0-9]{2,}:", name):
+        raise VideoError(f"{name}: addresses are not opened; download it and give the file")
+
+
 def open_source(
     path: str | PathLike[str], rate: Fraction = Fraction(25), *, playlists: bool = False
 ) -> FrameSource:
@@ -38,6 +57,7 @@ def open_source(
         VideoError: see :func:`probe`.
 
     """
+    check_input(path)
     if Path(path).is_dir():
         from vinpaint_cli.video.source.folder import PictureSource
 
@@ -53,6 +73,7 @@ def probe(path: str | PathLike[str], *, playlists: bool = False) -> VideoInfo:
             of it can be decoded, or it is interlaced.
 
     """
+    check_input(path)
     if Path(path).is_dir():
         from vinpaint_cli.video.source.folder import inspect_folder
 
