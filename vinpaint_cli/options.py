@@ -134,7 +134,7 @@ TABLE: tuple[Option, ...] = (
     _hole("mask_dir", "DIR", "Folder with a mask for each clip, of the clip's name: NAME.png, NAME.mkv or "
         "NAME/.", place="Job.mask_dir", commands="batch"),
     _hole("box", "X,Y,W,H[@START-END]", "Rectangle in pixels or percents (10%,80%,25%,12%), for a range of "
-        "time or always. Repeatable.", tuple, "MaskOptions.boxes"),
+        "time (as of --start) or always. Repeatable.", tuple, "MaskOptions.boxes"),
     _hole("invert", "", "Black is the hole instead of white.", bool, "MaskOptions.invert", False),
     _hole("mask_label", "N", "Only index N of indexed or grey pictures.", int, "MaskOptions.label"),
     _hole("mask_hold", "", "Hold the last mask when there are fewer than frames.", bool, "MaskOptions.hold",
@@ -146,8 +146,8 @@ TABLE: tuple[Option, ...] = (
         "times as long.", bool, "MaskOptions.shadows", False, commands="remove batch mask"),
     _hole("feather", "PIXELS", "Soft edge around the hole (default: 2 at 240 lines, 4 at 1080).", int,
         "RemoveOptions.feather", commands="remove batch"),
-    _hole("start", "TIME", "Nothing is removed before: seconds, HH:MM:SS.mmm or a frame (f300).", str,
-        "MaskOptions.start"),
+    _hole("start", "TIME", "Nothing is removed before: seconds after the first frame, HH:MM:SS.mmm, or a "
+        "frame (f300).", str, "MaskOptions.start"),
     _hole("end", "TIME", "Nothing is removed from here on.", str, "MaskOptions.end"),
 
     # pointing at it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,16 @@ def test_default_outputs_of_folders_and_of_files_without_a_suffix(
         assert any(name in line for line in ended.lines)
     there = ["film", "frames.v2"] if dry else ["film", "film.vinpaint.mkv", "frames.v2", "frames.v2.vinpaint"]
     assert names(film.parent) == there
+
+
+def test_times_count_from_the_first_frame_wherever_the_file_begins(vinpaint: Runner, tmp_path: Path) -> None:
+    pts = [1000 + 4 * index for index in range(8)]
+    film = make_clip(tmp_path / "late.mkv", codec="ffv1", time_base=Fraction(1, 100), pts=pts)
+    for options in (("--box", f"{BOX}@0.08-0.2"), ("--box", BOX, "--start", "0.08", "--end", "0.2")):
+        ended = vinpaint("mask", film, *options, "-o", tmp_path / "mask.mkv", "-y", "--json")
+        assert ended.json["hole_frames"] == 3
+        assert any("begin at 10.000 s; those given count from its first" in line for line in ended.lines)
+    assert "begin at" not in vinpaint("mask", film, "--box", f"{BOX}@f2-f5", "-o", tmp_path / "m.mkv").err
 
 
 def test_dry_run_says_that_weights_are_missing(vinpaint: Runner, film: Path) -> None:

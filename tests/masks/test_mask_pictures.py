@@ -50,6 +50,29 @@ def pictures(hole: np.ndarray) -> dict[str, Image.Image]:
     }
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_is_turned_as_its_tag_says(tmp_path: Path, expected: np.ndarray, orientation: int) -> None:
+    """As cameras write it: the tag says how what lies in the file becomes what a person sees."""
+    grey = Image.fromarray(np.where(expected, 255, 0).astype(np.uint8))
+    seen = grey.resize((80, 60), Image.Resampling.NEAREST)
+    undo = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = seen if undo is None else seen.transpose(Image.Transpose(undo))
+    stored.save(tmp_path / "mask.jpg", quality=95, exif=exif)
+    hole = read_hole(tmp_path / "mask.jpg", (80, 60))
+    assert np.array_equal(hole, np.asarray(seen) > 127)
+
+
+def test_a_stale_tag_does_not_turn_what_fits(tmp_path: Path, expected: np.ndarray) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save(
+        Image.fromarray(np.where(expected, 255, 0).astype(np.uint8)), tmp_path / "mask.png", exif=exif
+    )
+    assert np.array_equal(read_hole(path, SIZE), expected)
+
+
 @pytest.mark.parametrize("kind", list(pictures(np.zeros((6, 8), np.bool_))))
 def test_every_kind_of_picture_gives_the_same_hole(kind: str, tmp_path: Path, expected: np.ndarray) -> None:
     path = save(pictures(expected)[kind], tmp_path / "mask.png")

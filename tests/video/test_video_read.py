@@ -121,13 +121,14 @@ def test_damaged_packets_are_counted_and_the_rest_kept(clip, tmp_path, codec, na
     assert [f.pts for f in source.frames(20)] == [f.pts for f in kept[20:]]
 
 
-@pytest.mark.parametrize("name", ["a.mkv", "a.avi", "a.webm"])
+@pytest.mark.parametrize("name", ["a.mkv", "a.avi", "a.webm", "a.ts", "a.m2ts"])
 def test_a_truncated_file_gives_what_is_there(clip, name):
     codec = "libvpx-vp9" if name == "a.webm" else "mpeg4"
     path = truncate(clip(name, codec=codec, frames=40, size=(160, 96)), 0.6)
     source = VideoSource(path)
     assert 4 < len(list(source.frames())) < 38
     assert source.damage.truncated
+    assert any("ends early" in note for note in source.notes)
     assert any("ends early" in note for note in source.notes)
 
 

@@ -28,6 +28,9 @@ KeepMask = Callable[[FrameSource, HoleSource, bool], None]
 """Stores a mask that took time to make for a later run; the flag tells whether it is the whole hole."""
 
 
+_LATE = 0.5  # seconds; less is an encoder's delay
+
+
 @dataclass(frozen=True, slots=True)
 class MaskedClip:
     """A clip with its mask, as `open_clip` opens them.
@@ -82,7 +85,12 @@ class MaskedClip:
 
     def notes(self) -> list[str]:
         """Notes on how clip and mask were read."""
-        return [*getattr(self.source, "notes", ()), *self.mask.warnings]
+        notes = [*getattr(self.source, "notes", ()), *self.mask.warnings]
+        if self.options.mask.names_times:
+            begins = float(first_pts(self.source) * self.source.info.time_base)
+            late = f"the file's own times begin at {begins:.3f} s; those given count from its first frame"
+            notes += [late] if abs(begins) > _LATE else []
+        return notes
 
 
 def open_clip(

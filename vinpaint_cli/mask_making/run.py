@@ -100,7 +100,7 @@ def make_mask(
         hole_pixels=sum(count.pixels),
         share=round(count.share, 6),
         shown=shown,
-        warnings=(*getattr(source, "notes", ()), *mask.warnings, *warnings, *_emptiness(count)),
+        warnings=(*clip.notes(), *warnings, *_emptiness(count)),
         overlay=None if film is None else str(film),
     )
     return report if tracked is None else _with_tracked(report, tracked)

@@ -60,6 +60,15 @@ class MaskOptions:
     tracked: str | None = None
     whole: str | None = None
 
+    @property
+    def names_times(self) -> bool:
+        """Whether any moment is given in seconds and not as a frame's number."""
+        prompts = self.prompts
+        placed = (*self.boxes, *prompts.clicks, *prompts.excludes, *prompts.boxes, *prompts.from_frames)
+        ranges = [self.start, self.end, *(text.rpartition("@")[2] for text in placed if "@" in text)]
+        moments = [moment for text in ranges if text for moment in text.split("-") if moment]
+        return any(not moment.strip().lower().startswith("f") for moment in moments)
+
 
 def build_mask(
     spec: MaskOptions,

@@ -7,7 +7,7 @@ White is the hole. Whether a pixel is hole follows from, in this order,
 3. its index above 0, for indexed pictures, unless the palette is black-and-white or a grey ramp;
 4. its luminance above 127 of 255, which also tolerates the noise of JPEG.
 
-Orientation tags are ignored.
+A picture is turned as its EXIF orientation says, which is how a person sees it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from vinpaint_cli.errors import MaskError
 from vinpaint_cli.util import is_pattern
@@ -58,10 +58,19 @@ def read_hole(
     with _translated(path), Image.open(path) as picture:
         if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
             raise MaskError(f"mask {path} holds several pictures; give a folder of pictures or a video")
-        check_size(str(path), picture.size, size, resize)
-        picture.load()
-        hole = _indices(picture, path) == label if label is not None else _marked(picture, path, warnings)
+        upright = _upright(picture, size)
+        check_size(str(path), upright.size, size, resize)
+        hole = _indices(upright, path) == label if label is not None else _marked(upright, path, warnings)
     return fit(hole, size)
+
+
+def _upright(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The picture as its EXIF orientation turns it, unless only as it lies in the file it fits ``size``."""
+    if picture.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+        return picture
+    upright = ImageOps.exif_transpose(picture)
+    upright.format = picture.format
+    return picture if picture.size == size != upright.size else upright
 
 
 def check_size(name: str, given: tuple[int, int], size: tuple[int, int], resize: bool) -> None:

@@ -1,4 +1,4 @@
-"""Detects truncated files from the sizes of their outermost elements (Matroska, MP4/MOV, AVI)."""
+"""Detects truncated files from the sizes of their outermost elements (Matroska, MP4/MOV, AVI, MPEG-TS)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import BinaryIO
 
 _EBML = b"\x1a\x45\xdf\xa3"
 _RIFF = b"RIFF"
+_TS_PACKETS = {188: 0, 192: 4, 204: 0}  # bytes of a packet, and of what stands before its sync byte
 _BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"styp", b"pnot"}
 
 
 def is_cut_short(path: Path) -> bool:
-    """Whether a Matroska, MP4/MOV or AVI file is shorter than it claims; False for other kinds."""
+    """Whether a Matroska, MP4/MOV, AVI or MPEG-TS file is shorter than it claims; False for other kinds."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         head = file.read(16)
@@ -22,6 +23,15 @@ def is_cut_short(path: Path) -> bool:
             return int.from_bytes(head[4:8], "little") + 8 > size
         if head[4:8] in _BOXES:
             return _boxes_end(file, size) > size
+        file.seek(0)
+        return _ends_in_packet(file.read(2 * max(_TS_PACKETS)), size)
+
+
+def _ends_in_packet(head: bytes, size: int) -> bool:
+    """Whether a transport stream ends inside a packet."""
+    for packet, start in _TS_PACKETS.items():
+        if head[start : start + 1] == head[start + packet : start + packet + 1] == b"G":
+            return size % packet > 0
     return False
 
 

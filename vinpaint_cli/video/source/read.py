@@ -174,7 +174,9 @@ class VideoSource:
             lines.append(f"{self.info.pix_fmt} is read as {self.details.native_format}, without loss")
         damage = self.damage
         if damage.packets:
-            at = "" if damage.first_seconds is None else f", the first at {damage.first_seconds:.3f} s"
+            first = damage.first_seconds
+            start = float(self._index.pts[0] * self.info.time_base) if self._index else 0.0
+            at = "" if first is None else f", the first {max(0.0, first - start):.3f} s after the first frame"
             lines.append(f"{damage.packets} damaged packets{at}; what could be decoded is kept")
         if damage.truncated:
             lines.append("the file ends early; what could be decoded is kept")
