@@ -67,6 +67,14 @@ class Box:
             min(self.y1, other.y1),
         )
 
+    def moved(self, x: int, y: int) -> Box:
+        """The same box ``x`` columns further right and ``y`` rows further down."""
+        return Box(self.x0 + x, self.y0 + y, self.x1 + x, self.y1 + y)
+
+    def grown(self, by: int) -> Box:
+        """With ``by`` pixels more on each side."""
+        return Box(self.x0 - by, self.y0 - by, self.x1 + by, self.y1 + by)
+
     def contains(self, other: Box) -> bool:
         """Whether ``other`` lies wholly inside."""
         return self.x0 <= other.x0 and self.y0 <= other.y0 and other.x1 <= self.x1 and other.y1 <= self.y1
@@ -154,8 +162,9 @@ class Segment:
     """A unit of work that knows nothing of any other.
 
     ``core``: the frames this segment alone must fill. ``frames``: core plus temporal context, all of one
-    shot. ``roi``: the region of the frame that is read and written. ``size``: ``(width, height)`` that
-    networks see. Where the next segment's core follows without a gap, both fill some frames around the
+    shot. ``roi``: the region of the frame that is read and written. ``own``: where holes are this segment's
+    to fill; those elsewhere in ``roi`` are another's (None: all of ``roi``). ``size``: ``(width, height)``
+    that networks see. Where the next segment's core follows without a gap, both fill some frames around the
     boundary and are cross-faded: ``lead`` frames before this core's first, ``trail`` after its last.
     """
 
@@ -166,6 +175,7 @@ class Segment:
     size: tuple[int, int]
     lead: int = 0
     trail: int = 0
+    own: Box | None = None
 
     @property
     def shown(self) -> range:

@@ -72,3 +72,24 @@ def test_another_region_is_read_anew(clip: Callable[..., Path]) -> None:
     other = Box(0, 0, 20, 20)
     pictures, _ = reader.read(segment(1, range(4, 8), range(4, 8), other))
     assert pictures.shape == (4, 20, 20, 3)
+
+
+def test_regions_that_take_turns_are_read_in_a_pass_each(clip: Callable[..., Path]) -> None:
+    """Also where a clip has one keyframe, nothing is decoded more often than once for each region."""
+    path = clip(codec="ffv1", frames=24)
+    source, right = Counted(path), Box(50, 8, 64, 40)
+    reader, frames = reader_of(source), list(VideoSource(path).frames())
+    for index, seen in enumerate((range(12), range(6, 18), range(12, 24))):
+        for roi in (ROI, right):
+            pictures, _ = reader.read(segment(index, seen, seen, roi))
+            assert np.array_equal(pictures, np.stack([crop_rgb(frames[t], roi) for t in seen]))
+    assert source.starts == [0, 0]
+    assert source.decoded == 2 * 24
+
+
+def test_the_next_shot_goes_on_in_the_pass_of_one_that_is_over(clip: Callable[..., Path]) -> None:
+    source = Counted(clip(codec="ffv1", frames=24))
+    reader = reader_of(source)
+    for index, (frames, roi) in enumerate(((range(12), ROI), (range(12, 24), Box(50, 8, 64, 40)))):
+        reader.read(segment(index, frames, frames, roi))
+    assert source.starts == [0]

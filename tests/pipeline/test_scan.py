@@ -8,7 +8,7 @@ from scenes import pan
 
 from vinpaint_cli.masks.sources.options import MaskOptions, build_mask
 from vinpaint_cli.pipeline.progress import SilentListener
-from vinpaint_cli.pipeline.scan import CutDetector, scan
+from vinpaint_cli.pipeline.scan import CutDetector, hole_boxes, scan
 from vinpaint_cli.types import Box
 from vinpaint_cli.video.source.read import open_source
 
@@ -46,3 +46,24 @@ def test_scan_knows_frames_shots_and_holes(tmp_path: Path) -> None:
     assert found.hole_pixels == 2 * 10 * 20
     assert [index for index, box in enumerate(found.holes) if box] == [2, 3]
     assert found.holes[2] == Box(77, 7, 90, 33)
+
+
+def test_a_hole_is_cut_where_rows_or_columns_are_empty() -> None:
+    hole = np.zeros((90, 120), bool)
+    parts = [Box(2, 3, 12, 9), Box(100, 3, 117, 9), Box(4, 60, 9, 80), Box(100, 50, 110, 88)]
+    for part in (*parts, Box(14, 5, 16, 7)):
+        hole[part.slices()] = True
+    assert sorted(hole_boxes(hole, 20), key=lambda box: (box.x0, box.y0)) == [
+        Box(2, 3, 16, 9),
+        Box(4, 60, 9, 80),
+        Box(100, 3, 117, 9),
+        Box(100, 50, 110, 88),
+    ]
+    assert hole_boxes(hole, 200) == [Box(2, 3, 117, 88)]
+    assert hole_boxes(np.zeros((9, 9), bool), 4) == []
+
+
+def test_a_ring_is_one_hole() -> None:
+    hole = np.ones((60, 60), bool)
+    hole[5:55, 5:55] = False
+    assert hole_boxes(hole, 10) == [Box(0, 0, 60, 60)]

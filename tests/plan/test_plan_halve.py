@@ -18,7 +18,7 @@ def planned(draw: st.DrawFn) -> tuple[Segment, ...]:
     frames = draw(st.integers(1, 120))
     first = draw(st.integers(0, frames - 1))
     last = draw(st.integers(first, frames - 1))
-    holes = [Box(0, 0, 8, 8) if first <= index <= last else None for index in range(frames)]
+    holes = [[Box(0, 0, 8, 8)] if first <= index <= last else [] for index in range(frames)]
     limits = SegmentLimits(draw(st.integers(1, 60)), draw(st.integers(0, 16)))
     return plan_segments([range(frames)], holes, 64, 48, limits=limits)
 

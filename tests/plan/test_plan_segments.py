@@ -11,11 +11,15 @@ from vinpaint_cli.types import Box, Segment
 HOLE = Box(100, 60, 140, 90)
 
 
+def boxes(holes: list[Box | None]) -> list[list[Box]]:
+    return [[hole] if hole else [] for hole in holes]
+
+
 def plan(
     holes: list[Box | None], core: int, context: int, cuts: list[int] | None = None
 ) -> tuple[Segment, ...]:
     shots = shots_from_cuts(len(holes), cuts or [])
-    return plan_segments(shots, holes, 640, 360, limits=SegmentLimits(core, context))
+    return plan_segments(shots, boxes(holes), 640, 360, limits=SegmentLimits(core, context))
 
 
 @st.composite
@@ -90,7 +94,8 @@ def test_one_region_per_shot_and_limits_by_region() -> None:
         asked.append(region)
         return SegmentLimits(10, 2)
 
-    segments = plan_segments(shots_from_cuts(60, [30]), holes, 4000, 3000, limits=limits, size=(432, 240))
+    shots = shots_from_cuts(60, [30])
+    segments = plan_segments(shots, boxes(holes), 4000, 3000, limits=limits, size=(432, 240))
     assert len({segment.roi for segment in segments if segment.core.stop <= 30}) == 1
     assert [segment.roi for segment in (segments[0], segments[-1])] == asked
     assert {segment.size for segment in segments} == {(432, 240)}
@@ -108,7 +113,7 @@ def test_no_hole_no_segment() -> None:
 @pytest.mark.parametrize("shots", [[range(5), range(4, 8)], [range(9)], [range(0, 8, 2)]])
 def test_impossible_shots_are_refused(shots: list[range]) -> None:
     with pytest.raises(ValueError, match="must"):
-        plan_segments(shots, [HOLE] * 8, 640, 360, limits=SegmentLimits(4, 1))
+        plan_segments(shots, [[HOLE]] * 8, 640, 360, limits=SegmentLimits(4, 1))
 
 
 @given(clips(), st.integers(1, 30), st.integers(0, 12))

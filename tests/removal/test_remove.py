@@ -351,3 +351,22 @@ def test_a_mask_beyond_the_range_that_cannot_be_read_is_said_before_filling(tmp_
     with pytest.raises(InputError, match=r"009\.png"):
         remove(tmp_path / "pan", tmp_path / "out", options, listener=Watches())
     assert stages == ["scan"]
+
+
+def test_two_far_holes_are_filled_as_each_alone(clip: Callable[..., Path], tmp_path: Path) -> None:
+    """Either has a region without the other, so neither changes what the other gets; nor anything outside."""
+    source = clip(codec="ffv1", frames=12, size=(480, 48))
+    boxes = "10,16,16,16", "454,12,16,16"
+    for name, given in (("one", boxes[:1]), ("other", boxes[1:]), ("both", boxes)):
+        report = remove(source, tmp_path / f"{name}.mkv", boxed(*given, feather=2, encode=FFV1))
+        assert report.hole_pixels == len(given) * 12 * 16 * 16
+        assert report.segments == len(given)
+        assert report.by_propagation + report.by_method == pytest.approx(1, abs=1e-3)
+    one, other, both = (planes(tmp_path / f"{name}.mkv") for name in ("one", "other", "both"))
+    before = planes(source)
+    for frame, alone, apart, untouched in zip(both, one, other, before, strict=True):
+        for got, left, right, plane in zip(frame, alone, apart, untouched, strict=True):
+            middle, edge = got.shape[1] // 2, 28 * got.shape[1] // 480
+            assert np.array_equal(got, np.hstack([left[:, :middle], right[:, middle:]]))
+            assert np.array_equal(got[:, edge:-edge], plane[:, edge:-edge])
+            assert not np.array_equal(got, plane)

@@ -313,3 +313,22 @@ def test_an_object_is_followed_once(clip: Callable[..., Path], tmp_path: Path) -
     remove(source, tmp_path / "out.mkv", options, listener=listener, work=WORK)
     assert listener.stages == ["hash", "fill"]
     assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_each_of_two_far_holes_is_gone_on_with_by_itself(
+    clip: Callable[..., Path], tmp_path: Path, side: int
+) -> None:
+    source = clip(codec="ffv1", frames=20, size=(480, 48))
+    options = replace(OPTIONS, mask=MaskOptions(boxes=("10,16,16,16", "454,12,16,16@f4-")))
+    whole = remove(source, tmp_path / "whole.mkv", options)
+    kept = WorkOptions(keep=True)
+    remove(source, tmp_path / "out.mkv", options, work=kept)
+    folder = folder_of(kept, str(tmp_path / "out.mkv"))
+    plan = json.loads((folder / "plan.json").read_text())
+    lost = [segment["index"] for segment in plan["segments"] if (segment["own"][0] > 240) == bool(side)]
+    for index in lost:
+        (folder / f"segment-{index:06d}.npz").unlink()
+    report = remove(source, tmp_path / "out.mkv", options, work=kept, overwrite=True)
+    assert 0 < report.segments_reused == whole.segments - len(lost)
+    assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()

@@ -172,7 +172,7 @@ def plan(holes: Bool, shots: Sequence[range]) -> tuple[Segment, ...]:
     def limits(roi: Box) -> SegmentLimits:
         return segment_limits(roi, bytes_free=free, bytes_per_pixel=BYTES_PER_PIXEL, longest=LONGEST_SEGMENT)
 
-    boxes = [hole_box(hole) for hole in holes]
+    boxes = [[box] if (box := hole_box(hole)) else [] for hole in holes]
     return plan_segments(
         shots, boxes, width, height, limits=limits, region=lambda *_: Box(0, 0, width, height)
     )

@@ -134,7 +134,7 @@ def default_feather(height: int) -> int:
 
 def _with_shadows(clip: MaskedClip, listener: Listener) -> HoleSource:
     region = partial(region_of_interest, context=0.0)  # the zone has its surroundings in it
-    limits = {"bytes_per_pixel": ZONE_BYTES_PER_PIXEL, "region": region}
+    limits = {"bytes_per_pixel": ZONE_BYTES_PER_PIXEL, "region": region, "grouped": False}
 
     def plan(zone: HoleSource) -> Plan:
         return _plan(clip, zone, listener, feather=0, **limits)

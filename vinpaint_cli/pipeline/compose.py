@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from vinpaint_cli.types import Frame, FrameSource, Patch, Segment
+from vinpaint_cli.types import Box, Frame, FrameSource, Patch, Segment
 from vinpaint_cli.video.colour.planes import compose
 
 
@@ -26,7 +26,8 @@ def composed_frames(
     """All frames of ``source`` in order; those without a patch exactly as they were decoded.
 
     ``filled`` gives the patches of ``segments``, which are `in_order`. A segment's are asked for just
-    before the first of them is due, so that those of one segment and of its join with the next are held.
+    before the first of them is due, so that for each group of holes those of one segment and of its join with
+    the next are held.
     """
     waiting = iter(segments)
     due = next(waiting, None)
@@ -51,7 +52,7 @@ class PatchStore(Protocol):
 
 
 class MemoryPatches:
-    """Patches in main memory, for one segment at a time and its join with the next."""
+    """Patches in main memory, for each group of holes those of one segment and of its join with the next."""
 
     def __init__(self) -> None:
         self._patches: dict[int, list[Patch]] = {}
@@ -62,9 +63,11 @@ class MemoryPatches:
             self._patches.setdefault(patch.index, []).append(patch)
 
     def take(self, index: int) -> list[Patch]:
-        """Return and remove the patch of one frame, if it has one."""
-        patches = self._patches.pop(index, [])
-        return [blend(patches)] if patches else []
+        """Return and remove the patches of one frame, one for each group of holes."""
+        places: dict[Box, list[Patch]] = {}
+        for patch in self._patches.pop(index, []):
+            places.setdefault(patch.roi, []).append(patch)
+        return [blend(patches) for patches in places.values()]
 
 
 def blend(patches: Sequence[Patch]) -> Patch:

@@ -84,23 +84,25 @@ def _cut_out(
     """The patches of the frames that are shown, in integers of ``dtype``, and what is counted."""
     patches = []
     hole_pixels, propagated = 0, 0.0
+    own = segment.roi if segment.own is None else segment.own.intersection(segment.roi)
+    inside = own.moved(-segment.roi.x0, -segment.roi.y0).slices()
     for place, index in enumerate(segment.frames):
-        box = hole_box(alphas[place] > 0)
+        alpha = alphas[place][inside]
+        box = hole_box(alpha > 0)
         if index not in segment.shown or box is None:
             continue
         if index in counted:
-            hole = alphas[place] >= 1
+            hole = alpha >= 1
             hole_pixels += int(np.count_nonzero(hole))
-            propagated += float((1 - filling.residual[place])[hole].sum())
-        patch = _patch(index, segment.roi, box, filling.frames[place], alphas[place], dtype)
+            propagated += float((1 - filling.residual[place][inside])[hole].sum())
+        patch = _patch(index, own, box, filling.frames[place][inside], alpha, dtype)
         patches.append(replace(patch, weight=segment.weight(index)))
     return Filled(tuple(patches), hole_pixels, propagated)
 
 
 def _patch(index: int, roi: Box, box: Box, frame: Array, alpha: Plane, dtype: np.dtype[Any]) -> Patch:
-    """The smallest patch that holds the feathered hole; the picture is quantised here, once."""
+    """The patch of the feathered hole in ``box`` of ``roi``; the picture is quantised here, once."""
     peak = np.iinfo(dtype).max
     window = box.slices()
     rgb = np.clip(np.rint(frame[window] * np.float32(peak)), 0, peak).astype(dtype)
-    placed = Box(roi.x0 + box.x0, roi.y0 + box.y0, roi.x0 + box.x1, roi.y0 + box.y1)
-    return Patch(index, placed, rgb, np.ascontiguousarray(alpha[window]))
+    return Patch(index, box.moved(roi.x0, roi.y0), rgb, np.ascontiguousarray(alpha[window]))

@@ -56,12 +56,13 @@ def make_plan(
     feather: int,
     bytes_per_pixel: float = BYTES_PER_PIXEL,
     region: Region = region_of_interest,
+    grouped: bool = True,
 ) -> Plan:
     """Scan a clip and cut the work into segments.
 
     cover: the mask with what it covers beyond its range of time, or ``mask`` itself. memory: budget in bytes.
     feather: reach of the soft edge in pixels. bytes_per_pixel: of a segment's region and frame. region: from
-    the hole's box to that of what is worked on.
+    the boxes of holes to that of what is worked on. grouped: holes far apart have regions of their own.
 
     Raises what source and mask raise, OutOfMemoryError, and Interrupted.
     """
@@ -69,7 +70,7 @@ def make_plan(
     found = scan(source, mask, feather, listener, None if cover is mask else cover)
     segments = plan_segments(
         split_shots(found.shots, object_bounds(options, found.holes)),
-        found.holes,
+        found.boxes,
         info.width,
         info.height,
         limits=lambda roi: segment_limits(
@@ -81,6 +82,7 @@ def make_plan(
         ),
         size=spec.size,
         region=region,
+        grouped=grouped,
     )
     return Plan(found, segments, memory, feather, placement, spec)
 

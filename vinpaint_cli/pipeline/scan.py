@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +13,13 @@ import numpy.typing as npt
 from vinpaint_cli.masks.grammar import TimeRange
 from vinpaint_cli.masks.sources.shapes import HoleSource, hole_box
 from vinpaint_cli.pipeline.progress import Listener, advance
+from vinpaint_cli.plan.segments import least_margin
 from vinpaint_cli.plan.shots import shots_from_cuts
 from vinpaint_cli.types import Box, FrameSource, MaskSource
 from vinpaint_cli.video.colour.convert import small_rgb
+
+if TYPE_CHECKING:
+    from vinpaint_cli.types import Hole
 
 SCAN_WIDTH = 160
 
@@ -22,16 +28,21 @@ SCAN_WIDTH = 160
 class Scan:
     """Result of the scan: shots and holes of the whole clip; lengths are the clip's number of frames.
 
-    ``holes[i]`` is the box that the feathered hole of frame i may touch, None without a hole;
+    ``boxes[i]`` are the boxes that the feathered holes of frame i may touch, none without a hole;
     ``hole_pixels`` the hole's pixels over all frames, feather not counted; ``covered_pixels`` those of
     frames without a hole in which something is covered all the same.
     """
 
     frames: int
     shots: tuple[range, ...]
-    holes: tuple[Box | None, ...]
+    boxes: tuple[tuple[Box, ...], ...]
     hole_pixels: int
     covered_pixels: int = 0
+
+    @property
+    def holes(self) -> tuple[Box | None, ...]:
+        """Per frame the box around all of its holes, None without one."""
+        return tuple(reduce(Box.union, boxes) if boxes else None for boxes in self.boxes)
 
 
 class CutDetector:
@@ -67,26 +78,47 @@ def scan(
     """
     info = source.info
     detector = CutDetector()
-    holes: list[Box | None] = []
+    frame_box, gap = Box(0, 0, info.width, info.height), least_margin(info.width, info.height)
+    holes: list[tuple[Box, ...]] = []
     pixels = covered = 0
     with listener.stage("scan", info.frames_from_header) as progress:
         for frame in source.frames():
             detector.feed(small_rgb(frame, SCAN_WIDTH))
             hole = mask.at(frame)
-            box = hole_box(hole)
-            if box is not None:
+            boxes = hole_boxes(hole, gap)
+            if boxes:
                 pixels += int(np.count_nonzero(hole))
-                box = _grown(box, feather).intersection(Box(0, 0, info.width, info.height))
             elif cover is not None:
                 covered += int(np.count_nonzero(cover.at(frame)))
-            holes.append(box)
+            holes.append(tuple(box.grown(feather).intersection(frame_box) for box in boxes))
             advance(progress)
     mask.check_count(len(holes))
     return Scan(len(holes), shots_from_cuts(len(holes), detector.cuts()), tuple(holes), pixels, covered)
 
 
-def _grown(box: Box, by: int) -> Box:
-    return Box(box.x0 - by, box.y0 - by, box.x1 + by, box.y1 + by)
+def hole_boxes(hole: Hole, gap: int) -> list[Box]:
+    """Boxes that together hold a hole, bool ``(H, W)``, cut where ``gap`` rows or columns are empty."""
+    box = hole_box(hole)
+    if box is None:
+        return []
+    part = hole[box.slices()]
+    rows, columns = (_pieces(np.asarray(part.any(axis=axis)), gap) for axis in (1, 0))
+    if len(rows) == len(columns) == 1:
+        return [box]
+    cells = [Box(x.start, y.start, x.stop, y.stop) for y in rows for x in columns]
+    return [
+        inner.moved(box.x0 + cell.x0, box.y0 + cell.y0)
+        for cell in cells
+        for inner in hole_boxes(part[cell.slices()], gap)
+    ]
+
+
+def _pieces(filled: Hole, gap: int) -> list[range]:
+    """Ranges that hold everything filled, bool ``(n,)``, with ``gap`` empty places or more between them."""
+    places = np.flatnonzero(filled)
+    ends = np.flatnonzero(np.diff(places) > gap)
+    starts, stops = places[[0, *(ends + 1)]], places[[*ends, -1]] + 1
+    return [range(int(start), int(stop)) for start, stop in zip(starts, stops, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

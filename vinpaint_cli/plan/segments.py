@@ -1,6 +1,6 @@
 """Splits the frames with a hole into segments, units of work filled independently, each with its region.
 
-A region is one padded rectangle per shot around the boxes of its holes.
+A region is one padded rectangle per group of holes (`plan.groups`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import pairwise
 
+from vinpaint_cli.plan.groups import APART_FRAMES, HoleGroup, group_holes
 from vinpaint_cli.types import Box, Segment
 
 MARGIN_PIXELS = 96
@@ -52,13 +53,18 @@ def region_of_interest(
     if not inside:
         raise ValueError(f"no hole inside the {width}x{height} frame, so there is no region to plan")
     if margin is None:
-        margin = max(MARGIN_PIXELS, round(min(width, height) * MARGIN_SHARE))
+        margin = least_margin(width, height)
     union = reduce(Box.union, inside)
     grow_x = max(margin, math.ceil(context * max(hole.width for hole in inside)))
     grow_y = max(margin, math.ceil(context * max(hole.height for hole in inside)))
     x0, x1 = _extend(union.x0 - grow_x, union.x1 + grow_x, width, minimum, multiple)
     y0, y1 = _extend(union.y0 - grow_y, union.y1 + grow_y, height, minimum, multiple)
     return Box(x0, y0, x1, y1)
+
+
+def least_margin(width: int, height: int) -> int:
+    """Least border of a region, and least distance of holes that may be filled apart, in pixels."""
+    return max(MARGIN_PIXELS, round(min(width, height) * MARGIN_SHARE))
 
 
 def _extend(start: int, stop: int, limit: int, minimum: int, multiple: int) -> tuple[int, int]:
@@ -103,45 +109,54 @@ class SegmentLimits:
 
 def plan_segments(
     shots: Sequence[range],
-    holes: Sequence[Box | None],
+    holes: Sequence[Sequence[Box]],
     width: int,
     height: int,
     *,
     limits: SegmentLimits | Callable[[Box], SegmentLimits],
     size: tuple[int, int] | None = None,
     region: Region = region_of_interest,
+    grouped: bool = True,
 ) -> tuple[Segment, ...]:
-    """Cut the frames that have a hole into segments.
+    """Cut the frames that have a hole into segments, each with the holes of one group.
 
     Runs of hole frames that lie less than twice the context apart are treated as one. Each run is cut
     into few cores of nearly equal length; a core begins and ends with a hole frame.
     Context is taken from the same shot only, also from frames without a hole: there the real pixels are.
-    All segments of a shot share one region. Every hole frame is in exactly one core; neighbours whose
+    All segments of a group share one region. Every hole of a frame is in exactly one core; neighbours whose
     cores touch blend into each other over a few frames (`Segment.shown`).
 
     Raises ValueError (shots that reach beyond ``holes`` or overlap).
 
     * ``shots``: ranges of frame indices, in order, not overlapping.
-    * ``holes``: per frame the box of its hole, None (or an empty box) without; indexed by frame.
+    * ``holes``: per frame the boxes of its holes; empty boxes do not count.
     * ``width``: frame width in pixels.
     * ``height``: frame height in pixels.
-    * ``limits``: the limits, or a function that gives them for a shot's region.
+    * ``limits``: the limits, or a function that gives them for a region.
     * ``size``: ``(width, height)`` the networks see; the region's own by default.
-    * ``region``: makes a shot's region from its hole boxes and the frame's width and height.
+    * ``region``: makes a region from the hole boxes of a group and the frame's width and height.
+    * ``grouped``: False puts all holes of a shot into one group.
     """
     _check_shots(shots, len(holes))
+    real = [tuple(box for box in boxes if box.area) for boxes in holes]
     planned: list[Segment] = []
     for shot in shots:
-        marked = [index for index in shot if _has_hole(holes[index])]
-        if not marked:
-            continue
-        roi = region((box for index in shot if (box := holes[index]) is not None), width, height)
-        bounds = limits if isinstance(limits, SegmentLimits) else limits(roi)
-        alone = [
-            Segment(0, core, _with_context(core, shot, bounds), roi, size or (roi.width, roi.height))
-            for core in _cores(marked, shot, bounds)
-        ]
-        planned += _joined(alone)
+
+        def cost(group: HoleGroup, shot: range = shot) -> int:
+            frames = _surrounded(group.frames, shot, APART_FRAMES // 2)
+            return len(frames) * region(group.holes.values(), width, height).area
+
+        groups = group_holes(shot, real, least_margin(width, height), cost if grouped else lambda _: 0)
+        alone: list[Segment] = []
+        for group in groups:
+            roi = region(group.holes.values(), width, height)
+            bounds = limits if isinstance(limits, SegmentLimits) else limits(roi)
+            whole = Segment(0, shot, shot, roi, size or (roi.width, roi.height), own=group.bounds)
+            cores = _cores(sorted(group.holes), shot, bounds)
+            alone += _joined(
+                [replace(whole, core=core, frames=_with_context(core, shot, bounds)) for core in cores]
+            )
+        planned += sorted(alone, key=lambda segment: segment.shown.start)
     return tuple(replace(segment, index=index) for index, segment in enumerate(planned))
 
 
@@ -171,10 +186,6 @@ def _check_shots(shots: Sequence[range], frames: int) -> None:
         )
     if any(second.start < first.stop for first, second in pairwise(shots)):
         raise ValueError(f"shots {list(shots)} must be in order and must not overlap")
-
-
-def _has_hole(box: Box | None) -> bool:
-    return box is not None and box.area > 0
 
 
 def _cores(marked: Sequence[int], shot: range, limits: SegmentLimits) -> Iterator[range]:

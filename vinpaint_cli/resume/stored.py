@@ -59,7 +59,7 @@ def plan_to_dict(plan: Plan) -> dict[str, Any]:
     return {
         "frames": found.frames,
         "shots": [_pair(shot) for shot in found.shots],
-        "holes": [None if box is None else astuple(box) for box in found.holes],
+        "boxes": [[astuple(box) for box in boxes] for boxes in found.boxes],
         "hole_pixels": found.hole_pixels,
         "covered_pixels": found.covered_pixels,
         "segments": [_segment_to_dict(segment) for segment in plan.segments],
@@ -75,7 +75,7 @@ def plan_from_dict(data: dict[str, Any], spec: MethodSpec) -> Plan:
         Scan(
             data["frames"],
             tuple(range(*shot) for shot in data["shots"]),
-            tuple(None if box is None else Box(*box) for box in data["holes"]),
+            tuple(tuple(Box(*box) for box in boxes) for boxes in data["boxes"]),
             data["hole_pixels"],
             data["covered_pixels"],
         ),
@@ -100,6 +100,7 @@ def _segment_to_dict(segment: Segment) -> dict[str, Any]:
         "size": segment.size,
         "lead": segment.lead,
         "trail": segment.trail,
+        "own": None if segment.own is None else astuple(segment.own),
     }
 
 
@@ -113,6 +114,7 @@ def _segment_from_dict(data: dict[str, Any]) -> Segment:
         (width, height),
         data["lead"],
         data["trail"],
+        None if data["own"] is None else Box(*data["own"]),
     )
 
 
