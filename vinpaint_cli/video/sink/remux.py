@@ -20,6 +20,7 @@ from av.stream import AttachmentStream, DataStream, Discard, Stream
 
 from vinpaint_cli.video.source.opening import open_input, reason
 from vinpaint_cli.video.source.probe import Details, is_cover
+from vinpaint_cli.video.source.timeline import Join, Shifter
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -52,8 +53,14 @@ class StreamCopier:
     picture advances and :meth:`finish` once. ``warnings`` names what the container cannot hold.
     """
 
-    def __init__(self, source: InputContainer, details: Details, output: OutputContainer) -> None:
-        """``source``: open, and open until the last call; ``details`` are of it."""
+    def __init__(
+        self,
+        source: InputContainer,
+        details: Details,
+        output: OutputContainer,
+        joins: tuple[Join, ...] = (),
+    ) -> None:
+        """``source``: open, and open until the last call; ``details`` and ``joins`` are of it."""
         self._input = source
         self._output = output
         self._details = details
@@ -61,6 +68,7 @@ class StreamCopier:
         self._tracks: dict[int, _Track] = {}
         self._packets: Iterator[Packet[Any]] = iter(())
         self._held: Packet[Any] | None = None
+        self._shifter = Shifter(joins)
         self.warnings: list[str] = []
 
     def declare(self, before: bool) -> None:
@@ -133,7 +141,9 @@ class StreamCopier:
 
     def _next(self) -> Packet[Any] | None:
         packet, self._held = self._held, None
-        return packet if packet is not None else next(self._packets, None)
+        if packet is None and (packet := next(self._packets, None)) is not None:
+            self._shifter.shift(packet)
+        return packet
 
     def _write(self, packet: Packet[Any]) -> None:
         track = self._tracks[packet.stream_index]
@@ -250,7 +260,8 @@ def muxer_options(container: InputContainer, muxer: str) -> dict[str, str]:
     """Muxer options that keep what the source says: foreign metadata keys, dispositions, times.
 
     Sound often begins a little before zero (an encoder's priming). Matroska's muxer would move the whole
-    file for that; written as it is, every frame keeps its time.
+    file for that; written as it is, every frame keeps its time. A picture that begins before zero would have
+    no times when read again, so then it may.
     """
     if muxer in MOVIES:
         plain = {"title", "artist", "album", "comment", "date", "genre", "copyright", "description"}
@@ -261,8 +272,9 @@ def muxer_options(container: InputContainer, muxer: str) -> dict[str, str]:
     if muxer not in ("matroska", "webm"):
         return {}
     options = {"default_mode": "passthrough"}
-    starts = [float(s.start_time * s.time_base) for s in container.streams if s.start_time and s.time_base]
-    if min(starts, default=0.0) > _EARLIEST:
+    starts = {s: float(s.start_time * s.time_base) for s in container.streams if s.start_time and s.time_base}
+    shown = min((start for stream, start in starts.items() if stream.type == "video"), default=0.0)
+    if min(starts.values(), default=0.0) > _EARLIEST and shown >= 0:
         options["avoid_negative_ts"] = "disabled"
     return options
 

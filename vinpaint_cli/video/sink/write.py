@@ -20,6 +20,7 @@ from vinpaint_cli.video.sink.matroska import PLACEHOLDER, write_sample_aspect
 from vinpaint_cli.video.sink.publish import publish, reserve, temporary_name, translated
 from vinpaint_cli.video.sink.remux import MOVIES, StreamCopier, muxer_options
 from vinpaint_cli.video.source.probe import Details, inspect
+from vinpaint_cli.video.source.timeline import Join
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -113,6 +114,7 @@ class VideoWriter:
         self._path = Path(path)
         self._overwrite, self._announce, self._threads = overwrite, announce, threads
         self._details = _details_of(template)
+        self._joins: tuple[Join, ...] = getattr(template, "joins", ())
         self._muxer = muxer_of(self._path.suffix)
         details = self._details
         source = Source(
@@ -192,7 +194,7 @@ class VideoWriter:
         )
         copier = None
         if source is not None:
-            copier = StreamCopier(source, self._details, output)
+            copier = StreamCopier(source, self._details, output, self._joins)
             copier.declare(before=True)
         self._encoder = Encoder(output, self._details, self._choice, self._threads)
         self._output, self._copier = output, copier

@@ -13,6 +13,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from vinpaint_cli.video.source.probe import Details, picture_decoder
+from vinpaint_cli.video.source.timeline import Join, Shifter
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -54,11 +55,13 @@ class Pass:
     With ``threaded`` False one thread decodes and damage is counted and passed over. With ``threaded``
     True the first sign of damage raises :class:`UnsureError`: several threads lose frames after an error.
     After a ``seek`` (to a time in ticks) damage is neither: whoever seeks compares every frame.
+    Times are those that ``joins`` make.
     """
 
     details: Details
     threaded: bool
     seek: int | None = None
+    joins: tuple[Join, ...] = ()
     truncated: bool = False
     seen: int = 0
     given: int = 0
@@ -98,9 +101,11 @@ class Pass:
 
     def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
         """Packets, the last of them empty; a demuxer's error is retried, then ends the file."""
+        shifter = Shifter(self.joins)
         for _ in range(_DEMUX_RETRIES):
             try:
                 for packet in container.demux(stream):
+                    shifter.shift(packet)
                     self._note(packet)
                     yield packet
             except (av.FFmpegError, OSError):

@@ -20,7 +20,7 @@ from vinpaint_cli.video.colour.layouts import channel, layout_of
 from vinpaint_cli.video.source.damage import is_cut_short
 from vinpaint_cli.video.source.decode_pass import Damage, Pass, UnsureError
 from vinpaint_cli.video.source.probe import inspect, native_format, refuse_interlaced
-from vinpaint_cli.video.source.timeline import Stamped, stamp
+from vinpaint_cli.video.source.timeline import JOINABLE, TICKS, Join, Stamped, find_joins, stamp
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -140,6 +140,7 @@ class VideoSource:
         self._careful = False
         self._trusted = False
         self._finished = False
+        self._joins: tuple[Join, ...] | None = None
         self._begun: Iterator[Frame] | None = None
         self._cut = is_cut_short(self._path)
         self._best = Pass(self.details, threaded=False)
@@ -151,6 +152,16 @@ class VideoSource:
     def info(self) -> VideoInfo:
         """Properties of the clip from its headers and first frame."""
         return self.details.info
+
+    @property
+    def joins(self) -> tuple[Join, ...]:
+        """Where the file's clock jumps; the times of its frames are put on one line there."""
+        if self.details.info.container not in JOINABLE:
+            return ()
+        if self._joins is None:
+            with self.details.open() as container:
+                self._joins = find_joins(container)
+        return self._joins
 
     @property
     def first_pts(self) -> int:
@@ -172,6 +183,12 @@ class VideoSource:
         lines = []
         if self.info.pix_fmt != self.details.native_format:
             lines.append(f"{self.info.pix_fmt} is read as {self.details.native_format}, without loss")
+        if self._joins:
+            times = "once" if len(self._joins) == 1 else f"{len(self._joins)} times, first"
+            lines.append(
+                f"the file's clock jumps {times} at {self._joins[0].moment / TICKS:.3f} s, as in recordings "
+                "that were joined; all streams are shifted alike from there"
+            )
         damage = self.damage
         if damage.packets:
             first = damage.first_seconds
@@ -217,7 +234,7 @@ class VideoSource:
         Containers that seek by decoding time land behind the keyframe; a second earlier is before it.
         """
         index = self._index
-        if index.retimed or start >= len(index):
+        if index.retimed or self.joins or start >= len(index):
             return []
         second = round(1 / self.info.time_base)
         keys = index.keyframes_before(start)
@@ -239,7 +256,7 @@ class VideoSource:
         """All frames as decoded; after the first sign of damage one thread decodes from the start."""
         given = 0
         if not self._careful:
-            attempt = Pass(self.details, threaded=True)
+            attempt = Pass(self.details, threaded=True, joins=self.joins)
             try:
                 for native in attempt:
                     given += 1
@@ -251,7 +268,7 @@ class VideoSource:
             else:
                 self._keep(attempt)
                 return
-        attempt = Pass(self.details, threaded=False)
+        attempt = Pass(self.details, threaded=False, joins=self.joins)
         for count, native in enumerate(attempt, 1):
             self._keep(attempt)
             if count > given:
