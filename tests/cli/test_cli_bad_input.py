@@ -88,9 +88,9 @@ def test_a_clip_that_is_none(vinpaint: Runner, tmp_path: Path, kind: str) -> Non
 @pytest.mark.parametrize(
     ("given", "part"),
     [
-        ("-", "cannot come through a pipe"),
-        ("pipe:0", "cannot come through a pipe"),
-        ("fifo", "cannot come through a pipe"),
+        ("-", "a pipe or a device"),
+        ("pipe:0", "a pipe or a device"),
+        ("fifo", "a pipe or a device"),
         ("frames/f_%04d.png", "give the folder they are in, frames"),
         ("https://example.org/film.mp4", "download it"),
     ],

@@ -35,9 +35,7 @@ def check_input(path: str | PathLike[str]) -> None:
     if place.is_file() or place.is_dir():
         return
     if name == "-" or name.startswith("pipe:") or place.exists():
-        raise VideoError(
-            f"{name}: a clip is read several times, so it cannot come through a pipe; give a file"
-        )
+        raise VideoError(f"{name}: a pipe or a device, which cannot be read twice; write it to a file first")
     if is_pattern(name):
         raise VideoError(
             f"{name}: a pattern of numbered pictures; give the folder they are in, {place.parent}"
