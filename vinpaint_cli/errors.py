@@ -6,6 +6,7 @@
     ├── UsageError                2    options that contradict each other or cannot be read
     ├── InputError                3    something a person gave us cannot be used
     │   ├── VideoError            3    missing, not a video, no decodable frame, interlaced …
+    │   ├── InputChanged          3    a file is another one than when the run began
     │   └── MaskError             3    wrong size, wrong count, outside the frame, no area …
     ├── WeightsError              4    weights that are missing, unknown, corrupt or of another network
     ├── OutOfMemoryError          5    the smallest plan still does not fit the device
@@ -45,6 +46,10 @@ class VideoError(InputError):
 
 class MaskError(InputError):
     """A hole cannot be read, or does not fit the clip."""
+
+
+class InputChanged(InputError):
+    """The clip or a mask was written or replaced while a run was reading it."""
 
 
 class WeightsError(VinpaintError):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from vinpaint_cli.mask_making.clip import MaskedClip, open_clip
 from vinpaint_cli.pipeline.compose import MemoryPatches, composed_frames, in_order
@@ -17,6 +18,7 @@ from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import Clock, Listener, SilentListener, advance
 from vinpaint_cli.removal.executor import Executor, FillSpec, LocalExecutor
 from vinpaint_cli.removal.job import Job, RemoveReport, Tally, check_job, make_report
+from vinpaint_cli.resume.fingerprint import marks_of, unchanged
 from vinpaint_cli.resume.work import Work, open_work
 from vinpaint_cli.types import EncodeOptions, Frame, Patch, Progress
 from vinpaint_cli.video.sink.publish import temporary_name
@@ -49,23 +51,28 @@ def remove(
 
 def run_job(job: Job, listener: Listener, executor: Executor | None = None) -> RemoveReport:
     """Carry out a job that was checked; executor and errors as of `remove`."""
+    marks = marks_of(job.path, job.options)
     source = open_source(job.path, playlists=job.options.playlists)
-    with open_work(job.work, job.target, job.path, job.options, listener) as kept:
+    with (
+        open_work(job.work, job.target, job.path, job.options, listener) as kept,
+        unchanged(marks, job.path, job.options) as check,
+    ):
         options = kept.followed(job.options)
         if kept.published:
             clip = open_clip(job.path, options, listener, source=source)
             return _report_published(job, clip, kept, listener)
         check_free(Path(job.target), job.overwrite)
-        clip = open_clip(job.path, options, listener, kept.keep_mask, source=source)
+        keep = _after(check, kept.keep_mask)
+        clip = open_clip(job.path, options, listener, keep, source=source)
         writer = open_writer(
             job.target,
             source,
             options.encode,
             overwrite=job.overwrite,
-            announce=kept.publishing,
+            announce=_after(check, kept.publishing),
             threads=kept.threads,
         )
-        removal = Removal(job, clip, kept, listener, executor or LocalExecutor())
+        removal = Removal(job, clip, kept, listener, executor or LocalExecutor(), check)
         plan, spec = removal.prepare()
         if plan.segments:
             removal.fill(plan, spec, writer)
@@ -76,13 +83,17 @@ def run_job(job: Job, listener: Listener, executor: Executor | None = None) -> R
 
 @dataclass(slots=True)
 class Removal:
-    """The steps of one removal, with the times, counts and notes that they collect."""
+    """The steps of one removal, with the times, counts and notes that they collect.
+
+    check: raises InputChanged when clip or masks are not what they were when the job began.
+    """
 
     job: Job
     clip: MaskedClip
     kept: Work
     listener: Listener
     executor: Executor
+    check: Callable[[], None]
     clock: Clock = field(default_factory=Clock)
     tally: Tally = field(default_factory=Tally)
     notes: list[str] = field(default_factory=list)
@@ -100,6 +111,7 @@ class Removal:
             self.executor.prepare(spec, clip)
         plan = plan or self._scan()
         self.notes = [*clip.notes(), *self._warn_of_weights(plan)]
+        self.check()
         kept.keep_plan(plan, list(dict.fromkeys([*kept.notes, *self.notes])))
         return plan, spec
 
@@ -140,12 +152,18 @@ class Removal:
         with writer, self.listener.stage("fill", steps + plan.scan.frames) as progress:
             fresh = self.executor.fill(spec, plan, missing, lambda: advance(progress))
             with _closed(fresh):
-                filled = _Patches(self.kept.gathered(segments, fresh), self)
+                filled = _Patches(self.kept.gathered(segments, self._checked(fresh)), self)
                 frames = composed_frames(self.clip.source, segments, iter(filled), MemoryPatches())
                 start = time.perf_counter()
                 _write(frames, writer.write, progress)
                 # What was not waiting for patches was decoding and encoding.
                 self.clock.seconds["encode"] = time.perf_counter() - start - filled.waited
+
+    def _checked(self, fresh: Iterator[Filled]) -> Iterator[Filled]:
+        """Segments whose frames are those of the clip that was planned."""
+        for filled in fresh:
+            self.check()
+            yield filled
 
     def copy(self, plan: Plan, writer: FrameWriter) -> None:
         """Nothing to remove: copy the file, or encode it anew when another form was asked for."""
@@ -154,9 +172,9 @@ class Removal:
         same_suffix = target.suffix.lower() == job.path.suffix.lower()
         with self.clock.time("encode"):
             if same_suffix and job.path.is_file() and job.options.encode == EncodeOptions():
-                temporary = temporary_name(target)
+                temporary, announce = temporary_name(target), _after(self.check, self.kept.publishing)
                 self.kept.begin(temporary)
-                copy_as_it_is(job.path, temporary, target, job.overwrite, self.kept.publishing)
+                copy_as_it_is(job.path, temporary, target, job.overwrite, announce)
                 self.notes.append("the clip is copied as it is")
             else:
                 self.kept.begin(writer.temporary)
@@ -195,6 +213,16 @@ class _Patches:
             fit = one.fit if one.fit != MemoryFit() else fit
             yield one.patches
             start = time.perf_counter()
+
+
+def _after(check: Callable[[], None], work: Callable[..., None]) -> Callable[..., None]:
+    """The function, called only when the check raises nothing."""
+
+    def checked(*given: Any) -> None:
+        check()
+        work(*given)
+
+    return checked
 
 
 def _write(frames: Iterable[Frame], write: Callable[[Frame], None], progress: Progress) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vinpaint_cli import __version__
-from vinpaint_cli.errors import InputError
+from vinpaint_cli.errors import InputChanged, InputError, Interrupted, VinpaintError
 from vinpaint_cli.masks.prompts import Drawing, PromptOptions, drawings, fixes
 from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
 from vinpaint_cli.methods import method_spec, weights_of
@@ -64,6 +65,48 @@ def take_fingerprint(
         "the kind of output": Path(target).suffix.lower() or "a folder of pictures",
     }
     return Fingerprint(__version__, said, contents)
+
+
+Marks = Mapping[str, Sequence[tuple[int, int, int]]]
+"""By the description of an input, number, size and time of change of each file."""
+
+
+def marks_of(path: str | Path, options: RemoveOptions) -> Marks:
+    """What clip and masks of a job are known by while it runs; no marks for what is not there."""
+    given = [(INPUT, Path(path)), *_masks(options)]
+    if options.playlists:
+        given += [(name, Path(name)) for name in files_of(path)]
+    return {name: _marks(name, file) for name, file in given}
+
+
+@contextmanager
+def unchanged(marks: Marks, path: str | Path, options: RemoveOptions) -> Iterator[Callable[[], None]]:
+    """Gives a function that raises InputChanged when the files have other marks by now; errors do so too."""
+
+    def check() -> None:
+        changed = [name for name, mark in marks_of(path, options).items() if mark != marks.get(name)]
+        if changed:
+            which = f"{INPUT} {path}" if changed[0] == INPUT else changed[0]
+            raise InputChanged(
+                f"{which} was written to or replaced during the run; nothing was written; "
+                "give the command again when it is whole"
+            )
+
+    try:
+        yield check
+    except (VinpaintError, OSError, ValueError) as exc:
+        if not isinstance(exc, Interrupted):
+            check()
+        raise
+
+
+def _marks(name: str, path: Path) -> list[tuple[int, int, int]]:
+    found = []
+    with suppress(OSError):  # which is told when it is opened
+        for file in _members(name, path):
+            status = file.stat()
+            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+    return found
 
 
 def clip_digest(path: Path) -> str:
@@ -127,11 +170,7 @@ def _moment(drawing: Drawing) -> str:
 def _files(options: RemoveOptions, spec: MethodSpec) -> Iterator[tuple[str, Path]]:
     """Everything beside the input that the output depends on, and what a person calls it."""
     prompts = options.mask.prompts
-    for number, name in enumerate(options.mask.masks, 1):
-        yield _numbered("the mask", number, len(options.mask.masks)), Path(name)
-    drawn = [*drawings(prompts), *fixes(prompts)]
-    for number, drawing in enumerate(drawn, 1):
-        yield _numbered("the drawn mask", number, len(drawn)), Path(drawing.path)
+    yield from _masks(options)
     weights = _weights(options.weights, spec)
     if weights is not None:
         yield "the file of weights", weights
@@ -141,6 +180,15 @@ def _files(options: RemoveOptions, spec: MethodSpec) -> Iterator[tuple[str, Path
         yield "the followed mask", Path(options.mask.tracked)
     if options.mask.whole is not None:
         yield "the whole mask", Path(options.mask.whole)
+
+
+def _masks(options: RemoveOptions) -> Iterator[tuple[str, Path]]:
+    prompts = options.mask.prompts
+    for number, name in enumerate(options.mask.masks, 1):
+        yield _numbered("the mask", number, len(options.mask.masks)), Path(name)
+    drawn = [*drawings(prompts), *fixes(prompts)]
+    for number, drawing in enumerate(drawn, 1):
+        yield _numbered("the drawn mask", number, len(drawn)), Path(drawing.path)
 
 
 def _weights(given: str | None, spec: MethodSpec) -> Path | None:

@@ -29,7 +29,7 @@ from types import TracebackType
 from typing import Any, Self
 from zipfile import BadZipFile
 
-from vinpaint_cli.errors import OutputError, UsageError
+from vinpaint_cli.errors import InputChanged, OutputError, UsageError
 from vinpaint_cli.masks.sources.shapes import HoleSource
 from vinpaint_cli.methods import method_spec
 from vinpaint_cli.pipeline.fill import Filled, MemoryFit
@@ -125,7 +125,8 @@ class WorkFolder:
             kept = "the mask is"
             if self.plan is not None:
                 kept = f"{len(self._finished)} of {len(self.plan.segments)} segments are"
-            error.add_note(f"{kept} kept in {self._folder}; the same command goes on from there")
+            then = ", if the files are again what they were" if isinstance(error, InputChanged) else ""
+            error.add_note(f"{kept} kept in {self._folder}; the same command goes on from there{then}")
 
     def _worth_keeping(self) -> bool:
         return bool(self._finished) or self._tracked.is_whole or self._shaded.is_whole
