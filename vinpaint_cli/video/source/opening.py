@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -170,11 +169,6 @@ def _reading(path: str | PathLike[str]) -> Iterator[_File]:
     hidden = suffix.lower() in (".jpg", ".jpeg") or not suffix[1:].isalnum()
     name = "clip" if hidden else f"clip{suffix}"
     try:
-        kind = os.stat(path).st_mode
-        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
-            raise VideoError(
-                f"{path}: a pipe or a device, which cannot be read twice; write it to a file first"
-            )
         raw = io.FileIO(path)
     except (FileNotFoundError, NotADirectoryError) as exc:
         raise VideoError(
