@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from vinpaint_cli.resume.lock import open_private
 from vinpaint_cli.video.sink.publish import mark_of
 
 Entry: TypeAlias = Mapping[str, Any]
@@ -26,7 +27,7 @@ class Journal:
     def append(self, **entry: Any) -> None:
         """Write one line and wait until it is on the disk; raises OSError."""
         line = json.dumps(entry).encode() + b"\n"
-        with open(self.path, "ab") as file:
+        with open(self.path, "ab", opener=open_private) as file:
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
@@ -40,11 +41,15 @@ def read_journal(path: Path, *, repairs: bool = True) -> Journal:
     Raises OSError.
     """
     journal, good = Journal(path), 0
-    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
+    content = b""
+    with suppress(FileNotFoundError), open(path, "rb", opener=open_private) as file:
+        content = file.read()
+    for line in content.splitlines(keepends=True):
         entry = _parsed(line)
         if entry is None:
             if repairs:
-                os.truncate(path, good)
+                with open(path, "r+b", opener=open_private) as file:
+                    file.truncate(good)
             break
         journal.entries.append(entry)
         good += len(line)

@@ -17,6 +17,7 @@ from vinpaint_cli.mask_making.tracking import write_masks
 from vinpaint_cli.pipeline.device import Placement
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.scan import Scan
+from vinpaint_cli.resume.lock import open_private
 from vinpaint_cli.types import Box, MethodSpec, Patch, Segment
 from vinpaint_cli.util.atomic_write import atomic_write
 from vinpaint_cli.util.hashing import file_sha256
@@ -35,7 +36,8 @@ def sealed(data: Mapping[str, Any]) -> dict[str, Any]:
 def read_sealed(path: Path) -> dict[str, Any]:
     """Read data that `sealed` added a checksum to; raises OSError, and ValueError if it does not match."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8", opener=open_private) as file:
+            data = json.load(file)
     except RecursionError as exc:
         raise ValueError("nested too deeply") from exc
     if not isinstance(data, dict) or data.pop("sha256", None) != _digest(data):

@@ -21,6 +21,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
@@ -66,7 +68,7 @@ TRACKED, SHADED = "tracked.mkv", "shaded.mkv"
 MASKS = TRACKED, "tracked.json", SHADED, "shaded.json"
 _OURS = re.compile(
     r"(?P<hidden>\.)?((fingerprint|plan|tracked|shaded)\.json|segment-\d+\.npz)(?(hidden)\.\d+\.part)"
-    r"|journal\.jsonl|(\.(tracked|shaded)\.[0-9a-f]+\.part|tracked|shaded)\.mkv"
+    r"|journal\.jsonl|(\.(tracked|shaded)\.[0-9a-f]+\.part|tracked|shaded)\.mkv|\.[^.]+\.owner"
 )
 
 
@@ -264,20 +266,47 @@ def locked(folder: Path) -> Iterator[None]:
     """Make the folder and keep others out of it; raises OutputError."""
     try:
         folder.parent.mkdir(exist_ok=True)
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as exc:
         raise OutputError(
             f"the work folder {folder} cannot be made ({exc.strerror}); "
             "give --work-dir a folder that can be written, or whose own folder is there"
         ) from exc
     with translated(folder):
-        lock = lock_folder(folder)
+        lock = lock_folder(folder, check_ours)
     try:
         yield
     finally:
         lock.release()
         if os.name == "nt" and not is_begun(folder):
             discard(folder)  # only now, since an open file cannot be removed there
+
+
+def check_ours(folder: Path) -> None:
+    """Refuse a folder that another user has made, or has laid links or files into; raises OutputError.
+
+    Whose files are ours tells a file that is made for it: some file systems have owners of their own.
+    """
+    with translated(folder):
+        handle, name = tempfile.mkstemp(prefix=".", suffix=".owner", dir=folder)
+        ours = os.fstat(handle).st_uid
+        os.close(handle)
+        os.unlink(name)
+        strange = [file for file in folder.iterdir() if _is_ours(file.name) and not _is_plain(file, ours)]
+        if strange or folder.lstat().st_uid != ours:
+            what = strange[0].name if strange else "itself"
+            raise OutputError(
+                f"{folder} is not safe to use ({what} is a link or of another user); give another --work-dir"
+            )
+
+
+def _is_plain(file: Path, owner: int) -> bool:
+    status = file.lstat()
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_uid == owner
+
+
+def _is_ours(name: str) -> bool:
+    return name == LOCK or _OURS.fullmatch(name) is not None
 
 
 def is_begun(folder: Path) -> bool:
@@ -333,7 +362,7 @@ def discard(folder: Path) -> None:
     """Remove the folder, but nothing in it that is not ours."""
     with suppress(OSError):
         for file in folder.iterdir():
-            if file.name == LOCK or _OURS.fullmatch(file.name):
+            if _is_ours(file.name):
                 with suppress(PermissionError):
                     file.unlink()
         folder.rmdir()

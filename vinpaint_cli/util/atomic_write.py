@@ -14,12 +14,14 @@ from vinpaint_cli.util import fitting_name
 def atomic_write(path: Path) -> Iterator[Path]:
     """Context manager: gives a hidden temporary name beside ``path``, and renames it to ``path`` at the end.
 
-    The file is synced before the rename, and its folder afterwards where the system can. When the block
-    raises, the temporary file is removed and an older ``path`` stays. Raises OSError, and what the block
-    raises.
+    The temporary file is made here, so that nobody is written to through a link laid under its name. It is
+    synced before the rename, and its folder afterwards where the system can. When the block raises, the
+    temporary file is removed and an older ``path`` stays. Raises OSError, and what the block raises.
     """
     temporary = path.with_name(fitting_name(f".{path.name}", f".{os.getpid()}.part"))
     try:
+        temporary.unlink(missing_ok=True)
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())

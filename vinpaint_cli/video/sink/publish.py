@@ -17,6 +17,7 @@ import av
 from vinpaint_cli.errors import OutputError
 from vinpaint_cli.util import fitting_name
 from vinpaint_cli.video.source.folder import SUFFIXES
+from vinpaint_cli.video.source.opening import reason
 
 _REASONS: dict[int | None, str] = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
@@ -24,6 +25,7 @@ _REASONS: dict[int | None, str] = {
     errno.EFBIG: "the file grows larger than allowed here; choose another folder",
     errno.EACCES: "permission denied; choose a folder that can be written",
     errno.EPERM: "permission denied; choose a folder that can be written",
+    errno.ELOOP: "a link where a file belongs; choose another folder",
     errno.EROFS: "the file system is read-only; choose another folder",
 }
 
@@ -39,8 +41,8 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except (av.FFmpegError, OSError) as exc:
-        reason = _REASONS.get(exc.errno, f"cannot be written ({exc})")
-        raise OutputError(f"{path}: {reason}") from exc
+        why = _REASONS.get(exc.errno, f"cannot be written ({reason(exc)})")
+        raise OutputError(f"{path}: {why}") from exc
 
 
 def temporary_name(path: Path, ending: str = "part") -> Path:
