@@ -167,9 +167,9 @@ def test_labels_of_fingerprints_are_those_of_work_folders_begun_before() -> None
     options = build(RemoveOptions, {})
     assert {option.fingerprint_label for option, _ in placed_values(options)} - {""} == {
         "--box", "--invert", "--mask-label", "--dilate", "--mask-hold", "--mask-resize", "--start", "--end",
-        "--shadows", "--click", "--not", "--box-prompt", "--segmenter", "--track", "--method", "--device",
-        "--precision", "--propagate", "--flow", "--texture", "--complete", "--feather", "--memory",
-        "--minutes", "--steps", "--config", "--seed", "--codec", "--crf", "--preset", "--pix-fmt",
+        "--shadows", "--click", "--not", "--box-prompt", "--candidate", "--segmenter", "--track", "--method",
+        "--device", "--precision", "--propagate", "--flow", "--texture", "--complete", "--feather",
+        "--memory", "--minutes", "--steps", "--config", "--seed", "--codec", "--crf", "--preset", "--pix-fmt",
         "--lossless",
     }  # fmt: skip
 

@@ -162,6 +162,8 @@ TABLE: tuple[Option, ...] = (
         "Repeatable.", tuple, "PromptOptions.from_frames", label=""),
     _point("fix", "fN=MASK", "A mask picture that replaces the mask of frame N, and is followed from as "
         "well.", tuple, "PromptOptions.fixes", label=""),
+    _point("candidate", "N", "Which of the things that a click may mean, a part or the whole: 1, the most "
+        "likely, to 3.", int, "PromptOptions.candidate", 1, least=1, most=3),
     _point("segmenter", "NAME", "What finds the object under a click: auto, grabcut (no weights), sam …", str,
         "PromptOptions.segmenter", "auto", commands=f"{_MASKS} pick", names="segmenters"),
     _point("segmenter_weights", "FILE|NAME", "Its weights: a file, or a name of `vinpaint weights list`.",

@@ -84,7 +84,8 @@ class PointSegmenter:
                     found[np.hypot(x - px, y - py) <= self.radius] = wanted
         if box is not None and not points:
             found[box.slices()] = True
-        return [Candidate(found.astype(np.float32), self.confidence)]
+        whole = np.ones_like(found)
+        return [Candidate(mask.astype(np.float32), self.confidence) for mask in (found, whole)]
 
     def refine(self, rgb: np.ndarray, prior: np.ndarray) -> np.ndarray:
         return prior
@@ -285,6 +286,15 @@ def test_nothing_found_under_a_click_is_said(film: FrameSource) -> None:
     using = Tools(PointSegmenter(radius=-1), NearestTracker(), "points", "nearest")
     with pytest.raises(MaskError, match=r"nothing is found where object 1 .* frame f3.*--box-prompt"):
         follow(film, using, clicks=("20,24@f3",))
+
+
+def test_another_candidate_is_taken_when_asked_for(film: FrameSource) -> None:
+    found = track_masks(film, PromptOptions(clicks=("20,24",), candidate=2), SilentListener(), tools=tools())
+    assert found.masks.hole(4).all()
+    with pytest.raises(
+        MaskError, match=r"no candidate 3 where object 1 .* f0, but 2 in all; give --candidate 2"
+    ):
+        track_masks(film, PromptOptions(clicks=("20,24",), candidate=3), SilentListener(), tools=tools())
 
 
 def test_frames_of_low_confidence_are_named_worst_first(film: FrameSource) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.masks.segment import open_segmenter
-from vinpaint_cli.masks.segment.grabcut import GrabCutSegmenter, find_motion_cue
+from vinpaint_cli.masks.segment.grabcut import GrabCutSegmenter
+from vinpaint_cli.masks.segment.motion_cue import find_motion_cue
 from vinpaint_cli.masks.segment.working_image import ColourHistogram, sharpen, to_lab
 from vinpaint_cli.ops.graph_cut import edge_weights, geodesic_distance, graph_cut
 from vinpaint_cli.types import Box
@@ -64,6 +65,23 @@ def segmenter() -> GrabCutSegmenter:
 def test_a_click_finds_a_thing_by_its_colour(segmenter: GrabCutSegmenter) -> None:
     rgb, truth = coloured()
     assert overlap(segmenter.segment(rgb, [(80, 60)], [True], None)[0].probability, truth) > 0.85
+
+
+def test_a_click_may_mean_the_part_or_the_whole(segmenter: GrabCutSegmenter) -> None:
+    rgb, truth = coloured()
+    patch = ellipse(100, 55, 8, 8)
+    found = segmenter.segment(rgb, [(100, 55)], [True], None)
+    assert overlap(found[0].probability, truth) > 0.9
+    assert max(overlap(one.probability, patch) for one in found[1:]) > 0.9
+    assert max(overlap(one.probability > 0.5, found[0].probability > 0.5) for one in found[1:]) < 0.85
+
+
+def test_confidence_tells_a_thing_from_stuff(segmenter: GrabCutSegmenter) -> None:
+    rgb, _ = coloured()
+    assert segmenter.segment(rgb, [(80, 60)], [True], None)[0].confidence > 0.8
+    assert segmenter.segment(rgb, [], [], Box(56, 34, 124, 86))[0].confidence > 0.8
+    assert segmenter.segment(rgb, [(20, 20)], [True], None)[0].confidence < 0.3
+    assert segmenter.segment(rgb, [], [], Box(2, 2, 30, 118))[0].confidence < 0.3
 
 
 def test_a_box_finds_a_thing_by_its_colour(segmenter: GrabCutSegmenter) -> None:

@@ -58,7 +58,8 @@ def worst_frames(confidence: Sequence[float], most: int, among: Sequence[int] | 
 def low_confidence_notes(confidence: Sequence[float], segmenter: str = "") -> list[str]:
     """A line that names the low-confidence ranges and what helps; empty when there are none.
 
-    segmenter: name of the one that was used; one without weights is not the best there is.
+    segmenter: name of the one that was used, empty where nothing was pointed at; one without weights is not
+    the best there is.
     """
     found = low_confidence_ranges(confidence)
     if not found:
@@ -66,10 +67,11 @@ def low_confidence_notes(confidence: Sequence[float], segmenter: str = "") -> li
     named = ", ".join(str(one) for one in found[:MAX_NAMED])
     more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
     worst = found[0].worst
+    other = "--candidate 2, " if segmenter else ""
     better = ", or --segmenter sam after `vinpaint weights pull sam-vit-b`" if segmenter == FALLBACK else ""
     return [
         f"the mask is uncertain in {named}{more}; look at it with --preview, and if it is wrong there give "
-        f"another --click X,Y@f{worst}, a --not X,Y@f{worst}, a --box-prompt X,Y,W,H@f{worst} or "
+        f"{other}another --click X,Y@f{worst}, a --not X,Y@f{worst}, a --box-prompt X,Y,W,H@f{worst} or "
         f"--fix f{worst}=MASK{better}"
     ]
 

@@ -219,15 +219,22 @@ def correct_frame(
     return PromptMask(found & dilate_exact(mask, max(1, round(_MAX_GROWTH * mask.shape[0]))), best.confidence)
 
 
-def to_prompt_mask(candidate: Candidate, prompt: Prompt) -> PromptMask:
-    """The prompt mask of a candidate; raises MaskError when it is empty."""
-    hole = candidate.probability >= OBJECT_THRESHOLD
+def to_prompt_mask(candidates: Sequence[Candidate], prompt: Prompt, number: int = 1) -> PromptMask:
+    """The prompt mask of candidate ``number``, from 1; MaskError where there is none or it is empty."""
+    where = f"object {prompt.object} was pointed at on frame f{_frame(prompt.when)}"
+    if number > len(candidates):
+        raise MaskError(
+            f"there is no candidate {number} where {where}, but {len(candidates)} in all; "
+            f"give --candidate {len(candidates)} or less, or another click"
+        )
+    chosen = candidates[number - 1]
+    hole = chosen.probability >= OBJECT_THRESHOLD
     if not hole.any():
         raise MaskError(
-            f"nothing is found where object {prompt.object} was pointed at on frame f{_frame(prompt.when)}; "
+            f"nothing is found where {where}; "
             "click on its middle, add clicks, or draw a box around it with --box-prompt X,Y,W,H"
         )
-    return PromptMask(hole, candidate.confidence)
+    return PromptMask(hole, chosen.confidence)
 
 
 def _pictures(source: FrameSource, index: int, shot: range | None) -> tuple[Picture, list[Picture]]:

@@ -130,7 +130,7 @@ def track_masks(
     tasks = plan_tracking(prompt_set, footage)
     masks = PackedMasks(source.info.width, source.info.height, footage.frames)
     wanted = footage.during(when or TimeRange())
-    _follow(source, tools, tasks, wanted, masks, listener)
+    _follow(source, tools, tasks, wanted, masks, options.candidate, listener)
     _finish(masks, prompt_set)
     confidence = tuple(value if i in wanted else 1.0 for i, value in enumerate(masks.confidence))
     return TrackedMasks(
@@ -145,7 +145,7 @@ def track_masks(
             *prompt_set.warnings,
             *_say_fixes(prompt_set),
             *_say_unseen(tasks, footage, wanted),
-            *low_confidence_notes(confidence, tools.segmenter_name),
+            *low_confidence_notes(confidence, tools.segmenter_name if prompt_set.prompts else ""),
         ),
     )
 
@@ -194,6 +194,7 @@ def _follow(
     tasks: Sequence[TrackingTask],
     wanted: range,
     masks: PackedMasks,
+    candidate: int,
     listener: Listener,
 ) -> None:
     """Track every object through its shots; their masks are united in ``masks``."""
@@ -202,7 +203,7 @@ def _follow(
     confidence = [1.0] * (masks.count or 0)
     with listener.stage("track", total) as progress:
         for task, span in due:
-            for found in _follow_one(source, tools, task, span, lambda: advance(progress)):
+            for found in _follow_one(source, tools, task, span, candidate, lambda: advance(progress)):
                 index, hole = found.index, found.hole
                 if masks.has(index):
                     hole = hole | masks.hole(index)
@@ -211,16 +212,21 @@ def _follow(
 
 
 def _follow_one(
-    source: FrameSource, tools: Tools, task: TrackingTask, span: range, tick: Callable[[], None]
+    source: FrameSource,
+    tools: Tools,
+    task: TrackingTask,
+    span: range,
+    candidate: int,
+    tick: Callable[[], None],
 ) -> Iterator[Tracked]:
-    """Track one object through the frames ``span`` of one shot.
+    """Track one object through the frames ``span`` of one shot, from ``candidate`` of its prompts.
 
     A mask is no better than the prompt mask that it was tracked from: confidences are multiplied.
     """
     prompt_masks = {index: PromptMask(hole, 1.0) for index, hole in task.drawn.items()}
     for index, prompt in sorted(task.prompts.items()):
         found = segment_frame(source, index, [prompt], tools.segmenter, task.shot)
-        prompt_masks[index] = to_prompt_mask(found[0], prompt)
+        prompt_masks[index] = to_prompt_mask(found, prompt, candidate)
 
     def track() -> Iterator[Tracked]:
         holes = {index: mask.hole for index, mask in prompt_masks.items()}

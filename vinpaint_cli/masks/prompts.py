@@ -40,6 +40,7 @@ class PromptOptions:
     * ``boxes``: ``[N:]X,Y,W,H[@TIME]``, around it.
     * ``from_frames``: ``[N:]mask.png@f40``, the object's mask on one frame.
     * ``fixes``: ``f52=fixed.png``, a mask that replaces the one of a frame.
+    * ``candidate``: which of the `Candidate` masks of a prompted frame is taken, from 1, the most likely.
     * ``segmenter``: a name of `masks.segment.SEGMENTERS`, or auto. ``segmenter_weights``: a file or a name of
       weights.toml.
     * ``tracker``: a name of `masks.track.TRACKERS`.
@@ -50,6 +51,7 @@ class PromptOptions:
     boxes: tuple[str, ...] = ()
     from_frames: tuple[str, ...] = ()
     fixes: tuple[str, ...] = ()
+    candidate: int = 1
     segmenter: str = "auto"
     segmenter_weights: str | None = None
     tracker: str = "flow"

@@ -2,18 +2,15 @@
 
 As in GrabCut (Rother et al., SIGGRAPH 2004), colour models of object and background are built from the last
 mask and the graph cut is repeated, a few times. The unary terms add a motion cue and the distance from the
-prompts.
+prompts (`motion_cue`).
 
-The motion cue tells which pixels move with the object and not with the camera. For each neighbour the
-camera's motion is a homography fitted to optical flow. A pixel counts for the object when it is found where
-the object's motion, or its own flow, takes it and not where the camera's motion takes it. Colour errors are
-compared, so that flow which bleeds into flat areas does not count; and the backward flow must differ from the
-camera's too, so that background about to be covered is not taken for the object.
+Prompts may mean a part or the whole, so several cuts are made: of what moves, at several sizes, and of the
+box around each of these once more. `candidates` predicts how good each is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +18,8 @@ import numpy as np
 
 from vinpaint_cli.errors import UsageError
 from vinpaint_cli.masks.segment import check_prompts, enforce_points
+from vinpaint_cli.masks.segment.candidates import best_cuts
+from vinpaint_cli.masks.segment.motion_cue import MotionCue, find_motion_cue
 from vinpaint_cli.masks.segment.working_image import (
     Pixel,
     Point,
@@ -29,138 +28,13 @@ from vinpaint_cli.masks.segment.working_image import (
     discs,
     parts,
     sharpen,
-    to_lab,
 )
-from vinpaint_cli.metrics.davis import region_similarity
-from vinpaint_cli.ops.flow import open_flow
-from vinpaint_cli.ops.flow.camera import apply_homography, fit_homography
-from vinpaint_cli.ops.flow.motion import inconsistency
 from vinpaint_cli.ops.graph_cut import geodesic_distance, graph_cut
-from vinpaint_cli.ops.image import Array, Bool, coordinate_grid, dilate, sample
+from vinpaint_cli.ops.image import Array, Bool, dilate
 from vinpaint_cli.types import Box, Candidate
 
 if TYPE_CHECKING:
     from vinpaint_cli.types import Picture, Plane
-
-
-_MOST = 2.5
-_ENOUGH = 1.5
-_UNKNOWN = np.float32(99)
-
-
-@dataclass(frozen=True, slots=True)
-class MotionCue:
-    """Which pixels move like the object, from several neighbouring frames.
-
-    ``log_odds (h, w)`` within ±2.5: positive where a pixel moves with the object, negative where it moves
-    with the camera, 0 where colours cannot tell. ``moves (h, w)``: the same from flow alone, with blurred
-    outlines.
-    """
-
-    log_odds: Array
-    moves: Bool
-
-
-@dataclass(frozen=True, slots=True)
-class _NeighbourMotion:
-    """One neighbour: colour errors ``(h, w)`` under either motion, and the object's displacement."""
-
-    still: Array
-    moved: Array
-    moves: Bool
-    pixels: float
-
-
-def find_motion_cue(
-    rgb: Picture, neighbours: Sequence[Picture], core: Bool, least_share: float
-) -> MotionCue | None:
-    """The motion cue of the object under ``core (h, w)``; None when it moves with the camera.
-
-    ``rgb`` and ``neighbours`` (nearest first) are 8-bit ``(h, w, 3)``, downscaled. At least ``least_share``
-    of the core must move.
-    """
-    pairs = [_compare(rgb, other, core, least_share) for other in neighbours]
-    moving = _telling([pair for pair in pairs if pair is not None])
-    if not moving:
-        return None
-    still = np.min([pair.still for pair in moving], axis=0)
-    moved = np.min([pair.moved for pair in moving], axis=0)
-    log_odds = np.where(still < _UNKNOWN, np.clip(still - moved, -_MOST, _MOST), 0)
-    moves = np.mean([pair.moves for pair in moving], axis=0) >= 0.5
-    return MotionCue(log_odds.astype(np.float32), moves)
-
-
-def _telling(pairs: list[_NeighbourMotion]) -> list[_NeighbourMotion]:
-    """The pairs in which the object moves enough to be seen, and not so far that flow fails.
-
-    The nearest pair that moves enough sets the scale.
-    """
-    if not pairs:
-        return []
-    enough = [pair.pixels for pair in pairs if pair.pixels >= _ENOUGH]
-    usual = enough[0] if enough else max(pair.pixels for pair in pairs)
-    return [pair for pair in pairs if 0.5 * usual <= pair.pixels <= 1.6 * usual]
-
-
-def _compare(rgb: Picture, other: Picture, core: Bool, least_share: float) -> _NeighbourMotion | None:
-    """Errors of one neighbour, or None when the core moves with the camera."""
-    import cv2
-
-    first, second = (np.asarray(cv2.cvtColor(one, cv2.COLOR_RGB2GRAY), np.uint8) for one in (rgb, other))
-    estimate = open_flow()
-    flow, back = estimate(first, second), estimate(second, first)
-    grid = coordinate_grid(*first.shape)
-    camera = fit_homography(flow, inconsistency(flow, back) < 1)
-    still_at = apply_homography(camera, grid)
-    own = flow - (still_at - grid)
-    length = _length(own)
-    noise = 1.48 * float(np.median(length)) + 0.1
-    moving = core & (length > max(3 * noise, 0.6))
-    if moving.sum() <= least_share * core.sum():
-        return None
-    motion, pixels = np.median(own[moving], axis=0), float(np.median(length[moving]))
-    inverse = np.asarray(np.linalg.inv(camera), np.float64)
-    back_own = _length(back - (apply_homography(inverse, grid) - grid))
-    return _errors(
-        (to_lab(rgb), to_lab(other)), (still_at, still_at + motion, grid + flow), length, back_own, pixels
-    )
-
-
-def _errors(
-    labs: tuple[Array, Array],
-    places: tuple[Array, Array, Array],
-    length: Array,
-    back_length: Array,
-    pixels: float,
-) -> _NeighbourMotion:
-    """Colour errors at the places a pixel may have moved to: with the camera, the object, or its own flow."""
-    still, together, alone = (_error(*labs, place) for place in places)
-    least = 0.35 * pixels
-    usual = np.median(alone) + 1
-    goes = [sample(back_length, place) > least for place in places[1:]]
-    # Background that the object is about to cover is found nowhere: that says nothing for the object.
-    settled = still + 0.6 * usual * np.clip(3 - still / (2 * usual), 0, 1)
-    moved = np.minimum(
-        np.where(goes[0], together, settled), np.where(goes[1] & (length > least), alone, _UNKNOWN)
-    )
-    height, width = length.shape
-    lost = (places[0] < 0).any(-1) | (places[0] > (width - 1, height - 1)).any(-1)
-    still = np.where(lost, _UNKNOWN, still / usual)
-    return _NeighbourMotion(
-        still.astype(np.float32), (moved / usual).astype(np.float32), length > 0.4 * pixels, pixels
-    )
-
-
-def _error(lab: Array, other: Array, place: Array) -> Array:
-    """Colour difference ``(h, w)`` to the other image at ``place (h, w, 2)``, slightly blurred."""
-    import cv2
-
-    difference = np.sqrt(np.square(lab - sample(other, place)).sum(-1))
-    return np.asarray(cv2.GaussianBlur(np.minimum(difference, 40), (0, 0), 1.0), np.float32)
-
-
-def _length(flow: Array) -> Array:
-    return np.asarray(np.hypot(flow[..., 0], flow[..., 1]), np.float32)
 
 
 _COLOUR = 1.5
@@ -168,7 +42,8 @@ _SURE = 50.0
 _RADII = (0.05, 0.1, 0.2, 0.35)
 _ON, _ON_FADES = 6.0, 20.0
 _OFF, _OFF_FADES = 8.0, 40.0
-_LEAK_MOVING, _LEAK_STILL = 0.45, 0.5
+_LEAKS, _LEAK = (0.47, 0.15), 0.3
+"""Shares of a cut that are taken for background: those tried in a box, and the usual one."""
 
 
 class GrabCutSegmenter:
@@ -192,20 +67,19 @@ class GrabCutSegmenter:
         """See `Segmenter`.
 
         Neighbours are frames of the same shot, nearest first; those in which the object has moved a little
-        are used. Without neighbours, or where nothing moves, colour decides. The confidence is the overlap
-        with what prompts a little beside these give. Raises UsageError and MaskError as `check_prompts` does.
+        are used. Without neighbours, or where nothing moves, colour decides. The confidence of a candidate is
+        its predicted overlap. Raises UsageError and MaskError as `check_prompts` does.
         """
         height, width = rgb.shape[:2]
         check_prompts((width, height), points, labels, box)
         image = WorkingImage.of(rgb)
         prompts = _Prompts.of(image, points, labels, box)
         small = [image.shrink(other) for other in neighbours]
-        mask = _segment(image, prompts, small)
-        agreement = [region_similarity(_segment(image, near, small), mask) for near in prompts.beside(image)]
-        import cv2
-
-        large = np.asarray(cv2.resize(mask.astype(np.float32), (width, height)), np.float32)
-        return [Candidate(enforce_points(sharpen(rgb, large), points, labels), float(np.mean(agreement)))]
+        cuts, cue = (_cuts_of_points if prompts.box is None else _cuts_of_box)(image, prompts, small)
+        return [
+            Candidate(enforce_points(sharpen(rgb, image.enlarge(cut, rgb)), points, labels), overlap)
+            for cut, overlap in best_cuts(image, cuts, cue, prompts.box)
+        ]
 
     def refine(self, rgb: Picture, prior: Plane) -> Plane:
         """See `Segmenter`; only a narrow band around the prior's outline is decided again."""
@@ -238,17 +112,6 @@ class _Prompts:
             place = box.x0 * across, box.y0 * down, box.x1 * across, box.y1 * down
         return cls(on, off, given, place)
 
-    def beside(self, image: WorkingImage) -> Iterator[_Prompts]:
-        """The prompts with points moved by a few pixels, and the box 5 % larger and smaller."""
-        rows, columns = image.shape
-        for down, across, wider in ((0, 4, 0.05), (0, -4, -0.05), (4, 0, 0.1), (-4, 0, 0.0)):
-            on = [(min(max(y + down, 0), rows - 1), min(max(x + across, 0), columns - 1)) for y, x in self.on]
-            box = self.box
-            if box is not None:
-                width, height = (box[2] - box[0]) * wider / 2, (box[3] - box[1]) * wider / 2
-                box = box[0] - width, box[1] - height, box[2] + width, box[3] + height
-            yield _Prompts(on, self.off, _point_log_odds(image, on, self.off), box)
-
 
 @dataclass(frozen=True, slots=True)
 class _Unary:
@@ -265,31 +128,69 @@ class _Unary:
     leak: float
 
 
-def _segment(image: WorkingImage, prompts: _Prompts, neighbours: Sequence[Picture]) -> Bool:
-    """Mask ``(h, w)`` of the object on a working image."""
-    if prompts.box is not None:
-        return _by_box(image, prompts, neighbours)
+def _cuts_of_points(
+    image: WorkingImage, prompts: _Prompts, neighbours: Sequence[Picture]
+) -> tuple[list[Bool], MotionCue | None]:
+    """Cuts ``(h, w)`` of a working image that points may mean, and the motion cue.
+
+    Of what moves with them, and of several sizes; each once more as if its bounding box had been given, which
+    finds what colours alone or a size too small have left out, and middle sizes a third time.
+    """
     cue = find_motion_cue(image.rgb, neighbours, discs(image.shape, prompts.on, 5), 0.5 / len(prompts.on))
+    cuts = [_by_size(image, prompts, share) for share in _RADII]
     if cue is not None:
-        return parts(_iterate(image, _by_motion(image, prompts, cue), prompts), prompts.on)
-    return _by_outline(image, prompts)
+        cuts.append(parts(_iterate(image, _by_motion(image, prompts, cue), prompts), prompts.on))
+    again = [_in_box(image, prompts, _around(image, cut), cue) for cut in cuts]
+    thrice = [_in_box(image, prompts, _around(image, cut), cue) for cut in again[1:3]]
+    return [*cuts, *again, *thrice], cue
 
 
-def _by_box(image: WorkingImage, prompts: _Prompts, neighbours: Sequence[Picture]) -> Bool:
-    """The object in a box: assumed to touch its sides and fill its middle."""
-    assert prompts.box is not None
-    inside, off_centre = _box_places(image, prompts.box)
+def _cuts_of_box(
+    image: WorkingImage, prompts: _Prompts, neighbours: Sequence[Picture]
+) -> tuple[list[Bool], MotionCue | None]:
+    """Cuts ``(h, w)`` of the object in a box, and the motion cue; some may be empty."""
+    box = prompts.box
+    assert box is not None
+    inside, off_centre = _box_places(image, box)
     cue = find_motion_cue(image.rgb, neighbours, inside & (off_centre < 0.7), 0.06)
-    prior = np.where(inside, 1.5 * (0.8 - off_centre), -6).astype(np.float32)
-    around = ~inside & (off_centre < 1.6)
+    cuts = [_in_box(image, prompts, box, cue, leak) for leak in _LEAKS]
+    cuts.append(_in_box(image, prompts, box, cue, _LEAK, fills=False))
+    if cue is not None:
+        cuts.append(_in_box(image, prompts, box, None, _LEAKS[0]))
+    return cuts, cue
+
+
+def _around(image: WorkingImage, cut: Bool) -> tuple[float, float, float, float]:
+    """The bounding box of a cut, 8 % and a pixel wider on each side, within the image."""
+    box = bounds(cut, 0)
+    across, down = 0.08 * (box.x1 - box.x0) + 1, 0.08 * (box.y1 - box.y0) + 1
+    rows, columns = image.shape
+    return (
+        *(max(0.0, box.x0 - across), max(0.0, box.y0 - down)),
+        *(min(float(columns), box.x1 + across), min(float(rows), box.y1 + down)),
+    )
+
+
+def _in_box(
+    image: WorkingImage,
+    prompts: _Prompts,
+    box: tuple[float, float, float, float],
+    cue: MotionCue | None,
+    leak: float = _LEAK,
+    *,
+    fills: bool = True,
+) -> Bool:
+    """The object in a box, whose middle it fills; unless it ``fills`` the box, the corners are not of it."""
+    inside, off_centre = _box_places(image, box)
+    away = off_centre if fills else _off_centre(image, box, np.hypot)
+    prior = np.where(inside, 1.5 * (0.8 - away), -6).astype(np.float32)
     motion = np.zeros_like(prior)
     if cue is not None:
         motion = cue.log_odds
         prior += _nearness(cue.moves & inside)
     else:
         prior *= 0.5
-    leak = _LEAK_STILL if cue is None else _LEAK_MOVING
-    mask = _iterate(image, _Unary(inside, prior, around, motion, leak), prompts)
+    mask = _iterate(image, _Unary(inside, prior, ~inside & (off_centre < 1.6), motion, leak), prompts)
     return parts(mask, prompts.on, least=0.05)
 
 
@@ -297,16 +198,23 @@ def _box_places(image: WorkingImage, box: tuple[float, float, float, float]) -> 
     """Mask ``(h, w)`` of a box, at least one pixel, and the distance from its centre, 1 at its sides."""
     y, x = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32) + np.float32(0.5)
     x0, y0, x1, y1 = box
+    off_centre = _off_centre(image, box, np.maximum)
+    return (x >= x0) & (x < x1) & (y >= y0) & (y < y1) | (off_centre < 0.5), off_centre
+
+
+def _off_centre(image: WorkingImage, box: tuple[float, float, float, float], join: np.ufunc) -> Array:
+    """Distance ``(h, w)`` from the centre of a box in units of its half sides, joined over both axes."""
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32) + np.float32(0.5)
+    x0, y0, x1, y1 = box
     across = np.abs(x - (x0 + x1) / 2) * 2 / max(x1 - x0, 1)
     down = np.abs(y - (y0 + y1) / 2) * 2 / max(y1 - y0, 1)
-    off_centre = np.maximum(across, down)
-    return (x >= x0) & (x < x1) & (y >= y0) & (y < y1) | (off_centre < 0.5), off_centre
+    return np.asarray(join(across, down), np.float32)
 
 
 def _by_motion(image: WorkingImage, prompts: _Prompts, cue: MotionCue) -> _Unary:
     """Terms for points on something that moves: the connected region that moves with them."""
     moves = parts(cue.moves, prompts.on) | discs(image.shape, prompts.on, 5)
-    return _Unary(dilate(moves, 24), _nearness(moves), ~dilate(moves, 6), cue.log_odds, _LEAK_MOVING)
+    return _Unary(dilate(moves, 24), _nearness(moves), ~dilate(moves, 6), cue.log_odds, _LEAKS[0])
 
 
 def _nearness(moves: Bool) -> Array:
@@ -317,8 +225,8 @@ def _nearness(moves: Bool) -> Array:
     return np.where(moves, 0.5, np.maximum(-0.5 - away / 3, -4)).astype(np.float32)
 
 
-def _by_outline(image: WorkingImage, prompts: _Prompts) -> Bool:
-    """The object under points when nothing moves: of several sizes the one of the most distinct outline."""
+def _by_size(image: WorkingImage, prompts: _Prompts, share: float) -> Bool:
+    """The object under points by its colours, within ``share`` of the long side of the image from them."""
     import cv2
 
     clicked = np.zeros(image.shape, np.uint8)
@@ -326,30 +234,12 @@ def _by_outline(image: WorkingImage, prompts: _Prompts) -> Bool:
     cv2.fillConvexPoly(clicked, cv2.convexHull(spots), 1)
     clicked[tuple(np.transpose(prompts.on))] = 1
     away = np.asarray(cv2.distanceTransform(1 - clicked, cv2.DIST_L2, 5), np.float32)
-    best, strongest = discs(image.shape, prompts.on, 2), -1.0
-    for share in _RADII:
-        radius = share * max(image.shape)
-        allowed = away < radius
-        around = ~allowed & (away < 1.7 * radius)
-        prior = (0.35 - 0.7 * away / radius).astype(np.float32)
-        field = _Unary(allowed, prior, around, np.zeros(image.shape, np.float32), _LEAK_STILL)
-        mask = parts(_iterate(image, field, prompts), prompts.on)
-        if (contrast := _outline_contrast(image, mask)) > strongest:
-            best, strongest = mask, contrast
-    return best
-
-
-def _outline_contrast(image: WorkingImage, mask: Bool) -> float:
-    """Mean colour difference across the outline, in CIELAB."""
-    across, down = mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]
-    lab = image.lab
-    steps = np.concatenate(
-        [
-            np.sqrt(np.square(lab[:, 1:] - lab[:, :-1])[across].sum(-1)),
-            np.sqrt(np.square(lab[1:] - lab[:-1])[down].sum(-1)),
-        ]
-    )
-    return float(np.minimum(steps, 15).mean()) if len(steps) else 0.0
+    radius = share * max(image.shape)
+    allowed = away < radius
+    around = ~allowed & (away < 1.7 * radius)
+    prior = (0.35 - 0.7 * away / radius).astype(np.float32)
+    field = _Unary(allowed, prior, around, np.zeros(image.shape, np.float32), _LEAKS[0])
+    return parts(_iterate(image, field, prompts), prompts.on)
 
 
 def _iterate(image: WorkingImage, field: _Unary, prompts: _Prompts, rounds: int = 4) -> Bool:

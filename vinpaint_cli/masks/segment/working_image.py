@@ -60,6 +60,12 @@ class WorkingImage:
         """Another frame of the clip at the same size, uint8 ``(h, w, 3)``."""
         return to_small(rgb, (self.shape[1], self.shape[0]))
 
+    def enlarge(self, mask: Bool, rgb: Picture) -> Plane:
+        """A mask ``(h, w)`` at the size of the frame ``rgb``, float32 ``(H, W)`` in [0, 1]."""
+        import cv2
+
+        return np.asarray(cv2.resize(mask.astype(np.float32), rgb.shape[1::-1]), np.float32)
+
     def pixels(self, points: Sequence[Point]) -> Sequence[Pixel]:
         """Row and column in this image of each point ``(x, y)`` of the frame."""
         rows, columns = self.shape
