@@ -21,6 +21,8 @@ allowed, and what to do next. Errors of other libraries are translated where the
 
 from __future__ import annotations
 
+import errno
+
 
 class VinpaintError(Exception):
     """Base of all errors a caller is expected to catch; carries the process exit code."""
@@ -91,14 +93,59 @@ def explain(error: BaseException, less: str = "a smaller hole", verbose: str = "
 
     less: what to try besides a smaller --memory. verbose: the option that shows the details to report.
     """
+    text = _text_of(error)
     if isinstance(error, VinpaintError):
-        code, line = error.exit_code, str(error)
-    elif isinstance(error, MemoryError):
+        code, line = error.exit_code, text
+    elif _is_of_memory(error, text):
         code, line = OutOfMemoryError.exit_code, f"not enough memory; give a smaller --memory, or {less}"
+    elif isinstance(error, OSError) and error.errno in _SYSTEM:
+        kind, advice = _SYSTEM[error.errno]
+        where = "" if error.filename is None else f"{error.filename}: "
+        code, line = kind.exit_code, f"{where}{advice}"
     else:
-        line = f"internal error ({type(error).__name__}: {error}); please report it with what {verbose} adds"
+        line = f"internal error ({type(error).__name__}: {text}); please report it with what {verbose} adds"
         code = VinpaintError.exit_code
     return code, "; ".join([line, *notes_of(error)])
+
+
+_SYSTEM: dict[int | None, tuple[type[VinpaintError], str]] = {
+    errno.ENAMETOOLONG: (UsageError, "the name is longer than the file system allows; give a shorter one"),
+    errno.ENOENT: (InputError, "no such file; it may have gone during the run"),
+    errno.ENOTDIR: (InputError, "no such file, since a part of its path is no folder"),
+    errno.EISDIR: (InputError, "is a folder; give a file"),
+    errno.EACCES: (InputError, "permission denied"),
+    errno.EPERM: (InputError, "permission denied"),
+    errno.ELOOP: (InputError, "a link that leads nowhere; give the file itself"),
+    errno.EIO: (InputError, "the disk cannot be read or written there; copy the file elsewhere"),
+    errno.ENOSPC: (OutputError, "the disk is full; free some space"),
+    errno.EROFS: (OutputError, "the file system is read-only; choose another folder"),
+}
+"""What the system says where nothing translated it, with the class whose exit code fits."""
+_OF_MEMORY = (
+    "can't allocate memory",
+    "annot allocate memory",
+    "failed to map segment",
+    "can't start new thread",
+)
+"""What torch, the loader of libraries and threading say when memory is short."""
+
+
+def _is_of_memory(error: BaseException, text: str) -> bool:
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not loaded here
+        return True
+    return isinstance(error, (RuntimeError, ImportError, OSError)) and any(
+        sign in text for sign in _OF_MEMORY
+    )
+
+
+def _text_of(error: BaseException) -> str:
+    """What an error says; some classes cannot say it when they were made with too little."""
+    try:
+        return str(error)
+    except Exception:
+        return "no message"
 
 
 def notes_of(error: BaseException | None) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,10 @@ from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.removal.run import Removal, remove
 from vinpaint_cli.resume.fingerprint import differences, take_fingerprint
 from vinpaint_cli.resume.journal import read_journal
+from vinpaint_cli.resume.stored import write_patches
 from vinpaint_cli.resume.work import find_kept, folder_of
-from vinpaint_cli.types import EncodeOptions
+from vinpaint_cli.types import Box, EncodeOptions, Patch
+from vinpaint_cli.util.hashing import file_sha256
 from vinpaint_cli.video.sink.publish import is_temporary_of, temporary_name
 
 pytestmark = pytest.mark.usefixtures("short")
@@ -175,6 +177,60 @@ def test_a_line_of_another_form_costs_its_segment(
     assert kept is not None
     assert kept.finished == count - 1
     assert go_on(source, target).segments_reused == count - 1
+    assert target.read_bytes() == thirty.output
+
+
+def of_another_size(path: Path, patches: Sequence[Patch]) -> None:
+    write_patches(path, [replace(patch, rgb=patch.rgb[1:]) for patch in patches])
+
+
+def outside(path: Path, patches: Sequence[Patch]) -> None:
+    write_patches(path, [replace(patch, roi=Box(60, 40, 76, 56)) for patch in patches])
+
+
+def of_another_frame(path: Path, patches: Sequence[Patch]) -> None:
+    write_patches(path, [replace(patch, index=1000) for patch in patches])
+
+
+def not_finite(path: Path, patches: Sequence[Patch]) -> None:
+    write_patches(path, [replace(patch, alpha=patch.alpha * np.float32("nan")) for patch in patches])
+
+
+def of_another_kind(path: Path, patches: Sequence[Patch]) -> None:
+    write_patches(path, [replace(patch, rgb=patch.rgb.astype(np.float64)) for patch in patches])
+
+
+def no_patches(path: Path, patches: Sequence[Patch]) -> None:
+    np.savez(path, table=np.array(["a"], object), weights=np.zeros(3))
+
+
+def no_archive(path: Path, patches: Sequence[Patch]) -> None:
+    path.write_bytes(b"PK\3\4" + bytes(400))
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [of_another_size, outside, of_another_frame, not_finite, of_another_kind, no_patches, no_archive],
+)
+def test_a_segment_whose_hash_fits_is_looked_at_all_the_same(
+    thirty: Whole, tmp_path: Path, forge: Callable[[Path, Sequence[Patch]], None]
+) -> None:
+    source, target = thirty.source, tmp_path / "out.mkv"
+    folder = stopped(source, target, frames=20)
+    path = folder / "segment-000000.npz"
+    with np.load(path) as arrays:
+        patches = [
+            Patch(int(row[0]), Box(*map(int, row[1:])), arrays[f"rgb-{i}"], arrays[f"alpha-{i}"])
+            for i, row in enumerate(arrays["table"])
+        ]
+    forge(path, patches)
+    lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+    digest = file_sha256(path)
+    lines = [{**line, "sha256": digest} if line.get("segment") == 0 else line for line in lines]
+    (folder / "journal.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    with pytest.raises(OutputError, match="was damaged and is removed; give the same command again"):
+        go_on(source, target)
+    go_on(source, target)
     assert target.read_bytes() == thirty.output
 
 

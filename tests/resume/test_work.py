@@ -25,7 +25,7 @@ from vinpaint_cli.removal.run import remove
 from vinpaint_cli.resume.journal import read_journal
 from vinpaint_cli.resume.stored import plan_from_dict, plan_to_dict, read_patches, write_patches
 from vinpaint_cli.resume.work import find_kept, folder_of
-from vinpaint_cli.types import Box, EncodeOptions, Patch
+from vinpaint_cli.types import Box, EncodeOptions, Patch, Segment
 
 pytestmark = pytest.mark.usefixtures("short")
 
@@ -279,15 +279,16 @@ def test_patches_come_back_as_they_were(tmp_path: Path, dtype: type) -> None:
         )
         for index in range(3)
     ]
+    segment = Segment(0, range(3), range(3), Box(0, 0, 9, 9), (9, 9))
     write_patches(tmp_path / "p.npz", patches)
-    for one, other in zip(patches, read_patches(tmp_path / "p.npz"), strict=True):
+    for one, other in zip(patches, read_patches(tmp_path / "p.npz", segment), strict=True):
         assert (one.index, one.roi, one.weight) == (other.index, other.roi, other.weight)
         assert np.array_equal(one.rgb, other.rgb)
         assert one.rgb.dtype == other.rgb.dtype
         assert np.array_equal(one.alpha, other.alpha)
     assert [path.name for path in tmp_path.iterdir()] == ["p.npz"]
     write_patches(tmp_path / "none.npz", [])
-    assert read_patches(tmp_path / "none.npz") == ()
+    assert read_patches(tmp_path / "none.npz", segment) == ()
 
 
 def test_a_plan_comes_back_as_it_was(clip: Callable[..., Path]) -> None:

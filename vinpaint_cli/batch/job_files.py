@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from vinpaint_cli.batch.job_spec import Mistakes, RawJob, RawValue
 from vinpaint_cli.batch.schema import is_list, unknown_key
 from vinpaint_cli.options import job_options
+from vinpaint_cli.util.presets import parse_toml
 
 _TABLES = ("defaults", "job")
 _AT_LINE = re.compile(r"(.*) \(at line (\d+), column \d+\)", re.DOTALL)
@@ -41,8 +41,8 @@ def read_file(path: Path, mistakes: Mistakes) -> list[RawJob]:
 def read_toml(text: str, name: str, base: str, mistakes: Mistakes) -> list[RawJob]:
     """Read the jobs of a TOML text: a ``[[job]]`` table each, and ``[defaults]`` for all."""
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
+        data = parse_toml(text)
+    except ValueError as exc:
         found = _AT_LINE.fullmatch(str(exc))
         line = int(found[2]) if found else text.count("\n") + 1
         mistakes.add(f"{name}:{line}", f"is not TOML: {found[1] if found else exc}")

@@ -123,7 +123,10 @@ def _explained(error: BaseException) -> tuple[int, str]:
 
 def _usage(error: BaseException) -> str:
     """What Typer says of an option, and where to read more."""
-    message = getattr(error, "format_message", error.__str__)()
+    try:
+        message = str(getattr(error, "format_message", error.__str__)())
+    except AttributeError:  # it was made with too little to say
+        message = type(error).__name__
     context = getattr(error, "ctx", None)
     command = getattr(context, "command_path", "vinpaint")
     return f"{message.rstrip('.')}; see `{command} --help`"

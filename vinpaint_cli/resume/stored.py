@@ -143,14 +143,33 @@ def write_patches(path: Path, patches: Sequence[Patch]) -> str:
         return file_sha256(temporary)
 
 
-def read_patches(path: Path) -> tuple[Patch, ...]:
-    """Patches as they were written; raises OSError, ValueError or BadZipFile for a file that is not whole."""
-    with np.load(path, allow_pickle=False) as arrays:
-        table, weights = arrays["table"].tolist(), arrays["weights"].tolist()
-        return tuple(
-            Patch(index, Box(*box), arrays[f"rgb-{number}"], arrays[f"alpha-{number}"], weight)
-            for number, ((index, *box), weight) in enumerate(zip(table, weights, strict=True))
-        )
+def read_patches(path: Path, segment: Segment) -> tuple[Patch, ...]:
+    """The patches of a segment as they were written; raises ValueError for anything else."""
+    try:
+        with open(path, "rb", opener=open_private) as file, np.load(file, allow_pickle=False) as arrays:
+            table, weights = arrays["table"].tolist(), arrays["weights"].tolist()
+            return tuple(
+                _checked(
+                    segment,
+                    Patch(index, Box(*box), arrays[f"rgb-{number}"], arrays[f"alpha-{number}"], weight),
+                )
+                for number, ((index, *box), weight) in enumerate(zip(table, weights, strict=True))
+            )
+    except Exception as exc:  # whatever numpy, zipfile and zlib make of bytes that are none of theirs
+        raise ValueError(f"no patches ({type(exc).__name__})") from exc
+
+
+def _checked(segment: Segment, patch: Patch) -> Patch:
+    """The patch, if it may be one of the segment."""
+    roi, whole = patch.roi, segment.roi
+    inside = whole.x0 <= roi.x0 < roi.x1 <= whole.x1 and whole.y0 <= roi.y0 < roi.y1 <= whole.y1
+    size = (roi.y1 - roi.y0, roi.x1 - roi.x0)
+    fits = patch.rgb.shape == (*size, 3) and patch.alpha.shape == size and patch.alpha.dtype == np.float32
+    if not (inside and fits and patch.index in segment.shown and patch.rgb.dtype in (np.uint8, np.uint16)):
+        raise ValueError("not a patch of the segment")
+    if not (0 <= patch.alpha.min() <= patch.alpha.max() <= 1 and 0 <= patch.weight <= 1):
+        raise ValueError("weights that are none")
+    return patch
 
 
 def _put(file: zipfile.ZipFile, name: str, array: npt.NDArray[np.generic]) -> None:

@@ -29,7 +29,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from zipfile import BadZipFile
 
 from vinpaint_cli.errors import InputChanged, OutputError, UsageError
 from vinpaint_cli.masks.sources.shapes import HoleSource
@@ -226,9 +225,10 @@ class WorkFolder:
     def _read(self, segment: Segment) -> Filled:
         entry, path = self._finished[segment.index], self._path(segment.index)
         try:
-            patches = read_patches(path)
-        except (OSError, ValueError, KeyError, BadZipFile) as exc:
-            raise OutputError(f"{path} changed during the run; give the same command again") from exc
+            patches = read_patches(path, segment)
+        except ValueError as exc:
+            path.unlink(missing_ok=True)  # or the same command would end here again
+            raise OutputError(f"{path} was damaged and is removed; give the same command again") from exc
         return Filled(
             patches, entry["hole_pixels"], entry["propagated_pixels"], fit=MemoryFit(**entry["fit"])
         )

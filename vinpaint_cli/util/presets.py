@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vinpaint_cli.errors import UsageError
+
+_LONGEST, _DEEPEST = 1 << 24, 100
+_DOTTED = re.compile(rf"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){{{_DEEPEST}}}")
 
 
 def read_settings(
@@ -36,5 +40,19 @@ def read_settings(
     return settings
 
 
+def parse_toml(text: str) -> dict[str, Any]:
+    """Tables and values of a TOML text; ValueError for any other, and for one that would take all memory."""
+    if len(text) > _LONGEST:
+        raise ValueError(f"more than {_LONGEST} characters")
+    bomb = _DOTTED.search(text)
+    if bomb:
+        line = text.count("\n", 0, bomb.start()) + 1
+        raise ValueError(f"A key of more than {_DEEPEST} parts (at line {line}, column 1)")
+    try:
+        return tomllib.loads(text)
+    except RecursionError as exc:
+        raise ValueError("nested too deeply") from exc
+
+
 def _read(path: Path) -> dict[str, Any]:
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return parse_toml(path.read_text(encoding="utf-8"))

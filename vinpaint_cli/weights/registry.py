@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from vinpaint_cli.errors import WeightsError
 from vinpaint_cli.types import WeightEntry
+from vinpaint_cli.util.presets import parse_toml
 from vinpaint_cli.util.registry import did_you_mean
 
 FORMATS = ("pth", "safetensors", "onnx")
@@ -55,8 +55,8 @@ def registry_path() -> Path:
 def parse(text: str, origin: str = "weights.toml") -> tuple[WeightEntry, ...]:
     """Entries of a text in the format that weights.toml explains; WeightsError names what is wrong."""
     try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
+        tables = parse_toml(text)
+    except ValueError as exc:
         raise WeightsError(f"{origin} is not TOML: {exc}; correct it") from exc
     return tuple(_entry(name, table, origin) for name, table in tables.items())
 

@@ -168,7 +168,17 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], dict[str, Any]]:
 
 
 def _read_torch(path: Path) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    damage = (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError)
+    damage = (
+        OverflowError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+    )
     try:
         with warnings.catch_warnings():
             # What the pickle may hold does not depend on its protocol.
@@ -202,13 +212,13 @@ def _config(metadata: Mapping[str, Any], path: Path) -> Mapping[str, Any] | None
     config = metadata.get("config")
     if config is None or isinstance(config, Mapping):
         return config
-    raise WeightsError(f"{path}: its configuration cannot be read ({config!r}); get the file again")
+    raise WeightsError(f"{path}: its configuration cannot be read ({str(config)[:80]!r}); get the file again")
 
 
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

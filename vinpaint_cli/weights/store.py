@@ -326,7 +326,7 @@ def _stamp(file: Path) -> list[int]:
 def _notes() -> dict[str, dict[str, object]]:
     try:
         notes = json.loads((home() / "verified.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return {k: v for k, v in notes.items() if isinstance(v, dict)} if isinstance(notes, dict) else {}
 
