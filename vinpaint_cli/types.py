@@ -383,6 +383,20 @@ class Method(Protocol):
         ...
 
 
+class Checkpoints:
+    """Keeps the results of steps of a long computation for a run that repeats it; this one keeps none.
+
+    Steps have names; a step of one name gives the same arrays in every run.
+    """
+
+    def get(self, name: str) -> list[npt.NDArray[Any]] | None:
+        """The arrays of a step, if an earlier run has left them; called from any thread."""
+        return None
+
+    def put(self, name: str, make: Callable[[], Sequence[npt.NDArray[Any]]]) -> None:
+        """Keep what ``make`` gives, at least one array; it is called at once or never."""
+
+
 @runtime_checkable
 class Progress(Protocol):
     """Counts the units of work of one stage, and says whether to go on."""

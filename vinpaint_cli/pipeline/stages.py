@@ -27,12 +27,12 @@ from vinpaint_cli.ops.complete import Completer, open_completer
 from vinpaint_cli.ops.complete.background import Shot, complete_background
 from vinpaint_cli.ops.complete.decide import decide
 from vinpaint_cli.ops.flow import FlowEstimator, open_flow
-from vinpaint_cli.ops.flow.motion import Motion
+from vinpaint_cli.ops.flow.motion import NOTHING_KEPT, Motion
 from vinpaint_cli.ops.propagate.propagation import PropagateOptions, propagate
 from vinpaint_cli.ops.propagate.temporal_smoothing import smooth_filled
 from vinpaint_cli.pipeline.progress import Clock
 from vinpaint_cli.pipeline.reader import Pictures
-from vinpaint_cli.types import Clip, Method
+from vinpaint_cli.types import Checkpoints, Clip, Method
 
 if TYPE_CHECKING:
     from vinpaint_cli.ops.image import Array
@@ -65,7 +65,7 @@ class Stages:
     propagates: fill with real pixels of other frames first. texture: complete what no frame shows with pieces
     of its surroundings, unless the method invents. estimator: of optical flow. completer: of key
     frames. threads: frames that propagation works on at once. clock: collects the seconds of each stage.
-    average: what other frames show, for comparison rather than for the eye.
+    average: what other frames show, for comparison rather than for the eye. checkpoints: of the steps.
     """
 
     propagates: bool = True
@@ -75,6 +75,7 @@ class Stages:
     threads: int = 1
     clock: Clock = field(default_factory=Clock)
     average: bool = False
+    checkpoints: Checkpoints = NOTHING_KEPT
 
     def find(
         self,
@@ -97,7 +98,15 @@ class Stages:
                 frames = pictures.astype(np.float32) * np.float32(1 / np.iinfo(pictures.dtype).max)
                 return Filling(frames, np.stack(holes).astype(np.float32), None, scale)
             options = PropagateOptions(unit=scale, threads=self.threads, average=self.average)
-            found = propagate(pictures, holes, options, self.estimator, wanted=wanted, tick=tick)
+            found = propagate(
+                pictures,
+                holes,
+                options,
+                self.estimator,
+                wanted=wanted,
+                tick=tick,
+                checkpoints=self.checkpoints,
+            )
             return Filling(found.frames, 1 - found.confidence, found.motion, scale)
 
     def fill(self, filling: Filling, method: Method, indices: Sequence[int]) -> None:
@@ -107,15 +116,26 @@ class Stages:
         drawn = self.texture and filling.motion is not None and not method.spec.invents
         found = filling.frames.copy() if drawn else filling.frames
         with self.clock.time("method"):
-            add_structure(method, filling.frames, filling.residual, indices)
-            if filling.motion is not None and not drawn:
-                smooth_filled(filling.frames, filling.residual, filling.motion)
+            hidden = filling.residual > 0
+            if (kept := self.checkpoints.get("method")) is not None:
+                filling.frames[hidden] = kept[0]
+            else:
+                add_structure(method, filling.frames, filling.residual, indices)
+                if filling.motion is not None and not drawn:
+                    smooth_filled(filling.frames, filling.residual, filling.motion)
+                self.checkpoints.put("method", lambda: [filling.frames[hidden]])
         if drawn:
             with self.clock.time("texture"):
-                add_detail(filling, found, self.estimator, self.completer)
+                add_detail(filling, found, self.estimator, self.completer, self.checkpoints)
 
 
-def add_detail(filling: Filling, found: Array, estimator: FlowEstimator, completer: Completer) -> None:
+def add_detail(
+    filling: Filling,
+    found: Array,
+    estimator: FlowEstimator,
+    completer: Completer,
+    checkpoints: Checkpoints = NOTHING_KEPT,
+) -> None:
     """Complete what no frame shows; what propagation ``found (T, h, w, 3)`` stays. Changes both in place.
 
     filling: with the motion known, and the frames as a method has filled them: coarse pictures.
@@ -130,7 +150,7 @@ def add_detail(filling: Filling, found: Array, estimator: FlowEstimator, complet
         structure = frame.copy()
         frame[...], other[...] = other, structure
     shot = Shot(filling.frames, lacking, hidden, filling.motion, filling.scale, coarse)
-    complete_background(shot, estimator, completer)
+    complete_background(shot, estimator, completer, checkpoints)
 
 
 def add_structure(method: Method, frames: Array, residual: Array, indices: Sequence[int]) -> None:

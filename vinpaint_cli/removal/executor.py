@@ -20,6 +20,7 @@ from vinpaint_cli.pipeline.progress import Clock
 from vinpaint_cli.pipeline.reader import SegmentReader
 from vinpaint_cli.pipeline.stages import Stages
 from vinpaint_cli.plan.segments import halve
+from vinpaint_cli.resume.checkpoints import checkpoints_of
 from vinpaint_cli.types import Segment
 
 if TYPE_CHECKING:
@@ -34,13 +35,14 @@ class FillSpec:
     """What a worker needs to fill a segment of a job; can be pickled.
 
     path: of the clip, as every worker sees it. fit: what an earlier run of the same job
-    found to fit into memory.
+    found to fit into memory. folder: where workers that see it keep parts of segments.
     """
 
     path: str
     options: RemoveOptions
     placement: Placement
     fit: MemoryFit = field(default_factory=MemoryFit)
+    folder: str | None = None
 
 
 class Executor(Protocol):
@@ -177,8 +179,17 @@ class Worker:
         threads = frame_threads(segment.roi, self._clip.memory) if sufficed else 1
         method, estimator, completer = self.load(spec)
         options = spec.options
-        stages = Stages(options.propagate, options.texture, estimator, completer, threads, clock)
-        filled = fill_segment(segment, self._reader, method, stages, tick, answers)
+        with checkpoints_of(spec.folder, segment) as checkpoints:
+            stages = Stages(
+                options.propagate,
+                options.texture,
+                estimator,
+                completer,
+                threads,
+                clock,
+                checkpoints=checkpoints,
+            )
+            filled = fill_segment(segment, self._reader, method, stages, tick, answers)
         return replace(filled, seconds=clock.seconds, fit=self._fit)
 
     def _make_room(self, spec: FillSpec) -> None:

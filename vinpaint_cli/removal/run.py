@@ -106,7 +106,7 @@ class Removal:
         if clip.spec.fitted and options.weights is None:
             plan = self._scan()
             options = replace(options, weights=self._fit(plan))
-        spec = FillSpec(str(clip.path), options, clip.placement, kept.fit)
+        spec = FillSpec(str(clip.path), options, clip.placement, kept.fit, kept.folder)
         with self.clock.time("load"):
             self.executor.prepare(spec, clip)
         plan = plan or self._scan()

@@ -47,6 +47,8 @@ class Work(Protocol):
     """Of the encoder, those of the run before where there was one, since bytes may depend on them."""
     published: bool
     """Whether the run before was killed when its output was whole and in its place."""
+    folder: str | None
+    """Where parts of segments are kept; None for nowhere."""
 
     @property
     def pixels(self) -> tuple[int, float]:
@@ -113,6 +115,7 @@ class NoWork:
         self.left: str | None = None
         self.threads = thread_count()
         self.published = False
+        self.folder: str | None = None
         self.pixels = (0, 0.0)
 
     def followed(self, options: RemoveOptions) -> RemoveOptions:
@@ -177,8 +180,7 @@ def open_work(
         kept.read(Path(target), options)
         with kept:
             if begun and kept.plan is not None and not kept.published:
-                count = len(kept.plan.segments)
-                listener.note(f"going on: {kept.reused} of {count} segments are there, from {folder}")
+                listener.note(f"going on: {kept.finished(kept.plan)} are there, from {folder}")
             yield kept
 
 

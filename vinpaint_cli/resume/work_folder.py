@@ -11,9 +11,10 @@
       plan.json             the scan and the segments
       journal.jsonl         a line for each finished segment, each temporary output, and its publishing
       segment-000000.npz    patches
+      part-000000-*.npz     steps of a segment that is not finished
 
 Every file but the journal appears under its name only when whole, so whatever stops a run (a kill, a full
-disk, a power cut) costs the segments in flight at most.
+disk, a power cut) costs the steps in flight at most.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import os
 import re
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
@@ -36,6 +38,7 @@ from vinpaint_cli.methods import method_spec
 from vinpaint_cli.pipeline.fill import Filled, MemoryFit
 from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.plan import Plan
+from vinpaint_cli.resume.checkpoints import SECONDS, remove_parts
 from vinpaint_cli.resume.fingerprint import Fingerprint, differences, is_fingerprint
 from vinpaint_cli.resume.journal import (
     Journal,
@@ -66,7 +69,7 @@ FINGERPRINT, PLAN, JOURNAL = "fingerprint.json", "plan.json", "journal.jsonl"
 TRACKED, SHADED = "tracked.mkv", "shaded.mkv"
 MASKS = TRACKED, "tracked.json", SHADED, "shaded.json"
 _OURS = re.compile(
-    r"(?P<hidden>\.)?((fingerprint|plan|tracked|shaded)\.json|segment-\d+\.npz)(?(hidden)\.\d+\.part)"
+    r"(?P<hidden>\.)?((fingerprint|plan|tracked|shaded)\.json|(segment-\d+|part-[\d-]+)\.npz)(?(hidden)\.\d+\.part)"
     r"|journal\.jsonl|(\.(tracked|shaded)\.[0-9a-f]+\.part|tracked|shaded)\.mkv|\.[^.]+\.owner"
 )
 
@@ -77,6 +80,8 @@ class WorkFolder:
     def __init__(self, folder: Path, keep: bool) -> None:
         """``folder`` has a fingerprint and is locked; nothing of it is known until `read`."""
         self._folder, self._keep = folder, keep
+        self.folder: str | None = str(folder)
+        self._begun = time.monotonic()
         self.plan: Plan | None = None
         self._planned: Sequence[str] = ()
         self.threads = thread_count()
@@ -125,12 +130,27 @@ class WorkFolder:
         else:
             kept = "the mask is"
             if self.plan is not None:
-                kept = f"{len(self._finished)} of {len(self.plan.segments)} segments are"
+                kept = f"{self.finished(self.plan)} are"
             then = ", if the files are again what they were" if isinstance(error, InputChanged) else ""
             error.add_note(f"{kept} kept in {self._folder}; the same command goes on from there{then}")
 
+    def finished(self, plan: Plan) -> str:
+        """How much of a plan is there."""
+        parts = " and a part of another" if self._has_parts() else ""
+        return f"{len(self._finished)} of {len(plan.segments)} segments{parts}"
+
     def _worth_keeping(self) -> bool:
-        return bool(self._finished) or self._tracked.is_whole or self._shaded.is_whole
+        planned = self.plan is not None and time.monotonic() - self._begun > SECONDS
+        return (
+            planned
+            or bool(self._finished)
+            or self._has_parts()
+            or self._tracked.is_whole
+            or self._shaded.is_whole
+        )
+
+    def _has_parts(self) -> bool:
+        return any(self._folder.glob("part-*.npz"))
 
     def followed(self, options: RemoveOptions) -> RemoveOptions:
         """The options, with the masks that were found before, if they are what was written."""
@@ -220,6 +240,7 @@ class WorkFolder:
                 "fit": asdict(filled.fit),
             }
             self._journal.append(**entry)
+            remove_parts(self._folder, segment.index)
         self._finished[segment.index] = entry
 
     def _read(self, segment: Segment) -> Filled:

@@ -99,10 +99,11 @@ def collect_examples(
 def _of_clip(rng: np.random.Generator, clip: npt.NDArray[np.uint8], holes: list[Bool]) -> Iterator[Example]:
     from vinpaint_cli.ops.flow import open_flow
     from vinpaint_cli.ops.propagate.propagation import PropagateOptions, begin_search
+    from vinpaint_cli.ops.propagate.scene import make_scene
 
     options = PropagateOptions(unit=clip.shape[1] / 240)
     frames = clip.astype(np.float32) / np.float32(255)
-    search = begin_search(frames, holes, options, open_flow())
+    search = begin_search(make_scene(frames, holes, options, open_flow(), lambda: None))
     for t in range(int(rng.integers(EVERY)), len(clip), EVERY):
         n = int(np.count_nonzero(holes[t]))
         if n < FEWEST:

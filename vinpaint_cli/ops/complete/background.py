@@ -13,13 +13,16 @@ so that they agree. (Key frames as in Xu et al., Deep Flow-Guided Video Inpainti
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from vinpaint_cli.ops.complete import Completer
 from vinpaint_cli.ops.flow import FlowEstimator
 from vinpaint_cli.ops.flow.camera import Homography, accumulate, apply_homography, between, fit_homography
-from vinpaint_cli.ops.flow.motion import Motion, inconsistency
+from vinpaint_cli.ops.flow.motion import NOTHING_KEPT, Motion, inconsistency
 from vinpaint_cli.ops.image import (
     Array,
     Bool,
@@ -34,6 +37,7 @@ from vinpaint_cli.ops.image import (
     membrane,
     sample,
 )
+from vinpaint_cli.types import Checkpoints
 
 Window = tuple[slice, slice]
 
@@ -150,14 +154,16 @@ class _Flow:
     reliable: Bool
 
 
-def complete_background(shot: Shot, estimator: FlowEstimator, completer: Completer) -> None:
+def complete_background(
+    shot: Shot, estimator: FlowEstimator, completer: Completer, checkpoints: Checkpoints = NOTHING_KEPT
+) -> None:
     """Fill what the frames lack, in place; the same frames give the same result."""
     path = accumulate(shot.motion.camera)
     left = shot.lacking.copy()
     while (frame := _next_key(shot, left)) is not None:
-        key = _complete(shot, left, frame, completer)
+        key = _complete(shot, left, frame, completer, checkpoints)
         for direction in (1, -1):
-            _carry(shot, left, key, path, direction, estimator)
+            _carry(shot, left, key, path, direction, estimator, checkpoints)
     for picture, rest in zip(shot.frames, left, strict=True):
         if rest.any():
             box = box_around(rest, shot.pixels(BESIDE))
@@ -181,7 +187,7 @@ def _is_sliver(shot: Shot, rest: Bool, count: int, lacked: int) -> bool:
     return small or bool(depth_inside(rest).max() < SLIVER * max(1.0, shot.scale))
 
 
-def _complete(shot: Shot, left: Bool, frame: int, completer: Completer) -> _Key:
+def _complete(shot: Shot, left: Bool, frame: int, completer: Completer, checkpoints: Checkpoints) -> _Key:
     """Complete a frame; nothing is left of it."""
     rest = left[frame]
     rows, columns = np.nonzero(rest)
@@ -190,7 +196,9 @@ def _complete(shot: Shot, left: Bool, frame: int, completer: Completer) -> _Key:
     picture = np.ascontiguousarray(shot.frames[frame][box])
     guide = None if shot.guide is None else np.ascontiguousarray(shot.guide[frame][box])
     hole = rest[box].copy()
-    done = completer(picture, hole, guide)
+    kept = checkpoints.get(f"key {frame}")
+    done = completer(picture, hole, guide) if kept is None else kept[0]
+    checkpoints.put(f"key {frame}", lambda: [done])
     shot.frames[frame][box] = done
     rest[:] = False
     corner = np.array([box[1].start, box[0].start], np.float32)
@@ -198,7 +206,13 @@ def _complete(shot: Shot, left: Bool, frame: int, completer: Completer) -> _Key:
 
 
 def _carry(
-    shot: Shot, left: Bool, key: _Key, path: list[Homography], direction: int, estimator: FlowEstimator
+    shot: Shot,
+    left: Bool,
+    key: _Key,
+    path: list[Homography],
+    direction: int,
+    estimator: FlowEstimator,
+    checkpoints: Checkpoints,
 ) -> None:
     """Lay a key frame in those after it, or before it, as long as it serves."""
     height, width = key.known.shape
@@ -211,11 +225,34 @@ def _carry(
         if not shot.lacking[t].any():
             continue
         guess = place.plane @ between(path, t, place.frame)
-        found = _register(shot, key, t, guess / guess[2, 2], place, estimator)
+        name = f"place {key.frame} {t}"
+        if (kept := checkpoints.get(name)) is not None:
+            found, serves = _placed_again(shot, left[t], t, kept)
+        else:
+            found = _register(shot, key, t, guess / guess[2, 2], place, estimator)
+            serves = found is None or _lay(shot, left[t], key, found)
+            checkpoints.put(name, partial(_placing, shot, left[t], found, serves))
         pause = 0 if found else pause + 1
-        if pause > PAUSE or (found and not _lay(shot, left[t], key, found)):
+        if pause > PAUSE or not serves:
             return
         place = found or place
+
+
+def _placing(shot: Shot, left: Bool, place: _Place | None, serves: bool) -> list[npt.NDArray[Any]]:
+    """What is to be kept of a frame in which a key frame was laid, for `_placed_again`."""
+    if place is None:
+        return [np.array([])]
+    laid = shot.frames[place.frame][place.window].copy(), left[place.window].copy()
+    return [np.array([place.off, serves]), place.positions, place.plane, *laid]
+
+
+def _placed_again(shot: Shot, left: Bool, t: int, kept: list[npt.NDArray[Any]]) -> tuple[_Place | None, bool]:
+    """Lay again in frame t what an earlier run has laid there; where it was, and whether the key served."""
+    if not kept[0].size:
+        return None, True
+    window = box_around(shot.lacking[t], shot.pixels(AROUND))
+    shot.frames[t][window], left[window] = kept[3:]
+    return _Place(t, window, kept[1], kept[2], float(kept[0][0])), bool(kept[0][1])
 
 
 def _register(

@@ -26,8 +26,11 @@ from vinpaint_cli.ops.image import (
     sample,
 )
 from vinpaint_cli.ops.parallel import for_each
+from vinpaint_cli.types import Checkpoints
 
 Half = npt.NDArray[np.float16]
+
+NOTHING_KEPT = Checkpoints()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ def estimate_motion(
     margin: int = 8,
     threads: int = 1,
     tick: Callable[[], None] = lambda: None,
+    checkpoints: Checkpoints = NOTHING_KEPT,
 ) -> Motion:
     """Motion of a clip whose frame t looks like ``grey(t)`` with something neutral in its hole.
 
@@ -115,6 +119,8 @@ def estimate_motion(
     camera: list[Homography] = []
 
     def work(t: int) -> tuple[Half, Half, Homography]:
+        if (kept := checkpoints.get(f"flow {t}")) is not None:
+            return kept[0], kept[1], kept[2]
         hidden = dilate(holes[t], margin), dilate(holes[t + 1], margin)
         ahead, back, homography = _pair(grey(t), grey(t + 1), hidden, estimator)
         return _packed(ahead), _packed(back), homography
@@ -123,6 +129,7 @@ def estimate_motion(
         forward.append(found[0])
         backward.append(found[1])
         camera.append(found[2])
+        checkpoints.put(f"flow {t}", lambda: found)
         tick()
 
     for_each(range(len(holes) - 1), work, done, threads)

@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from vinpaint_cli.ops.complete.smooth_fill import fill_smoothly
 from vinpaint_cli.ops.flow import FlowEstimator, open_flow
-from vinpaint_cli.ops.flow.motion import Motion, inconsistency_at
+from vinpaint_cli.ops.flow.motion import NOTHING_KEPT, Motion, inconsistency_at
 from vinpaint_cli.ops.image import (
     Array,
     Bool,
@@ -49,6 +49,7 @@ from vinpaint_cli.ops.propagate.scene import PropagateOptions, Scene, make_scene
 from vinpaint_cli.ops.propagate.scorer import Surroundings, weigh
 from vinpaint_cli.ops.propagate.temporal_smoothing import smooth_uncertain
 from vinpaint_cli.ops.propagate.trace import Route, follow_camera, follow_chain
+from vinpaint_cli.types import Checkpoints
 
 __all__ = ["PropagateOptions", "Propagation", "propagate"]
 
@@ -78,6 +79,7 @@ def propagate(
     *,
     wanted: range | None = None,
     tick: Callable[[], None] = lambda: None,
+    checkpoints: Checkpoints = NOTHING_KEPT,
 ) -> Propagation:
     """Fill what other frames show.
 
@@ -88,31 +90,55 @@ def propagate(
     options = options or PropagateOptions()
     asked = range(len(holes)) if wanted is None else wanted
     filled = _unit_range(frames)
-    search = begin_search(filled, holes, options, estimator or open_flow(), tick)
+    scene = make_scene(filled, holes, options, estimator or open_flow(), tick, checkpoints)
     confidence = np.ones(frames.shape[:3], np.float32)
+    hidden = np.stack(holes)
+    if (kept := checkpoints.get("found")) is not None:
+        filled[hidden], confidence[hidden] = kept
+        for _ in holes:
+            tick()
+    else:
+        _search(scene, filled, confidence, asked, tick, checkpoints)
+        nothing = np.zeros_like(holes[0])
+        answered = [hole if t in asked else nothing for t, hole in enumerate(holes)]
+        smooth_uncertain(filled, confidence, answered, scene.motion, options.threads)
+        np.clip(filled, 0, 1, out=filled)
+        checkpoints.put("found", lambda: (filled[hidden], confidence[hidden]))
+    return Propagation(filled, confidence, scene.motion)
+
+
+def _search(
+    scene: Scene,
+    filled: Array,
+    confidence: Array,
+    asked: range,
+    tick: Callable[[], None],
+    checkpoints: Checkpoints,
+) -> None:
+    """Fill the holes of the frames that are ``asked`` for with what is found, and tell the confidence."""
+    holes, options = scene.holes, scene.options
+    search = begin_search(scene, checkpoints)
     support: dict[int, Array] = {}
 
-    def work(t: int) -> Proposal | None:
-        return search.proposal(t) if t in asked and holes[t].any() else None
+    def work(t: int) -> Proposal | list[Array] | None:
+        if t not in asked or not holes[t].any():
+            return None
+        return checkpoints.get(f"frame {t}") or search.proposal(t)
 
-    def done(t: int, found: Proposal | None) -> None:
+    def done(t: int, found: Proposal | list[Array] | None) -> None:
         last = support.pop(t - 1, None)
         filled[t][holes[t]] = confidence[t][holes[t]] = 0
-        if found:
-            before = last if last is None else _before(search.scene, t, filled[t - 1], last)
+        if isinstance(found, Proposal):
+            before = last if last is None else _before(scene, t, filled[t - 1], last)
             chosen = found.average() if options.average else found.choose(before)
-            filled[t][holes[t]] = np.clip(chosen.colour / 255, 0, 1)
-            confidence[t][holes[t]] = chosen.confidence
+            found = [np.clip(chosen.colour / 255, 0, 1), chosen.confidence, chosen.support]
+        if found:
             support[t] = np.zeros_like(confidence[t])
-            support[t][holes[t]] = chosen.support
+            filled[t][holes[t]], confidence[t][holes[t]], support[t][holes[t]] = found
+            checkpoints.put(f"frame {t}", lambda: found)
         tick()
 
     for_each(range(len(holes)), work, done, options.threads)
-    nothing = np.zeros_like(holes[0])
-    answered = [hole if t in asked else nothing for t, hole in enumerate(holes)]
-    smooth_uncertain(filled, confidence, answered, search.scene.motion, options.threads)
-    np.clip(filled, 0, 1, out=filled)
-    return Propagation(filled, confidence, search.scene.motion)
 
 
 def _unit_range(frames: npt.NDArray[Any]) -> Array:
@@ -167,16 +193,22 @@ class Search:
         return candidates, depth, Surroundings(rows, columns, _smooth(scene, t), options.unit)
 
 
-def begin_search(
-    frames: Array,
-    holes: Sequence[Bool],
-    options: PropagateOptions,
-    estimator: FlowEstimator,
-    tick: Callable[[], None] = lambda: None,
-) -> Search:
-    """Estimate the motion of ``frames (T, h, w, 3)`` in [0, 1], and trace hidden pixels along it."""
-    scene = make_scene(frames, holes, options, estimator, tick)
-    return Search(scene, collected((1, -1), partial(follow_chain, scene), options.threads))
+def begin_search(scene: Scene, checkpoints: Checkpoints = NOTHING_KEPT) -> Search:
+    """Trace hidden pixels along the motion of a scene."""
+
+    def chain(direction: int) -> list[Route]:
+        if (kept := checkpoints.get(f"chain {direction}")) is not None:
+            return [Route(*kept[place : place + 5]) for place in range(0, len(kept), 5)]
+        return follow_chain(scene, direction)
+
+    chains = collected((1, -1), chain, scene.options.threads)
+    for direction, routes in zip((1, -1), chains, strict=True):
+        checkpoints.put(f"chain {direction}", partial(_arrays, routes))
+    return Search(scene, chains)
+
+
+def _arrays(routes: Sequence[Route]) -> list[npt.NDArray[Any]]:
+    return [array for route in routes for array in route.arrays()]
 
 
 def _smooth(scene: Scene, t: int) -> Array:

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from vinpaint_cli.ops.flow import FlowEstimator
 from vinpaint_cli.ops.flow.camera import Homography, accumulate
-from vinpaint_cli.ops.flow.motion import Motion, estimate_motion
+from vinpaint_cli.ops.flow.motion import NOTHING_KEPT, Motion, estimate_motion
 from vinpaint_cli.ops.image import Array, Bool, Bytes, dilate, inside, luma, membrane, sample, to_levels
 from vinpaint_cli.ops.parallel import collected
+from vinpaint_cli.types import Checkpoints
 
 Integers = npt.NDArray[np.int32]
 
@@ -83,13 +84,20 @@ def make_scene(
     options: PropagateOptions,
     estimator: FlowEstimator,
     tick: Callable[[], None],
+    checkpoints: Checkpoints = NOTHING_KEPT,
 ) -> Scene:
     """Estimate the motion of ``frames (T, h, w, 3)`` in [0, 1] around the ``holes``."""
     pairs = zip(frames, holes, strict=True)
     grey = collected(pairs, lambda pair: _neutral_grey(*pair), options.threads)
     margin = options.pixels(options.margin)
     motion = estimate_motion(
-        grey.__getitem__, holes, estimator, margin=margin, threads=options.threads, tick=tick
+        grey.__getitem__,
+        holes,
+        estimator,
+        margin=margin,
+        threads=options.threads,
+        tick=tick,
+        checkpoints=checkpoints,
     )
     blocked = [dilate(hole, SUPPORT) for hole in holes]
     return Scene(frames, holes, blocked, grey, motion, accumulate(motion.camera), estimator, options)

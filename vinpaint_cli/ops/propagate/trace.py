@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from vinpaint_cli.ops.flow.camera import apply_homography, between
 from vinpaint_cli.ops.flow.motion import inconsistency
@@ -21,6 +23,10 @@ class Route:
     source: Integers
     position: Array
     error: Array
+
+    def arrays(self) -> tuple[npt.NDArray[Any], ...]:
+        """The fields in their order."""
+        return self.rows, self.columns, self.source, self.position, self.error
 
 
 def follow_camera(scene: Scene, t: int, direction: int) -> Route:
