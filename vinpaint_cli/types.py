@@ -141,7 +141,8 @@ class Frame:
     """One decoded frame.
 
     ``pts`` and ``duration`` are in ticks of the source's ``time_base`` (``duration`` 0 when unknown).
-    ``native`` is the decoder's own frame; only ``video`` looks inside. ``rgb`` converts on each access:
+    ``native`` is the decoder's own frame; only ``video`` looks inside. ``touched`` says where something was
+    laid over it: boxes of the coded picture, each with bool ``(h, w)``. ``rgb`` converts on each access:
     ``(H, W, 3)`` full-range RGB, uint8 for sources of at most 8 bits, else uint16 (0…65535).
     """
 
@@ -150,6 +151,7 @@ class Frame:
     duration: int
     native: Any = field(repr=False)
     convert: Callable[[Any], Picture] = field(repr=False)
+    touched: tuple[tuple[Box, Hole], ...] = field(default=(), repr=False)
 
     @property
     def rgb(self) -> Picture:

@@ -91,6 +91,30 @@ def alphas(path: Path) -> tuple[str | None, list[float]]:
         return stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")), rgba
 
 
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "suffix", "off"),
+    [
+        ("v210", "yuv422p10le", ".mov", 0),
+        ("r210", "gbrp10le", ".mov", 0),
+        ("zmbv", "bgr0", ".avi", 0),
+        ("flashsv", "bgr24", ".flv", 0),
+        ("jpeg2000", "rgb24", ".mov", 0),
+        ("cfhd", "yuv422p10le", ".mov", 4),
+        ("prores_ks", "yuva444p10le", ".mov", 2),
+        ("msmpeg4", "yuv420p", ".avi", 16),
+    ],
+)
+def test_codecs_that_are_written_as_they_are(clip, tmp_path, codec, pix_fmt, suffix, off):
+    path = clip(f"in{suffix}", codec=codec, pix_fmt=pix_fmt, frames=3)
+    out = tmp_path / f"out{suffix}"
+    copy_clip(path, out, PLAIN)
+    before, after = open_source(path), open_source(out)
+    assert (after.info.codec, after.info.pix_fmt) == (before.info.codec, before.info.pix_fmt)
+    for one, other in zip(before.frames(), after.frames(), strict=True):
+        levels = [frame.native.to_ndarray(format="rgba64le").astype(int) for frame in (one, other)]
+        assert np.abs(levels[0] - levels[1]).max() <= off * 257
+
+
 @pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
 def test_alpha_beside_the_picture_is_kept(tmp_path, codec):
     source = transparent(tmp_path / "in.webm", codec)

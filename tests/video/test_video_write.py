@@ -177,7 +177,6 @@ def test_options_reach_the_encoder(clip, tmp_path):
         ("theora", "yuv420p", (63, 48), "mp4", "libvpx-vp9", "yuv420p"),
         ("av1", "yuv444p", (64, 48), "mp4", "libx264", "yuv444p"),
         ("vp9", "yuv420p10le", (64, 48), "matroska", "libx264", "yuv420p10le"),
-        ("prores", "yuv444p12le", (64, 48), "mov", "libx265", "yuv444p12le"),
         ("h264", "yuv420p", (64, 48), "webm", "libvpx-vp9", "yuv420p"),
         ("mjpeg", "yuvj422p", (63, 47), "avi", "mjpeg", "yuvj422p"),
         ("ffv1", "gbrp", (64, 48), "matroska", "ffv1", "bgr0"),

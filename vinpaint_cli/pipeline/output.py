@@ -56,7 +56,7 @@ def _check_name(output: str) -> None:
         raise UsageError(
             f"{output} is a pattern for numbered pictures; give their folder alone, -o {target.parent}/"
         )
-    if target.suffix.lower() in IMAGE_SUFFIXES:
+    if target.suffix.lower() in IMAGE_SUFFIXES - {".webp"}:
         raise UsageError(f"{target} is a single picture; give a video, or a folder for pictures")
 
 
@@ -68,8 +68,9 @@ def default_output(path: str | Path) -> Path:
     source = Path(path)
     if source.is_dir():
         return named_after(source, ".vinpaint")
-    readable_only = source.is_file() and not is_container(source.suffix)
-    return named_after(source, f".vinpaint{'.mkv' if readable_only else source.suffix}")
+    suffix = ".apng" if source.suffix.lower() == ".png" else source.suffix
+    readable_only = source.is_file() and not is_container(suffix)
+    return named_after(source, f".vinpaint{'.mkv' if readable_only else suffix}")
 
 
 def named_after(path: str | Path, ending: str) -> Path:

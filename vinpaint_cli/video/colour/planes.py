@@ -44,7 +44,8 @@ def compose(frame: Frame, patches: Sequence[Patch]) -> Frame:
     blend = {"yuv": _blend_yuv, "gray": _blend_gray, "rgb": _blend_rgb}[converter.layout.model]
     for overlay in overlays:
         blend(converter, native, overlay)
-    return replace(frame, native=native)
+    touched = tuple((overlay.box, np.greater(overlay.alpha, 0)) for overlay in overlays)
+    return replace(frame, native=native, touched=(*frame.touched, *touched))
 
 
 @dataclass(frozen=True, slots=True)

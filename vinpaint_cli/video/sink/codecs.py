@@ -61,7 +61,7 @@ class Recipe:
 
 
 _X265_QUIET = "log-level=error"
-_NATURALLY_LOSSLESS = ("magicyuv", "png", "qtrle", "rawvideo")
+_NATURALLY_LOSSLESS = ("magicyuv", "png", "qtrle", "rawvideo", "v210", "r210", "zmbv", "flashsv", "apng")
 _WHOLE_LOSSLESS = ("ffvhuff", "huffyuv", "utvideo")
 _ENCODERS = {"flv1": "flv", "msmpeg4v3": "msmpeg4"}
 
@@ -102,6 +102,11 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe("ffv1", "ffv1", options=(("level", "3"), ("g", "1"), ("slicecrc", "1")), lossless=()),
     *(Recipe(name, name, lossless=()) for name in _NATURALLY_LOSSLESS),
     *(Recipe(name, name, lossless=(), whole=True) for name in _WHOLE_LOSSLESS),
+    Recipe("jpeg2000", "jpeg2000", options=(("pred", "1"),), lossless=()),
+    Recipe("cfhd", "cfhd"),
+    Recipe("dvvideo", "dvvideo"),
+    Recipe("gif", "gif"),
+    Recipe("webp", "libwebp_anim", options=(("lossless", "1"),), lossless=()),
     *(_by_quantiser(name, (("mbd", "rd"),)) for name in ("mpeg2video", "mpeg4", "flv1")),
     *(
         _by_quantiser(name, (("mbd", "rd"), ("mpv_flags", "+qp_rd")), off=14)
@@ -110,10 +115,13 @@ RECIPES: tuple[Recipe, ...] = (
     *(_by_quantiser(name, finest=2, off=18) for name in ("wmv1", "wmv2")),
     *(_by_quantiser(name, finest=3, off=24) for name in ("msmpeg4v2", "msmpeg4v3")),
     _by_quantiser("mjpeg"),
+    _by_quantiser("h261"),
 )
 _FALLBACKS = ("h264", "hevc", "vp9", "ffv1")
 _ARCHIVES = ("matroska", "avi", "nut")  # a lossless source stays lossless in these
 _SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi")
+ANIMATIONS = ("gif", "apng", "webp")
+"""Muxers, and codecs, of animated pictures."""
 # Muxers that do not tell what they hold, and what they do hold.
 _UNLISTED = {
     "mpegts": {"h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4"},
@@ -121,7 +129,6 @@ _UNLISTED = {
     "vob": {"mpeg1video", "mpeg2video"},
     "svcd": {"mpeg2video"},
     "dvd": {"mpeg2video"},
-    "y4m": set(),
 }
 
 
@@ -129,9 +136,9 @@ _UNLISTED = {
 class Source:
     """What the encoder is chosen for: family, pixel format, coded ``(width, height)``, profile.
 
-    ``pictures`` says that it is a folder of pictures, which has no video codec: h264 stands in, and RGB
-    that the encoder does not take becomes 4:2:0 that every player shows. ``packed`` is the pixel format in
-    the file where ``pix_fmt`` is its planar sibling (``uyvy422`` of ``yuv422p``).
+    ``pictures`` says that it is a folder of pictures or an animated one, which has no video codec: h264
+    stands in, and RGB that the encoder does not take becomes 4:2:0 that every player shows. ``packed`` is the
+    pixel format in the file where ``pix_fmt`` is its planar sibling (``uyvy422`` of ``yuv422p``).
     """
 
     codec: str
@@ -321,7 +328,7 @@ def _suffixes_for(recipe: Recipe) -> str:
 
 def _default(options: EncodeOptions, source: Source, muxer: str) -> tuple[Recipe, tuple[str, ...]]:
     """The source's own family where it can be written, else the first fallback that loses nothing."""
-    codec = "h264" if source.pictures else source.codec
+    codec = muxer if muxer in ANIMATIONS else "h264" if source.pictures else source.codec
     wanted = options.pix_fmt or source.pix_fmt
     own = [r for r in RECIPES if r.family == codec]
     archive = ["ffv1"] if muxer in _ARCHIVES and own and own[0].lossless == () else []
@@ -332,7 +339,7 @@ def _default(options: EncodeOptions, source: Source, muxer: str) -> tuple[Recipe
     if options.lossless:
         usable = [r for r in usable if r.lossless is not None]
     layout = layout_of(wanted)
-    if layout is not None and layout.model == "rgb":
+    if layout is not None and layout.model == "rgb" and not source.pictures:
         usable = [r for r in usable if r.family != "vp9" or r in own]  # few players show RGB in VP9
     if not source.pictures:
         usable = [r for r in usable if not r.whole or source.divides(_best_format(r, wanted)[0])]
@@ -343,9 +350,9 @@ def _default(options: EncodeOptions, source: Source, muxer: str) -> tuple[Recipe
         )
     exact = [r for r in usable if _best_format(r, wanted)[1] == 0]
     recipe = usable[0] if source.pictures and not options.lossless else (exact or usable)[0]
-    if recipe.family == codec:
+    if recipe.family == codec or source.pictures:
         return recipe, _told_off(recipe, options)
-    why = "cannot be encoded here" if not own else f"cannot be written as {wanted} to a {muxer} file here"
+    why = "is not written here" if not own else f"cannot be written as {wanted} to a {muxer} file here"
     return recipe, (f"codec {codec} {why}; {recipe.family} ({recipe.encoder}) is used instead",)
 
 
@@ -368,8 +375,16 @@ def _formats(recipe: Recipe) -> list[str]:
 def _best_format(recipe: Recipe, wanted: str) -> tuple[str, int]:
     """The encoder's format for ``wanted`` and what it loses, as FFmpeg's flags (0: nothing)."""
     formats = _formats(recipe)
+    if recipe.family == "gif":
+        return "pal8", 0  # what that loses is known frame by frame
+    if recipe.family == "webp":
+        return "bgra", 0
+    if recipe.family == "prores" and wanted.endswith("12le"):
+        wanted = wanted.replace("12le", "10le")  # the decoder's bits; the encoder has ten
     if not formats or wanted in formats:
         return wanted, 0
+    if recipe.family == "apng":
+        return ("rgba" if has_alpha(wanted) else "rgb24") + ("64be" if _is_deep(wanted) else ""), 0
     if twin_of(wanted) in formats:
         return twin_of(wanted), 0
     # FFmpeg judges yuvj as another colour space; here its range travels as a tag.
@@ -409,10 +424,21 @@ def _pick_format(
             raise UsageError(f"{recipe.encoder} does not take {asked}; it takes {', '.join(formats)}")
         return asked, ()
     best, loss = _best_format(recipe, given)
-    if best in (given, twin_of(given)):
+    shown_by_few = recipe.family == "vp9" and best.startswith("gbr")
+    if (
+        source.pictures
+        and not options.lossless
+        and (loss or shown_by_few)
+        and recipe.family not in ANIMATIONS
+    ):
+        return _playable(recipe, source, muxer)
+    if best in (given, twin_of(given)) or recipe.family == "gif":
         return best, ()
-    if loss and source.pictures and not options.lossless:
-        return _playable(recipe, source)
+    if recipe.family == "prores" and not loss:
+        return best, (f"{recipe.encoder} writes 10 of the 12 bits that {given} has",)
+    if recipe.family in ANIMATIONS:
+        exact = given in ("rgba", "bgra", "argb", "abgr", "rgb24", "bgr24")
+        return best, () if exact else (f"{given} becomes {best} in {recipe.family}",)
     if loss:
         raise UsageError(
             f"{recipe.encoder} does not take the source's {given} and every format it takes would lose "
@@ -422,13 +448,22 @@ def _pick_format(
     return best, (f"{recipe.encoder} does not take {given}; {best} is used, which loses nothing",)
 
 
-def _playable(recipe: Recipe, source: Source) -> tuple[str, tuple[str, ...]]:
+def _is_deep(pix_fmt: str) -> bool:
+    return max(component.bits for component in av.VideoFormat(pix_fmt).components) > 8
+
+
+def _playable(recipe: Recipe, source: Source, muxer: str) -> tuple[str, tuple[str, ...]]:
     """Format for pictures that the encoder does not take as they are, and what it costs."""
-    deep = max(component.bits for component in av.VideoFormat(source.pix_fmt).components) > 8
+    deep = _is_deep(source.pix_fmt)
     base = "yuv420p" if source.divides("yuv420p") else "yuv444p"
     name = f"{base}10le" if deep and f"{base}10le" in _formats(recipe) else base
+    lost = ""
+    if has_alpha(source.pix_fmt):
+        clear = name.replace("yuv", "yuva", 1)
+        carried = clear in _formats(recipe) and _carries(muxer, recipe, clear)
+        name, lost = (clear, "") if carried else (name, " and any transparency is left out")
     return name, (
-        f"the pictures' {source.pix_fmt} becomes {name} in {recipe.family}; "
+        f"the pictures' {source.pix_fmt} becomes {name} in {recipe.family}{lost}; "
         "--codec ffv1 into an .mkv file, or a folder of pictures, keeps every sample",
     )
 
@@ -464,7 +499,13 @@ def _profile(recipe: Recipe, pix_fmt: str, profile: str | None) -> dict[str, str
     """Profile options of the intermediate codecs, from the source's profile and the pixel format."""
     if recipe.family == "dnxhd":
         deep = "10" in pix_fmt
-        return {"profile": "dnxhr_444" if "444" in pix_fmt else "dnxhr_hqx" if deep else "dnxhr_hq"}
+        return {
+            "profile": "dnxhr_444"
+            if "444" in pix_fmt or "gbr" in pix_fmt
+            else "dnxhr_hqx"
+            if deep
+            else "dnxhr_hq"
+        }
     if recipe.family != "prores":
         return {}
     known = {"Proxy": "proxy", "LT": "lt", "Standard": "standard", "HQ": "hq", "4444": "4444", "XQ": "4444xq"}

@@ -15,7 +15,8 @@ from vinpaint_cli.types import Frame
 from vinpaint_cli.util import allowed_cores
 from vinpaint_cli.video.colour.layouts import layout_of, twin_of
 from vinpaint_cli.video.colour.planes import copy_native
-from vinpaint_cli.video.sink.codecs import Choice, has_alpha
+from vinpaint_cli.video.sink.animation import Palettes, cleared_after, displayed
+from vinpaint_cli.video.sink.codecs import ANIMATIONS, Choice, has_alpha
 from vinpaint_cli.video.source.probe import Details, Light
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ _MPEG_RATES = ("24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001",
 class Encoder:
     """Adds the picture's stream to an output and turns frames into packets.
 
-    ``stream`` is the output's stream, ``warnings`` what a person should know, ``frames`` and ``packets``
-    the counts so far; at the end they must be equal. ``threads``: see `thread_count`; None: as many as the
+    ``stream`` is the output's stream, ``frames`` and ``packets`` the counts so far; at the end they must be
+    equal. ``threads``: see `thread_count`; None: as many as the
     encoder likes.
 
     Raises:
@@ -53,12 +54,19 @@ class Encoder:
     ) -> None:
         self._details, self._choice, self._threads = details, choice, threads
         self._avi = output.format.name == "avi"
+        self._animation = output.format.name in ANIMATIONS
+        self._palettes = Palettes()
         self._times: deque[tuple[int, int]] = deque()
         self._first_tick = 0
         self.frames = 0
         self.packets = 0
-        self.warnings: list[str] = []
+        self._warnings: list[str] = []
         self.stream = self._add_to(output)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know, one line each."""
+        return [*self._warnings, *self._palettes.warnings]
 
     def open(self) -> None:
         """Open the encoder, before the container's header is written. Errors: see the class."""
@@ -89,6 +97,8 @@ class Encoder:
         if native is None and self.packets == 0 and self._choice.recipe.encoder == "libx265":
             _set_decoding_times(packets)
         for packet in packets:
+            if self._palettes.clear:
+                packet.update(cleared_after(bytes(packet)))
             self._retime(packet)
             self.packets += 1
         return packets
@@ -110,7 +120,8 @@ class Encoder:
         rate = _encoder_rate(choice, details.info.rate)
         stream = cast("VideoStream", output.add_stream(choice.recipe.encoder, rate=rate))
         context = stream.codec_context
-        context.width, context.height = details.coded
+        info = details.info
+        context.width, context.height = (info.width, info.height) if self._animation else details.coded
         context.pix_fmt = choice.pix_fmt
         context.thread_type = "AUTO"
         if self._threads is not None:
@@ -124,7 +135,7 @@ class Encoder:
             steady_options(choice.recipe.encoder),
             _light_options(choice.recipe.encoder, details.light),
         )
-        self.warnings += _lost_light(choice.recipe.encoder, details.light)
+        self._warnings += _lost_light(choice.recipe.encoder, details.light)
         if output.format.name in ("avi", "asf"):
             context.max_b_frames = 0  # they hold no times of presentation
         self._tag(stream, output.format.name)
@@ -132,7 +143,8 @@ class Encoder:
             context.qscale = True
             context.global_quality = round(choice.qscale * _QP_TO_LAMBDA)
             context.qmin = min(choice.recipe.finest, max(1, round(choice.qscale)))
-        self._turn(stream)
+        if not self._animation:
+            self._turn(stream)
         return stream
 
     def mark_alpha(self) -> None:
@@ -171,7 +183,10 @@ class Encoder:
 
     def _prepared(self, frame: Frame) -> av.VideoFrame:
         """The native frame in the encoder's format, with the time the encoder is to see."""
-        native: av.VideoFrame = frame.native
+        if self._choice.pix_fmt == "pal8":
+            native = self._palettes.convert(frame)
+        else:
+            native = displayed(frame) if self._animation else frame.native
         if native.format.name != self._choice.pix_fmt:
             native = self._reformatted(native)
         native.pict_type = 0  # the encoder decides, not the source's frame types
@@ -186,8 +201,8 @@ class Encoder:
         if self.frames == 0:
             self._first_tick = max(0, round(due))
         tick = self._first_tick + self.frames
-        if self._avi and abs(due - tick) > 1 and _AVI_WARNING not in self.warnings:
-            self.warnings.append(_AVI_WARNING)
+        if self._avi and abs(due - tick) > 1 and _AVI_WARNING not in self._warnings:
+            self._warnings.append(_AVI_WARNING)
         return tick
 
     def _reformatted(self, native: av.VideoFrame) -> av.VideoFrame:

@@ -12,12 +12,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import av
-import numpy as np
 
 from vinpaint_cli.errors import OutputError
 from vinpaint_cli.types import Frame, FrameSource
-from vinpaint_cli.video.colour.convert import converter_of
-from vinpaint_cli.video.colour.matrices import Orientation
+from vinpaint_cli.video.sink.animation import displayed
 from vinpaint_cli.video.sink.publish import check_folder_of, replaced_name, temporary_name, translated
 from vinpaint_cli.video.source.folder import SUFFIXES, picture_names
 
@@ -84,7 +82,7 @@ class PictureWriter:
 
         """
         stem = self._stems[frame.index] if frame.index < len(self._stems) else f"frame_{frame.index:06d}"
-        native = _png_native(frame)
+        native = displayed(frame, _PNG_FORMATS)
         key = (native.format.name, native.width, native.height)
         with translated(self._path):
             encoder = self._encoders.get(key)
@@ -120,18 +118,6 @@ def _check_replaceable(path: Path) -> None:
     others = [entry.name for entry in path.iterdir() if not entry.name.lower().endswith(SUFFIXES)]
     if others:
         raise OutputError(f"{path}: holds more than pictures ({others[0]}); give another folder")
-
-
-def _png_native(frame: Frame) -> av.VideoFrame:
-    """The frame as png can hold it: its own samples where they fit, else its displayed RGB."""
-    upright = converter_of(frame).orientation == Orientation()
-    if upright and frame.native.format.name in _PNG_FORMATS:
-        native: av.VideoFrame = frame.native
-        return native
-    rgb = frame.rgb
-    name = "rgb24" if rgb.dtype == np.uint8 else "rgb48le"
-    native = av.VideoFrame.from_ndarray(rgb, format=name)
-    return native if rgb.dtype == np.uint8 else native.reformat(format="rgb48be")
 
 
 def _png_encoder(name: str, width: int, height: int) -> VideoCodecContext:

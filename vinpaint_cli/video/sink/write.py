@@ -14,7 +14,8 @@ import av
 
 from vinpaint_cli.errors import OutputError
 from vinpaint_cli.types import EncodeOptions, Frame, FrameSource
-from vinpaint_cli.video.sink.codecs import Source, choose, muxer_of
+from vinpaint_cli.video.sink.animation import repetition, write_last_duration
+from vinpaint_cli.video.sink.codecs import ANIMATIONS, Source, choose, muxer_of
 from vinpaint_cli.video.sink.encoder import Encoder
 from vinpaint_cli.video.sink.matroska import PLACEHOLDER, write_sample_aspect
 from vinpaint_cli.video.sink.publish import publish, reserve, temporary_name, translated
@@ -122,7 +123,7 @@ class VideoWriter:
             details.native_format,
             details.coded,
             details.profile,
-            bool(details.names),
+            bool(details.names) or details.info.codec in ANIMATIONS,
             details.info.pix_fmt,
         )
         self._choice = choose(options, source, self._muxer)
@@ -131,7 +132,7 @@ class VideoWriter:
         self._output: OutputContainer | None = None
         self._copier: StreamCopier | None = None
         self._last: int | None = None
-        self._end = 0
+        self._end = self._lasts = 0
         self._held: Packet[VideoStream] | None = None
         self._first_packet = (0, 0)
 
@@ -177,7 +178,7 @@ class VideoWriter:
         """
         if self._last is not None and frame.pts <= self._last:
             raise ValueError(f"frame {frame.index} at {frame.pts} does not follow {self._last}")
-        self._last, self._end = frame.pts, frame.pts + frame.duration
+        self._last, self._end, self._lasts = frame.pts, frame.pts + frame.duration, frame.duration
         with translated(self._path):
             self._mux(self._encoder.encode(frame))
 
@@ -217,6 +218,8 @@ class VideoWriter:
     def _muxer_options(self, source: InputContainer | None) -> dict[str, str]:
         options = {} if source is None else muxer_options(source, self._muxer)
         options["fflags"] = "+bitexact"  # no random ids, so that the same frames give the same file
+        if self._muxer in ANIMATIONS:
+            options |= repetition(Path(self._details.info.path), self._muxer)
         tick = self._details.info.time_base
         if self._muxer in MOVIES and tick.numerator == 1 and tick.denominator < 1 << 31:
             options["video_track_timescale"] = str(tick.denominator)
@@ -260,10 +263,14 @@ class VideoWriter:
         output.close()
         if self._lacks_aspect:
             write_sample_aspect(self.temporary, self._details.coded_aspect)
-        if self._copier is not None:
+        if self._copier is not None and self._muxer != "webp":  # which FFmpeg cannot open again
             self._copier.check(self.temporary)
         self._stack.close()
-        if encoder.packets != encoder.frames:
+        if self._muxer in ("apng", "webp") and encoder.frames > 1:
+            write_last_duration(
+                self.temporary, self._muxer, round(1000 * self._lasts * self._details.info.time_base)
+            )
+        if encoder.packets != encoder.frames and self._muxer != "webp":  # one packet there
             raise OutputError(
                 f"{self._path}: {self._choice.recipe.encoder} made {encoder.packets} pictures of "
                 f"{encoder.frames} frames; choose another --codec"

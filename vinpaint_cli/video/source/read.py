@@ -17,6 +17,7 @@ from vinpaint_cli.errors import VideoError
 from vinpaint_cli.types import Frame, FrameSource, VideoInfo
 from vinpaint_cli.util import is_pattern
 from vinpaint_cli.video.colour.layouts import channel, layout_of
+from vinpaint_cli.video.source.animation import AnimationSource, is_animated_webp
 from vinpaint_cli.video.source.damage import is_cut_short
 from vinpaint_cli.video.source.decode_pass import Damage, Pass, UnsureError
 from vinpaint_cli.video.source.probe import inspect, native_format, refuse_interlaced
@@ -60,6 +61,8 @@ def open_source(
         from vinpaint_cli.video.source.folder import PictureSource
 
         return PictureSource(path, rate)
+    if is_animated_webp(path):
+        return AnimationSource(path)
     return VideoSource(path, playlists)
 
 
@@ -76,6 +79,8 @@ def probe(path: str | PathLike[str], *, playlists: bool = False) -> VideoInfo:
         from vinpaint_cli.video.source.folder import inspect_folder
 
         return inspect_folder(Path(path)).info
+    if is_animated_webp(path):
+        return AnimationSource(path).info
     return inspect(path, playlists).info
 
 
