@@ -14,7 +14,9 @@ from vinpaint_cli.errors import MaskError, UsageError, VideoError
 from vinpaint_cli.masks.sources.files import FolderMask, VideoMask
 from vinpaint_cli.masks.sources.options import MaskOptions, build_mask, covering
 from vinpaint_cli.masks.sources.shapes import hole_box
-from vinpaint_cli.types import Box, Frame, VideoInfo
+from vinpaint_cli.types import Box, EncodeOptions, Frame, VideoInfo
+from vinpaint_cli.video.sink.write import open_writer
+from vinpaint_cli.video.source.read import open_source
 
 FrameMaker = Callable[..., Frame]
 SIZE = (64, 48)
@@ -265,7 +267,7 @@ def test_times_are_exact_in_odd_time_bases(info: VideoInfo, frame: FrameMaker) -
         ({"masks": "picture"}, [], [40], []),
         ({"masks": "both"}, [2], [5, 40], [10]),
         ({"boxes": ("50,0,1,1",)}, [2], [5, 50], [10]),
-        ({"hold": True}, [], [5], []),
+        ({"hold": True}, [2], [5], [10]),
         ({"whole": True}, [2], [5], [10]),
     ],
 )
@@ -279,7 +281,7 @@ def test_what_is_covered_beyond_the_range(
     inside: list[int],
     after: list[int],
 ) -> None:
-    """Folders cover what they show; pictures, boxes and held masks nothing; a whole hole is as it is."""
+    """Folders cover what they show; pictures and boxes nothing; a whole hole is as it is."""
     picture = paint(tmp_path / "logo.png", Box(40, 0, 41, 1))
     masks = {"picture": (picture,), "both": (str(folder), picture)}.get(told.get("masks", ""), (str(folder),))
     whole = {"whole": str(folder)} if told.get("whole") else {}
@@ -287,6 +289,25 @@ def test_what_is_covered_beyond_the_range(
     covered = covering(spec, info, build_mask(spec, info))
     found = [np.flatnonzero(covered.at(frame(index)).any(0)).tolist() for index in (1, 4, 9)]
     assert found == [before, inside, after]
+
+
+@pytest.mark.parametrize("kind", ["folder", "video"])
+def test_held_masks_cover_as_far_as_there_are_any(
+    folder: Path, tmp_path: Path, info: VideoInfo, frame: FrameMaker, kind: str
+) -> None:
+    """After the last one nobody knows where the object is: what shows there may be what is behind it."""
+    name, count = str(folder), FolderMask(folder, SIZE).count or 0
+    if kind == "video":
+        source = open_source(folder)
+        name = str(tmp_path / "masks.mkv")
+        with open_writer(name, source, EncodeOptions(codec="ffv1")) as writer:
+            for one in source.frames():
+                writer.write(one)
+    spec = MaskOptions(masks=(name,), dilate=0, start="f3", end="f6", hold=True)
+    covered = covering(spec, info, build_mask(spec, info))
+    assert covered.at(frame(count - 1)).any()
+    assert not covered.at(frame(count)).any()
+    assert not covered.at(frame(count + 40)).any()
 
 
 def test_a_union_turned_round_covers_nothing_beyond(

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from vinpaint_cli.errors import MaskError, VideoError
 from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES, bright, check_size, fit, read_hole
 from vinpaint_cli.types import Frame, FrameSource
@@ -54,13 +56,15 @@ class FolderMask:
         label: int | None = None,
         hold: bool = False,
         resize: bool = False,
+        ends: bool = False,
     ) -> None:
-        """List the pictures and try the first.
+        """List the pictures and try the first; ``ends``: frames after the last have no hole.
 
         Raises MaskError (no picture, or the first cannot be read or has another size).
         """
         self._folder = folder
         self._size, self._label, self._hold, self._resize = size, label, hold, resize
+        self._ends = ends
         self._paths = _pictures(folder)
         self._lines: list[str] = []
         self._last = (0, self._read(0))
@@ -80,6 +84,8 @@ class FolderMask:
 
         Raises MaskError (no picture for this frame, or one that cannot be read or has another size).
         """
+        if frame.index >= len(self._paths) and self._ends:
+            return np.zeros(self._size[::-1], np.bool_)
         if frame.index >= len(self._paths) and not self._hold:
             raise _too_few(str(self._folder), len(self._paths), frame.index)
         place = min(frame.index, len(self._paths) - 1)
@@ -113,13 +119,15 @@ class VideoMask:
         name: str = "video",
         hold: bool = False,
         resize: bool = False,
+        ends: bool = False,
     ) -> None:
-        """Take the opened video; ``name`` is what messages call it.
+        """Take the opened video; ``name`` is what messages call it; ``ends`` as of `FolderMask`.
 
         Raises MaskError (its frames have another size).
         """
         check_size(name, (source.info.width, source.info.height), size, resize)
         self._source, self._size, self._name, self._hold = source, size, name, hold
+        self._ends = ends
         self._frames: Iterator[Frame] = iter(())
         self._shown: Frame | None = None
         self._last: tuple[int, Hole] | None = None
@@ -137,6 +145,8 @@ class VideoMask:
         """
         with self._translated():
             shown = self._seek(frame.index)
+            if shown.index != frame.index and self._ends:
+                return np.zeros(self._size[::-1], np.bool_)
             if shown.index != frame.index and not self._hold:
                 raise _too_few(self._name, shown.index + 1, frame.index)
             if self._last is None or self._last[0] != shown.index:

@@ -121,13 +121,14 @@ def covering(spec: MaskOptions, info: VideoInfo, mask: HoleSource, *, origin_pts
     """The mask, extended beyond its time range by what its files cover there.
 
     Those pixels are not filled, but they show the object and not what is behind it, so they are no source of
-    fill. Only masks that differ from frame to frame are extended, and none when ``hold`` lets their number
-    differ from the clip's. Arguments and errors are those of `build_mask`, which made ``mask``.
+    fill. Only masks that differ from frame to frame are extended, as far as there are any. Arguments and
+    errors are those of `build_mask`, which made ``mask``.
     """
     when = time_range(spec.start, spec.end)
     moving = tuple(path for path in spec.masks if is_sequence(path))
     all_or_none = not spec.invert or moving == spec.masks  # a union turned round says nothing of its parts
-    if when == TimeRange() or spec.whole is not None or spec.hold or not moving or not all_or_none:
+    all_or_none &= not (spec.invert and spec.hold)  # after the last, all would be covered
+    if when == TimeRange() or spec.whole is not None or not moving or not all_or_none:
         return mask
     return TimeLimitedMask(
         mask,
@@ -136,29 +137,36 @@ def covering(spec: MaskOptions, info: VideoInfo, mask: HoleSource, *, origin_pts
         info.height,
         time_base=info.time_base,
         origin_pts=origin_pts,
-        beyond=_file_masks(replace(spec, masks=moving), info, None),
+        beyond=_file_masks(replace(spec, masks=moving), info, None, ends=spec.hold),
     )
 
 
 def open_mask(
-    path: str, size: tuple[int, int], *, label: int | None = None, hold: bool = False, resize: bool = False
+    path: str,
+    size: tuple[int, int],
+    *,
+    label: int | None = None,
+    hold: bool = False,
+    resize: bool = False,
+    ends: bool = False,
 ) -> HoleSource:
     """Open a mask file: a folder, a picture (by its suffix), or else a video.
 
-    ``size`` is the clip's ``(width, height)``; the other options are those of `MaskOptions`.
+    ``size`` is the clip's ``(width, height)``, ``ends`` that of `FolderMask`; the other options are those of
+    `MaskOptions`.
 
     Raises UsageError (a label for a video) and MaskError (missing, not readable, or of another size).
     """
     place = Path(path)
     if place.is_dir():
-        return FolderMask(place, size, label=label, hold=hold, resize=resize)
+        return FolderMask(place, size, label=label, hold=hold, resize=resize, ends=ends)
     if not is_sequence(path):
         return ImageMask(place, size, label=label, resize=resize)
     if not place.exists():
         raise MaskError(f"mask {path} does not exist; check the path")
     if label is not None:
         raise UsageError(f"mask {path} is a video and has no labels; leave out --mask-label or give pictures")
-    return _open_video(place, size, hold, resize)
+    return _open_video(place, size, hold, resize, ends)
 
 
 def is_sequence(path: str) -> bool:
@@ -167,14 +175,14 @@ def is_sequence(path: str) -> bool:
     return place.is_dir() or place.suffix.lower() not in IMAGE_SUFFIXES
 
 
-def _open_video(path: Path, size: tuple[int, int], hold: bool, resize: bool) -> VideoMask:
+def _open_video(path: Path, size: tuple[int, int], hold: bool, resize: bool, ends: bool) -> VideoMask:
     from vinpaint_cli.video.source.read import open_source
 
     try:
         source = open_source(path)
     except VideoError as exc:
         raise MaskError(f"mask {path} cannot be read as a picture or a video: {exc}") from exc
-    return VideoMask(source, size, name=str(path), hold=hold, resize=resize)
+    return VideoMask(source, size, name=str(path), hold=hold, resize=resize, ends=ends)
 
 
 def check_mask_options(spec: MaskOptions) -> None:
@@ -217,11 +225,14 @@ def read_fixes(
     return found
 
 
-def _file_masks(spec: MaskOptions, info: VideoInfo, tracked: HoleSource | None) -> HoleSource:
+def _file_masks(
+    spec: MaskOptions, info: VideoInfo, tracked: HoleSource | None, ends: bool = False
+) -> HoleSource:
     """Union of the mask files and of what was tracked: fixed, inverted and dilated."""
     size = (info.width, info.height)
     files = [
-        open_mask(path, size, label=spec.label, hold=spec.hold, resize=spec.resize) for path in spec.masks
+        open_mask(path, size, label=spec.label, hold=spec.hold, resize=spec.resize, ends=ends)
+        for path in spec.masks
     ]
     if tracked is not None:
         files.append(tracked)
