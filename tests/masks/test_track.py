@@ -16,6 +16,7 @@ from vinpaint_cli.masks.track.soft_mask import (
     SoftMask,
     SoftMaskStore,
     best_match,
+    estimate_confidence,
     min_match_score,
     snap_to_edges,
 )
@@ -190,3 +191,16 @@ def test_the_best_matching_part_is_taken_and_only_when_nothing_else_is_as_like()
 def test_unknown_trackers_are_named() -> None:
     with pytest.raises(UsageError, match="did you mean 'flow'"):
         open_tracker("flwo")
+
+
+def test_confidence_falls_with_doubt_disagreement_and_age() -> None:
+    mask = np.zeros((40, 60), np.float32)
+    mask[10:30, 20:40] = 1
+    clear = np.where(mask > 0.5, 4, -4).astype(np.float32)
+    half = np.where(np.arange(60) < 30, clear, -4).astype(np.float32)
+    sure = estimate_confidence(mask, clear, 1)
+    assert sure > 0.9
+    assert estimate_confidence(mask, clear / 4, 1) < sure - 0.02
+    assert estimate_confidence(mask, half, 1) < 0.6
+    assert estimate_confidence(mask, clear, 60) < sure
+    assert estimate_confidence(0 * mask, clear, 1) == 0

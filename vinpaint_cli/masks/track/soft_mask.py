@@ -29,8 +29,6 @@ NOT_FOUND_WEIGHT = 0.3
 """Weight of an empty mask where tracking from both sides is blended."""
 _EDGE_WIDTH, _REACH = 6.0, 20
 """Pixels over which the edge of a carried mask is uncertain, and beyond which the object is unlikely."""
-_DECAY = 0.98
-"""Factor of the confidence for each doubling of the frames since the last prompt mask."""
 _SMALL_PART = 0.1
 _FILTER_RADIUS, _FILTER_EPSILON = 4, 1e-3
 _CLEAR_LOG_ODDS = 1.0
@@ -111,17 +109,21 @@ def is_lost(mask: Plane | Bool, largest: int) -> bool:
 
 
 def estimate_confidence(mask: Plane, log_odds: Plane, age: int) -> float:
-    """Estimate of the soft mask's overlap with the true mask (J), in [0, 1].
+    """Estimate of the soft mask's overlap with the true mask (J), in [0, 1]; ``age`` is in frames.
 
-    The overlap of the mask with what appearance alone says near it (``log_odds (h, w)``), squared because
-    both may be wrong alike, times how decided the probabilities are, times a decay with the ``age`` in
-    frames.
+    A logistic regression of the overlap of the mask with what appearance alone says near it (``log_odds
+    (h, w)``), of how clear appearance is within the mask, and of the age since a prompt. Fitted to 26
+    composites of 20 to 24 frames, half of them with look-alikes, occlusions or fast turns, and lowered by
+    0.3: it is worse to trust a bad mask than to doubt a good one.
     """
     core = mask > 0.5
+    if not core.any():
+        return 0.0
     agreement = region_similarity((log_odds > 0) & dilate(core, 7), core)
-    inside = float(mask[core].sum())
-    decided = inside / max(1e-6, np.count_nonzero(core) + float(mask.sum()) - inside)
-    return float(agreement**2 * decided * _DECAY ** math.log2(max(1, age)))
+    agreement = min(max(agreement, 0.02), 0.995)
+    clear = float(np.abs(log_odds[core]).mean())
+    total = 1.05 * math.log(agreement / (1 - agreement)) + 0.65 * clear - 0.15 * math.log2(max(1, age)) - 2.8
+    return 1 / (1 + math.exp(-total))
 
 
 def drop_unconnected(mask: Plane, core: Bool) -> Plane:
