@@ -10,6 +10,7 @@ from rich.text import Text
 
 from vinpaint_cli.batch.runner import BatchJob, JobResult, Outcome
 from vinpaint_cli.cli.console import Console, duration
+from vinpaint_cli.util import printable
 
 MOST_ROWS = 60
 _STYLES = {"done": "green", "failed": "bold red", "skipped": "dim", "not run": "yellow"}
@@ -69,15 +70,11 @@ def _table(rows: Sequence[JobResult]) -> Table:
         last = row.output if row.status in ("done", "skipped") else row.reason
         table.add_row(
             str(row.index + 1),
-            Text(_one_line(row.input)),
+            Text(printable(row.input)),
             Text(row.status, _STYLES[row.status]),
             str(row.exit_code),
             str(row.report["frames"]) if row.report else "",
             duration(row.seconds) if row.seconds else "",
-            Text(_one_line(last)),
+            Text(printable(last)),
         )
     return table
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split("\n"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ from rich.console import Console as RichConsole
 from rich.text import Text
 
 from vinpaint_cli.errors import OutputError, UsageError
+from vinpaint_cli.util import printable
 
 if TYPE_CHECKING:
     import typer
@@ -60,7 +62,7 @@ class Console:
     def say(self, text: str, style: str = "") -> None:
         """Print one line unless -q."""
         if not self.quiet:
-            self.rich.print(Text(text, style), soft_wrap=True)
+            self.rich.print(Text(printable(text), style), soft_wrap=True)
 
     def detail(self, text: str) -> None:
         """Print one line with -v only."""
@@ -79,13 +81,14 @@ class Console:
     def trace(self, error: BaseException) -> None:
         """Print where an error came from, with -v only."""
         if self.verbose:
-            print("".join(traceback.format_exception(error)).rstrip(), file=sys.stderr)
+            lines = "".join(traceback.format_exception(error)).rstrip()
+            print(printable(lines, keep="\n"), file=sys.stderr)
 
     def ask(self, question: str) -> bool:
         """Ask the user for yes or no; no without a terminal."""
         if not (sys.stdin is not None and sys.stdin.isatty() and self.rich.is_terminal):
             return False
-        self.rich.print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
+        self.rich.print(Text(f"{printable(question)} [y/N] "), end="", soft_wrap=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def may_overwrite(self, *targets: str | Path | None) -> bool:
@@ -103,17 +106,21 @@ class Console:
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
         """Print rows of cells on stdout, in columns as wide as their longest cell."""
+        rows = [[printable(cell) for cell in row] for row in rows]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         self.lines("\n".join(lines))
 
     def lines(self, text: str) -> None:
-        """Print data for a person or another program on stdout.
+        """Print data for a person or another program on stdout; on a terminal what it would obey is escaped.
 
         Raises OutputError when it cannot be written, SystemExit when nobody reads it any more.
         """
         if sys.stdout is None:
             raise OutputError("stdout is closed, so the result cannot be printed; redirect it elsewhere")
+        text = printable(text, keep="\n\t") if sys.stdout.isatty() else text
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="surrogateescape")  # names of files need not be text
         try:
             print(text, flush=True)
         except BrokenPipeError:
@@ -124,7 +131,7 @@ class Console:
             raise OutputError(f"stdout cannot be written ({exc.strerror}); redirect it elsewhere") from exc
 
     def _labelled(self, label: str, style: str, text: str) -> None:
-        line = " ".join(text.split())
+        line = printable(" ".join(text.split()))
         self.rich.print(Text.assemble((f"{label}: ", style), line), soft_wrap=True)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vinpaint_cli.cli.command import command
 from vinpaint_cli.cli.console import Console
 from vinpaint_cli.cli.progress import BarListener
+from vinpaint_cli.util import printable
 
 if TYPE_CHECKING:
     from vinpaint_cli.types import ColorInfo, VideoInfo
@@ -57,7 +58,7 @@ def info(console: Console, clip: str, scan: bool, allow_playlists: bool, as_json
         console.data(as_dict(about, count))
     else:
         lines = _lines(about) + ([] if count is None else _count_lines(count))
-        console.lines("\n".join(f"{name:<12}{value}" for name, value in lines))
+        console.lines("\n".join(f"{name:<12}{printable(value)}" for name, value in lines))
 
 
 def as_dict(about: VideoInfo, count: Count | None) -> dict[str, Any]:

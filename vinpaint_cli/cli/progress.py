@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from vinpaint_cli.cli.console import Console, duration
+from vinpaint_cli.util import printable
 
 if TYPE_CHECKING:
     from vinpaint_cli.batch.runner import BatchJob
@@ -90,7 +91,7 @@ def job_listeners(console: Console) -> Iterator[Callable[[BatchJob], BarListener
     if console.shows_bars:
         shown = _bars(console, [clip, stage], redirect=False)  # data belongs on stdout
     with shown as bars:
-        yield lambda job: BarListener(console, " ".join(Path(job.input).name.split()), bars)
+        yield lambda job: BarListener(console, printable(Path(job.input).name), bars)
 
 
 class _Stage:

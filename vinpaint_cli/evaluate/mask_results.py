@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.evaluate.page import TINT
-from vinpaint_cli.evaluate.report import Section, Strip, TableRow, distinct
+from vinpaint_cli.evaluate.report import Section, Strip, TableRow, distinct, literal
 from vinpaint_cli.evaluate.results import table
 from vinpaint_cli.metrics.davis import boundary
 from vinpaint_cli.ops.image import joined
@@ -163,7 +163,7 @@ def correlation(one: Sequence[float], other: Sequence[float]) -> float | None:
 
 def markdown(evaluation: MaskEvaluation) -> str:
     """table.md: what was run, the means over clips, and one table per prompt with every clip."""
-    lines = [f"# {title(evaluation)}", "", *(f"- {line}" for line in notes(evaluation))]
+    lines = [f"# {literal(title(evaluation))}", "", *(f"- {literal(line)}" for line in notes(evaluation))]
     lines += ["", "## Mean of all clips", "", *totals_table(evaluation)]
     for prompt in evaluation.prompts:
         lines += ["", f"## J&F (J, F) by clip: {prompt} prompt", "", *_clip_table(evaluation, prompt)]

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vinpaint_cli.errors import OutputError
-from vinpaint_cli.util import fitting_name
+from vinpaint_cli.util import fitting_name, printable
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -160,6 +160,11 @@ def check_report(target: Path, overwrite: bool) -> None:
         raise OutputError(f"{target} exists and is no earlier report; give another --report")
     if not overwrite and any(target.iterdir()):
         raise OutputError(f"{target} exists; give -y to overwrite it or another --report")
+
+
+def literal(text: str) -> str:
+    """Text in Markdown as it is: no markup of its own, and no end of a cell or line."""
+    return re.sub(r"([\\`|<\[\]*])", r"\\\1", printable(text))
 
 
 def distinct(names: Iterable[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vinpaint_cli.evaluate.report import distinct
+from vinpaint_cli.evaluate.report import distinct, literal
 from vinpaint_cli.evaluate.score import (
     FRAME_MEASURES,
     KID_MEASURES,
@@ -271,11 +271,16 @@ def groups(evaluation: Evaluation) -> list[tuple[str, list[Summary]]]:
 
 def markdown(evaluation: Evaluation) -> str:
     """table.md: what was run, the means over frames, and one table per kind of hole with every clip."""
-    lines = [f"# {evaluation.setting['dataset']}: {', '.join(evaluation.setting['methods'])}", ""]
-    lines += [f"- {line}" for line in notes(evaluation)]
+    title = f"{evaluation.setting['dataset']}: {', '.join(evaluation.setting['methods'])}"
+    lines = [f"# {literal(title)}", "", *(f"- {literal(line)}" for line in notes(evaluation))]
     lines += ["", "## Mean over the frames of all clips", "", *totals_table(evaluation)]
     for masks in evaluation.masks:
-        lines += ["", f"## PSNR (hole PSNR) in dB by clip: {masks}", "", *_clip_table(evaluation, masks)]
+        lines += [
+            "",
+            f"## PSNR (hole PSNR) in dB by clip: {literal(masks)}",
+            "",
+            *_clip_table(evaluation, masks),
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -344,7 +349,8 @@ def _memory(summary: Summary) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    """Markdown with columns padded, so that it reads as text too."""
+    """Markdown with columns padded, so that it reads as text too; names, on the left, as they are."""
+    rows = [[*map(literal, row[:left]), *row[left:]] for row in rows]
     widths = [max(len(row[place]) for row in [head, *rows]) for place in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:

@@ -10,6 +10,17 @@ LONGEST_NAME = 255
 """Bytes of a file's name, as most file systems allow."""
 
 
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Text for a person's eyes: what terminals obey is escaped, as are ends of lines and turns of direction.
+
+    Names and metadata come from anywhere. ``keep``: characters that stay.
+    """
+    return _UNSEEN.sub(lambda found: found[0] if found[0] in keep else ascii(found[0])[1:-1], text)
+
+
 def allowed_cores() -> int:
     """Number of cores this process may run on; all cores where the system does not report an affinity."""
     if hasattr(os, "sched_getaffinity"):
