@@ -10,6 +10,8 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -55,13 +57,12 @@ def kinds() -> list[type[BaseException]]:
     return sorted(found, key=lambda kind: (kind.__module__, kind.__qualname__))
 
 
-def made(kind: type[BaseException]) -> BaseException:
-    for arguments in ARGUMENTS:
-        try:
-            return kind(*arguments)
-        except Exception:
-            continue
-    return kind.__new__(kind)
+def made(kind: type[BaseException]) -> BaseException | None:
+    """One of its kind, if need be without what belongs to it; None where that cannot be."""
+    for make in (*(partial(kind, *given) for given in ARGUMENTS), partial(kind.__new__, kind)):
+        with suppress(Exception):
+            return make()
+    return None
 
 
 # Some complain when they are thrown away after half a construction.
@@ -71,6 +72,8 @@ def test_every_type_of_error_ends_in_one_line(capsys: pytest.CaptureFixture[str]
     assert len(found) > 300
     for kind in found:
         error = made(kind)
+        if error is None:
+            continue
         with Boundary(Console()) as boundary:
             raise error
         said = capsys.readouterr().err

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from time import monotonic, sleep
 
 import cv2
 import numpy as np
@@ -12,7 +15,7 @@ import pytest
 from helpers_pick import FRAMES, SIZE, Sitting
 
 from vinpaint_cli.errors import MaskError, UsageError
-from vinpaint_cli.pick.server import PickServer
+from vinpaint_cli.pick.server import MOST_THREADS, PickServer
 from vinpaint_cli.video.source.read import open_source
 
 SQUARE = (4, 8)  # on the red square of frame 0
@@ -92,6 +95,64 @@ def test_only_its_own_routes_and_ways(sitting: Sitting) -> None:
 def test_the_address_without_its_last_slash_leads_to_the_page(sitting: Sitting) -> None:
     answer = sitting.raw("GET", f"/{sitting.server.token}", None, {})
     assert (answer.status, answer.headers["Location"]) == (307, f"/{sitting.server.token}/")
+
+
+def sent(sitting: Sitting, request: bytes) -> bytes:
+    """What is answered to bytes as they are."""
+    with socket.create_connection(("127.0.0.1", sitting.server.port), timeout=20) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Host: \xff\xfe",
+        b"Host: 127.0.0.1\r\nOrigin: \xe9",
+        b"Host: 127.0.0.1\r\nContent-Length: many",
+        b"Host: 127.0.0.1\r\nContent-Length: -5",
+        b"Host: 127.0.0.1\r\nContent-Length: \xb2",
+        b"Host: 127.0.0.1\r\nTransfer-Encoding: chunked",
+    ],
+)
+def test_headers_that_cannot_be_read(
+    sitting: Sitting, capfd: pytest.CaptureFixture[str], headers: bytes
+) -> None:
+    for token in (sitting.server.token.encode(), b"wrong"):
+        answer = sent(sitting, b"POST /" + token + b"/undo HTTP/1.0\r\n" + headers + b"\r\n\r\n{}")
+        assert answer.split()[1] in ([b"400"] if token != b"wrong" else [b"400", b"403"]), answer
+    assert capfd.readouterr().err == ""
+
+
+def test_bodies_that_cannot_be_read(sitting: Sitting, capfd: pytest.CaptureFixture[str]) -> None:
+    for body in (b"[" * 4000, b"\xff", b"{" * 2000, b"[1]"):
+        assert sitting.ask("clear", body).status == 400
+    figures = b'{"kind": "add", "object": 1, "frame": ' + b"9" * 3900 + b', "figures": [1e999, 1]}'
+    assert sitting.ask("add", figures).status in (400, 422)
+    assert sitting.ask("clear", b" " * 5000).status == 413
+    assert sitting.ask("clear", b"{}", **{"Content-Length": "9" * 5000}).status == 413
+    assert capfd.readouterr().err == ""
+
+
+def test_connections_that_say_nothing_are_bounded_and_end(
+    sitting: Sitting, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("vinpaint_cli.pick.server._Handler.timeout", 0.5)
+    before = threading.active_count()
+    with ExitStack() as silent:
+        for number in range(150):
+            connection = silent.enter_context(socket.create_connection(("127.0.0.1", sitting.server.port)))
+            with suppress(OSError):  # it may have been hung up already
+                connection.sendall(b"GET /"[: number % 6])
+        sleep(0.2)
+        assert threading.active_count() - before <= MOST_THREADS
+        limit = monotonic() + 10
+        while threading.active_count() > before:
+            assert monotonic() < limit
+            sleep(0.05)
+        assert sitting.ask("state").status == 200
+    assert capfd.readouterr().err == ""
 
 
 def test_it_listens_on_loopback_alone(sitting: Sitting) -> None:

@@ -13,13 +13,14 @@
     POST  /TOKEN/undo  redo  follow  stop  done
     POST  /TOKEN/write                       {"replace": true} to replace what stands there
 
-Errors are ``{"error": "one line"}``: 400 what cannot be done, 403 for strangers, 404, 405, 409 the output
-exists, 413 too much, 422 the clip or its mask, 500 others.
+Errors are ``{"error": "one line"}``: 400 what cannot be read or done, 403 for strangers, 404, 405, 409 the
+output exists, 413 too much, 422 the clip or its mask, 500 others.
 """
 
 from __future__ import annotations
 
 import hmac
+import io
 import json
 import secrets
 import threading
@@ -138,7 +139,9 @@ class _FinalAnswer:
 def _admit(token: str) -> None:
     """Raise 403 unless the request is for a loopback name, of this page, with the token."""
     request = bottle.request
-    host, origin = request.get_header("Host", ""), request.get_header("Origin")
+    host, origin = (request.headers.raw(name, default) for name, default in (("Host", ""), ("Origin", None)))
+    if not host.isascii() or not (origin or "").isascii():
+        raise _json({"error": "a header that is no text; open the address as it was printed"}, 400)
     first = request.path.split("/")[1] if "/" in request.path else ""
     known = hmac.compare_digest(first.encode("utf-8", "surrogateescape"), token.encode())
     at_home = _name_of(host) in _LOOPBACK and origin in (None, f"http://{host}")
@@ -174,12 +177,15 @@ def _translating(callback: Callable[..., Any]) -> Callable[..., Any]:
 def _given() -> dict[str, Any]:
     """The JSON object of the request's body, empty for none; raises UsageError."""
     request = bottle.request
-    if request.content_length > _MOST_BYTES:
+    length = request.headers.raw("Content-Length", "") or "0"
+    if not (length.isascii() and length.isdecimal()) or request.chunked:
+        raise UsageError("the length of the request cannot be read; send one JSON object")
+    if len(length) > len(str(_MOST_BYTES)) or int(length) > _MOST_BYTES:
         raise _json({"error": f"more than {_MOST_BYTES} bytes; send one mark at a time"}, 413)
     body = request.body.read(_MOST_BYTES)
     try:
         given = json.loads(body) if body else {}
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise UsageError("the request is not JSON; send one JSON object") from exc
     if not isinstance(given, dict):
         raise UsageError("the request is no JSON object; send one")
@@ -211,6 +217,10 @@ def _error(error: Any) -> bytes:
 
 
 HOST = "127.0.0.1"
+PATIENCE = 10.0
+"""Seconds that a connection may be silent."""
+MOST_THREADS = 64
+"""Connections answered at the same time; a browser opens six."""
 
 
 class PickServer:
@@ -248,10 +258,28 @@ class PickServer:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """A thread per request."""
+    """A thread per request, up to a number."""
 
     daemon_threads = True
     request_queue_size = 64
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._room = threading.BoundedSemaphore(MOST_THREADS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own, or hang up where too many are open."""
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and make room for another."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
 
     def server_bind(self) -> None:
         """Bind as WSGIServer does, but without asking the network for this machine's name."""
@@ -264,5 +292,11 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Handler(WSGIRequestHandler):
+    timeout = PATIENCE
+
+    def get_stderr(self) -> Any:
+        """Nowhere: the terminal is not for what strangers send."""
+        return io.StringIO()
+
     def log_message(self, format: str, *args: Any) -> None:
         """Requests are not logged to the terminal."""
