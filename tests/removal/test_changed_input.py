@@ -66,6 +66,26 @@ def gone(path: Path, other: Path) -> None:
     path.unlink()
 
 
+def test_no_part_of_a_segment_that_saw_another_clip_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vinpaint_cli.resume.checkpoints.SECONDS", 0.0)
+    path = make_clip(tmp_path / "in.mkv", frames=25, codec="ffv1", size=SIZE)
+    (tmp_path / "else").mkdir()
+    other = make_clip(tmp_path / "else" / "in.mkv", frames=25, codec="ffv1", size=SIZE, metadata={"a": "b"})
+    options, seen = replace(OPTIONS, propagate=True), []
+    folder = tmp_path / ".out.mkv.work"
+
+    def change() -> None:
+        seen.extend(folder.glob("part-*"))
+        overwritten(path, other)
+
+    with pytest.raises(InputChanged):
+        remove(path, tmp_path / "out.mkv", options, listener=ChangesAt(30, change), work=WORK)
+    assert seen
+    assert not list(folder.glob("part-*"))
+
+
 @pytest.mark.parametrize("change", [overwritten, renamed_over, cut, gone])
 @pytest.mark.parametrize("units", [2, 12, 24])
 @pytest.mark.parametrize("work", [WORK, None])

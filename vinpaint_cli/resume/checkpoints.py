@@ -103,7 +103,7 @@ def checkpoints_of(folder: str | None, segment: Segment) -> Iterator[Checkpoints
         raise
 
 
-def remove_parts(folder: Path, index: int) -> None:
-    """Remove the checkpoints of a segment that is finished; raises OSError."""
-    for file in folder.glob(f"part-{index:06d}-*.npz"):
+def remove_parts(folder: Path, segment: str = "") -> None:
+    """Remove the checkpoints of all segments whose names begin so; raises OSError."""
+    for file in folder.glob(f"part-{segment}*.npz"):
         file.unlink()

@@ -122,6 +122,9 @@ class WorkFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, InputChanged):  # what a segment in progress has seen may be of another file
+            with translated(self._folder):
+                remove_parts(self._folder)
         if not (self._keep or (error is not None and self._worth_keeping())):
             discard(self._folder)
         elif error is None:
@@ -240,7 +243,7 @@ class WorkFolder:
                 "fit": asdict(filled.fit),
             }
             self._journal.append(**entry)
-            remove_parts(self._folder, segment.index)
+            remove_parts(self._folder, f"{segment.index:06d}-")
         self._finished[segment.index] = entry
 
     def _read(self, segment: Segment) -> Filled:
