@@ -172,8 +172,25 @@ class Log:
         self.lines.append(f"advance {n}")
         return True
 
+    def expect(self, seconds: float) -> None:
+        self.lines.append(f"expect {seconds:g}")
+
     def note(self, text: str) -> None:
         self.lines.append(f"note {text}")
+
+
+def test_the_time_that_is_left_is_passed_on() -> None:
+    log = Log()
+    here, there = Pipe()
+    with here, there:
+        with PipeReporter(there).stage("fill", 9) as stage:
+            stage.expect(31.0)
+            stage.advance(4)
+            stage.expect(12.5)
+        shown = PipeReceiver(log)
+        while here.poll():
+            shown.take(here.recv())
+    assert log.lines == ["begin fill 9", "advance 4", "expect 12.5", "end fill"]
 
 
 def passed_on(log: Log) -> PipeReceiver:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from vinpaint_cli.batch.runner import BatchJob, JobResult, do_job
 from vinpaint_cli.pipeline.device import SHARERS
-from vinpaint_cli.pipeline.progress import Listener, SilentListener
+from vinpaint_cli.pipeline.progress import Listener, SilentListener, expect
 from vinpaint_cli.util import allowed_cores
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ SECONDS_BETWEEN = 0.5
 """Between two reports of a stage on how far it is."""
 
 Message = tuple[Any, ...]
-"""``("stage", name, total)``, ``("advance", n)``, ``("end",)`` or ``("note", text)``."""
+"""``("stage", name, total)``, ``("advance", n)``, ``("expect", seconds)``, ``("note", text)`` or
+``("end",)``."""
 
 ListenerOf = Callable[[BatchJob], Listener]
 
@@ -283,6 +284,7 @@ class _PipeStage:
 
     def __init__(self, pipe: Connection[Any, Any]) -> None:
         self._pipe, self._unsent, self._sent_at = pipe, 0, time.monotonic()
+        self._left: float | None = None
 
     def advance(self, n: int = 1) -> bool:
         """Count ``n`` units; a signal asks to stop, never this."""
@@ -291,10 +293,16 @@ class _PipeStage:
             self.flush()
         return True
 
+    def expect(self, seconds: float) -> None:
+        """Keep the time that is left for the next report."""
+        self._left = seconds
+
     def flush(self) -> None:
         """Report what was counted."""
         if self._unsent:
             self._pipe.send(("advance", self._unsent))
+            if self._left is not None:
+                self._pipe.send(("expect", self._left))
         self._unsent, self._sent_at = 0, time.monotonic()
 
 
@@ -313,6 +321,8 @@ class PipeReceiver:
             self._listener.note(*rest)
         elif kind == "advance" and self._progress is not None:
             self._progress.advance(*rest)
+        elif kind == "expect" and self._progress is not None:
+            expect(self._progress, *rest)
         else:
             self.close()
             if kind == "stage":

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from vinpaint_cli.cli.console import Console, duration
@@ -110,9 +110,10 @@ class _Stage:
         self._console, self._total, self._per_unit, self._bars = console, total, per_unit, bars
         self._label = f"{clip}: {name}" if clip else name
         self._start = self._spoke = time.monotonic()
+        self._until: float | None = None
         if bars is not None:
             short = clip if len(clip) <= LONGEST_NAME else f"{clip[: LONGEST_NAME - 1]}…"
-            self._task = bars.add_task(name, total=total, clip=short, per_unit=per_unit)
+            self._task = bars.add_task(name, total=total, clip=short, per_unit=per_unit, until=None)
 
     def advance(self, n: int = 1) -> bool:
         """Count ``n`` units; False when the work should stop."""
@@ -123,6 +124,12 @@ class _Stage:
             self._spoke = time.monotonic()
             self._console.say(self._line())
         return not self._console.stopping
+
+    def expect(self, seconds: float) -> None:
+        """Show that so many seconds are left, whatever the share of the units."""
+        self._until = time.monotonic() + seconds
+        if self._bars is not None:
+            self._bars.update(self._task, until=self._until)
 
     def remove(self) -> None:
         """Take its bar away."""
@@ -138,7 +145,7 @@ class _Stage:
         if not self._total:
             return f"{self._label}: {self.done} frames{self._rate()}"
         share = min(1.0, self.done / self._total)
-        left = (time.monotonic() - self._start) * (1 - share) / max(share, 1e-9)
+        left = _left(self._until, time.monotonic() - self._start, share)
         return f"{self._label}: {share:.0%}{self._rate()}, about {duration(left)} left"
 
     def _rate(self) -> str:
@@ -147,6 +154,24 @@ class _Stage:
             return ""
         speed = self.done * self._per_unit / max(1e-9, time.monotonic() - self._start)
         return f", {speed:.1f} frames/s"
+
+
+def _left(until: float | None, elapsed: float, share: float) -> float:
+    """Seconds that are left: as was said, or else at the speed so far."""
+    if until is not None:
+        return max(0.0, until - time.monotonic())
+    return elapsed * (1 - share) / max(share, 1e-9)
+
+
+class _LeftColumn(ProgressColumn):
+    """Time that is left."""
+
+    def render(self, task: Task) -> Text:
+        """Nothing as long as it is not known."""
+        if not task.completed or not task.total or task.elapsed is None:
+            return Text("-:--", "cyan")
+        share = min(1.0, task.completed / task.total)
+        return Text(duration(_left(task.fields["until"], task.elapsed, share)), "cyan")
 
 
 class _RateColumn(ProgressColumn):
@@ -174,7 +199,7 @@ def _bars(
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
         *rates,
-        TimeRemainingColumn(compact=True),
+        _LeftColumn(),
         TextColumn("left"),
         console=console.rich,
         transient=True,

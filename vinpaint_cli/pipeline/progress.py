@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from vinpaint_cli.errors import Interrupted
 from vinpaint_cli.types import Progress
@@ -21,6 +21,21 @@ class Listener(Protocol):
     def note(self, text: str) -> None:
         """Show the user one line of text."""
         ...
+
+
+@runtime_checkable
+class Expecting(Protocol):
+    """Progress that is also told how long a stage still takes."""
+
+    def expect(self, seconds: float) -> None:
+        """Show that so many seconds are left."""
+        ...
+
+
+def expect(progress: Progress, seconds: float) -> None:
+    """Say how many seconds of a stage are left, to whom it concerns."""
+    if isinstance(progress, Expecting):
+        progress.expect(seconds)
 
 
 class _Silent:

@@ -54,7 +54,7 @@ def estimate(clip: MaskedClip, plan: Plan, target: str, scan_seconds: float) -> 
     Raises what the stages raise: also options that the encoder does not take are found here.
     """
     found = Estimate({**clip.seconds, "scan": scan_seconds})
-    found.seconds["encode"] = _encode_seconds(clip, plan, target)
+    found.seconds["encode"] = encode_seconds(clip, target) * plan.scan.frames
     if not plan.segments:
         return found
     if clip.options.propagate:
@@ -81,8 +81,8 @@ class _EnoughError(Exception):
     """Ends a trial of the writer, which then leaves nothing behind."""
 
 
-def _encode_seconds(clip: MaskedClip, plan: Plan, target: str) -> float:
-    """Write the first frames to a temporary folder for a moment."""
+def encode_seconds(clip: MaskedClip, target: str) -> float:
+    """Seconds for a frame, from writing the first ones to a temporary folder for a moment."""
     frames, start = 0, time.perf_counter()
     ending = "/" if is_folder_path(target) else Path(target).suffix
     with (
@@ -97,7 +97,7 @@ def _encode_seconds(clip: MaskedClip, plan: Plan, target: str) -> float:
             if time.perf_counter() - start > ENCODE_SECONDS:
                 break
         raise _EnoughError
-    return (time.perf_counter() - start) * plan.scan.frames / max(1, frames)
+    return (time.perf_counter() - start) / max(1, frames)
 
 
 def _propagate_seconds(clip: MaskedClip, plan: Plan) -> dict[str, float]:

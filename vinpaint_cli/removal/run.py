@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vinpaint_cli.errors import VinpaintError
 from vinpaint_cli.mask_making.clip import MaskedClip, open_clip
 from vinpaint_cli.pipeline.compose import MemoryPatches, composed_frames, in_order
 from vinpaint_cli.pipeline.fill import Filled, MemoryFit
 from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
 from vinpaint_cli.pipeline.output import check_free, copy_as_it_is
 from vinpaint_cli.pipeline.plan import Plan
-from vinpaint_cli.pipeline.progress import Clock, Listener, SilentListener, advance
+from vinpaint_cli.pipeline.progress import Clock, Listener, SilentListener, advance, expect
+from vinpaint_cli.removal.estimate import encode_seconds
 from vinpaint_cli.removal.executor import Executor, FillSpec, LocalExecutor
+from vinpaint_cli.removal.forecast import ENCODE, Forecast, cost_of
 from vinpaint_cli.removal.job import Job, RemoveReport, Tally, check_job, make_report
 from vinpaint_cli.resume.fingerprint import marks_of, unchanged
 from vinpaint_cli.resume.work import Work, open_work
-from vinpaint_cli.types import EncodeOptions, Frame, Patch, Progress
+from vinpaint_cli.types import EncodeOptions, Frame, Patch, Progress, Segment
 from vinpaint_cli.video.sink.publish import temporary_name
 from vinpaint_cli.video.sink.write import FrameWriter, open_writer
 from vinpaint_cli.video.source.read import open_source
+
+LONG = 60.0
+"""Seconds of encoding from which on a moment is spent to foretell it."""
 
 
 def remove(
@@ -150,19 +157,40 @@ class Removal:
         steps = sum(2 * len(segment.frames) - 1 for segment in missing) if spec.options.propagate else 0
         self.kept.begin(writer.temporary)
         with writer, self.listener.stage("fill", steps + plan.scan.frames) as progress:
-            fresh = self.executor.fill(spec, plan, missing, lambda: advance(progress))
+            forecast = self._forecast(plan, missing, progress)
+
+            def tick() -> None:
+                advance(progress)
+                forecast.tick()
+
+            fresh = self.executor.fill(spec, plan, missing, tick)
             with _closed(fresh):
-                filled = _Patches(self.kept.gathered(segments, self._checked(fresh)), self)
+                filled = _Patches(self.kept.gathered(segments, self._checked(fresh, forecast)), self)
                 frames = composed_frames(self.clip.source, segments, iter(filled), MemoryPatches())
-                start = time.perf_counter()
-                _write(frames, writer.write, progress)
-                # What was not waiting for patches was decoding and encoding.
+                encoded, start = 0.0, time.perf_counter()
+                for frame in frames:
+                    writer.write(frame)
+                    advance(progress)
+                    # What was not waiting for patches was decoding and encoding.
+                    before, encoded = encoded, time.perf_counter() - start - filled.waited
+                    forecast.wrote(encoded - before)
                 self.clock.seconds["encode"] = time.perf_counter() - start - filled.waited
 
-    def _checked(self, fresh: Iterator[Filled]) -> Iterator[Filled]:
+    def _forecast(self, plan: Plan, missing: Sequence[Segment], progress: Progress) -> Forecast:
+        options = self.clip.options
+        costs = [cost_of(plan, segment, options.propagate, options.texture) for segment in missing]
+        frames = plan.scan.frames
+        encode = ENCODE * self.clock.seconds.get("scan", 0.0) / max(1, frames)
+        if encode * frames > LONG:
+            with suppress(VinpaintError):
+                encode = encode_seconds(self.clip, self.job.target)
+        return Forecast(missing, costs, frames, encode, partial(expect, progress))
+
+    def _checked(self, fresh: Iterator[Filled], forecast: Forecast) -> Iterator[Filled]:
         """Segments whose frames are those of the clip that was planned."""
         for filled in fresh:
             self.check()
+            forecast.filled(filled.seconds)
             yield filled
 
     def copy(self, plan: Plan, writer: FrameWriter) -> None:
