@@ -5,7 +5,7 @@
     VinpaintError                 1    base class; never raised itself
     ├── UsageError                2    options that contradict each other or cannot be read
     ├── InputError                3    something a person gave us cannot be used
-    │   ├── VideoError            3    missing, not a video, no decodable frame, interlaced …
+    │   ├── VideoError            3    missing, not a video, no decodable frame …
     │   ├── InputChanged          3    a file is another one than when the run began
     │   └── MaskError             3    wrong size, wrong count, outside the frame, no area …
     ├── WeightsError              4    weights that are missing, unknown, corrupt or of another network
@@ -43,7 +43,7 @@ class InputError(VinpaintError):
 
 
 class VideoError(InputError):
-    """A clip cannot be opened or decoded, or is of a kind we refuse (interlaced)."""
+    """A clip cannot be opened or decoded, or is of a kind we refuse."""
 
 
 class MaskError(InputError):

@@ -114,7 +114,8 @@ class VideoInfo:
     ``width``/``height`` are those of the displayed picture (``rotation`` applied). ``rotation`` is the
     clockwise turn in degrees (0, 90, 180, 270) that takes the coded picture to the displayed one.
     ``rate`` is the average frame rate in Hz, ``time_base`` the seconds per tick of pts, ``duration``
-    seconds. ``frames_from_header`` is the container's claim, never trusted for planning.
+    seconds. ``frames_from_header`` is the container's claim, never trusted for planning. ``interlaced``: its
+    frames are of two fields; of a source that gives out fields, rate, ticks and counts are theirs.
     """
 
     path: str
@@ -134,6 +135,7 @@ class VideoInfo:
     streams: tuple[StreamInfo, ...] = ()
     chapters: int = 0
     metadata: tuple[tuple[str, str], ...] = ()
+    interlaced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

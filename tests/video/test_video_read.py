@@ -168,15 +168,6 @@ def test_what_is_no_video_is_one_line(tmp_path):
             assert "\n" not in str(caught.value)
 
 
-def test_interlaced_clips_are_refused_with_a_way_out(clip):
-    by_frames = clip("a.mkv", options={"x264-params": "interlaced=1", "preset": "medium"})
-    by_container = clip("b.mkv", codec="ffv1", field_order=2)
-    for path in (by_frames, by_container):
-        with pytest.raises(VideoError, match=r"interlaced.*bwdif") as caught:
-            VideoSource(path)
-        assert path.name in str(caught.value)
-
-
 def test_cover_art_is_not_the_picture(clip):
     source = VideoSource(clip("a.mp4", cover=True, size=(64, 48)))
     assert (source.info.width, source.info.height) == (64, 48)

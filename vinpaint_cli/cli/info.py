@@ -114,7 +114,7 @@ def _lines(about: VideoInfo) -> list[tuple[str, str]]:
         ("file", about.path),
         ("container", about.container),
         ("video", f"{about.codec}, {about.pix_fmt} ({about.bit_depth} bits)"),
-        ("size", f"{about.width}x{about.height}{shape}{turned}"),
+        ("size", f"{about.width}x{about.height}{shape}{turned}{', interlaced' if about.interlaced else ''}"),
         ("rate", f"{rate}, ticks of {about.time_base} s"),
         ("length", f"{lasting}, {claimed} frames by the header"),
         ("colour", "range {}, primaries {}, transfer {}, matrix {}".format(*_color(about.color))),

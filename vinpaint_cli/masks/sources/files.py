@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,6 +133,11 @@ class VideoMask:
         self._shown: Frame | None = None
         self._last: tuple[int, Hole] | None = None
         self._count: int | None = None
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Masks per second."""
+        return self._source.info.rate
 
     @property
     def count(self) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from vinpaint_cli.masks.sources.shapes import (
     FixedMask,
     HoleSource,
     InvertMask,
+    PerFrameMask,
     TimeLimitedMask,
     UnionMask,
     default_dilation,
@@ -231,7 +233,9 @@ def _file_masks(
     """Union of the mask files and of what was tracked: fixed, inverted and dilated."""
     size = (info.width, info.height)
     files = [
-        open_mask(path, size, label=spec.label, hold=spec.hold, resize=spec.resize, ends=ends)
+        _by_fields(
+            open_mask(path, size, label=spec.label, hold=spec.hold, resize=spec.resize, ends=ends), info
+        )
         for path in spec.masks
     ]
     if tracked is not None:
@@ -244,6 +248,19 @@ def _file_masks(
         mask = InvertMask(mask)
     radius = default_dilation(info.height) if spec.dilate is None else spec.dilate
     return DilatedMask(mask, radius) if radius else mask
+
+
+def _by_fields(mask: HoleSource, info: VideoInfo) -> HoleSource:
+    """The mask; where an interlaced clip has about twice as many fields as there are masks, each for two."""
+    if not info.interlaced:
+        return mask
+    if isinstance(mask, VideoMask):
+        asked, given = info.rate, mask.rate
+    else:
+        fields = info.frames_from_header or round((info.duration or 0) * (info.rate or 0))
+        asked, given = Fraction(fields), None if mask.count is None else Fraction(mask.count)
+    few = asked is not None and given is not None and given < asked * Fraction(3, 4)
+    return PerFrameMask(mask) if few else mask
 
 
 def _box_masks(boxes: list[BoxSpec], spec: MaskOptions, info: VideoInfo, origin_pts: int) -> list[HoleSource]:

@@ -7,6 +7,7 @@ fresh array of its own, so the caller may keep it or write into it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
@@ -230,6 +231,18 @@ class TimeLimitedMask(DerivedMask):
         if self._clock.shows(frame):
             return self._source.at(frame)
         return np.zeros(self._shape, dtype=np.bool_) if self._beyond is None else self._beyond.at(frame)
+
+
+class PerFrameMask(DerivedMask):
+    """Masks of the frames of an interlaced clip, each for both of its fields."""
+
+    def at(self, frame: Frame) -> Hole:
+        """Hole of one field, bool ``(H, W)``, True = fill."""
+        return self._source.at(replace(frame, index=frame.index // 2))
+
+    def check_count(self, frames: int) -> None:
+        """Compare the number of masks with that of frames; raises what the source raises."""
+        self._source.check_count(frames // 2)
 
 
 class _Clock:

@@ -50,7 +50,15 @@ class Converter:
 
     def __call__(self, native: av.VideoFrame) -> Picture:
         """Displayed RGB ``(H, W, 3)`` of a whole native frame."""
-        return self.region(native, Box(0, 0, native.width, native.height))
+        return self.region(native, Box(0, 0, *self.size(native)))
+
+    def size(self, native: av.VideoFrame) -> tuple[int, int]:
+        """Coded ``(width, height)`` of the frame that is displayed."""
+        return native.width, native.height
+
+    def lines(self, box: Box) -> tuple[Box, slice]:
+        """The part of a coded box that lies in the native frame: as a box there, and as rows of the box."""
+        return box, slice(None)
 
     @property
     def dtype(self) -> type[np.uint8] | type[np.uint16]:
@@ -64,13 +72,15 @@ class Converter:
 
     def region(self, native: av.VideoFrame, coded: Box) -> Picture:
         """Displayed RGB of a box given in coded coordinates."""
+        return np.ascontiguousarray(self.orientation.display(self.coded_region(native, coded)))
+
+    def coded_region(self, native: av.VideoFrame, coded: Box) -> npt.NDArray[Any]:
+        """RGB of a box given in coded coordinates, as it is coded."""
         if self.layout.model == "rgb":
-            picture = self._from_rgb(native, coded)
-        elif self.layout.model == "gray":
-            picture = self._from_gray(native, coded)
-        else:
-            picture = self._from_yuv(native, coded)
-        return np.ascontiguousarray(self.orientation.display(picture))
+            return self._from_rgb(native, coded)
+        if self.layout.model == "gray":
+            return self._from_gray(native, coded)
+        return self._from_yuv(native, coded)
 
     def axes(self, native: av.VideoFrame) -> tuple[Axis, Axis]:
         """Horizontal and vertical axis of the chroma planes."""
@@ -194,7 +204,8 @@ def converter_of(frame: Frame) -> Converter:
 
 def displayed_size(frame: Frame) -> tuple[int, int]:
     """``(width, height)`` of the displayed picture, without converting it."""
-    return converter_of(frame).orientation.displayed_size(frame.native.width, frame.native.height)
+    converter = converter_of(frame)
+    return converter.orientation.displayed_size(*converter.size(frame.native))
 
 
 def crop_rgb(frame: Frame, box: Box) -> Picture:
@@ -211,7 +222,7 @@ def crop_rgb(frame: Frame, box: Box) -> Picture:
         raise ValueError(f"{box} is empty or leaves the {width}×{height} frame")
     converter = converter_of(frame)
     native = frame.native
-    coded = converter.orientation.coded_box(box, native.width, native.height)
+    coded = converter.orientation.coded_box(box, *converter.size(native))
     return converter.region(native, coded)
 
 

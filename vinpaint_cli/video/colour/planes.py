@@ -60,17 +60,19 @@ class _Overlay:
 def _prepare(frame: Frame, patch: Patch) -> _Overlay | None:
     """The patch as an overlay in coded coordinates; None when no alpha is above 0."""
     _check(frame, patch)
-    rows, columns = np.flatnonzero(patch.alpha.any(axis=1)), np.flatnonzero(patch.alpha.any(axis=0))
-    if rows.size == 0:
+    down, across = np.flatnonzero(patch.alpha.any(axis=1)), np.flatnonzero(patch.alpha.any(axis=0))
+    if down.size == 0:
         return None
-    inner = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    inner = Box(int(across[0]), int(down[0]), int(across[-1]) + 1, int(down[-1]) + 1)
     roi = patch.roi
     box = Box(roi.x0 + inner.x0, roi.y0 + inner.y0, roi.x0 + inner.x1, roi.y0 + inner.y1)
-    orientation = converter_of(frame).orientation
+    converter = converter_of(frame)
+    orientation = converter.orientation
     rgb = patch.rgb[inner.slices()].astype(np.float32) / np.iinfo(patch.rgb.dtype).max
     alpha = np.clip(patch.alpha[inner.slices()], 0.0, 1.0).astype(np.float32)
-    coded = orientation.coded_box(box, frame.native.width, frame.native.height)
-    return _Overlay(coded, orientation.code(rgb), orientation.code(alpha))
+    coded, rows = converter.lines(orientation.coded_box(box, *converter.size(frame.native)))
+    overlay = _Overlay(coded, orientation.code(rgb)[rows], orientation.code(alpha)[rows])
+    return overlay if overlay.alpha.any() else None
 
 
 def _check(frame: Frame, patch: Patch) -> None:
@@ -168,7 +170,7 @@ def copy_native(native: av.VideoFrame, name: str | None = None) -> av.VideoFrame
         size = min(abs(target.line_size), abs(source.line_size))
         octets = np.dtype(np.uint8)
         rows_of(target, octets, size)[:] = rows_of(source, octets, size)
-    twin.pts, twin.duration = native.pts, native.duration
+    twin.pts, twin.duration, twin.opaque = native.pts, native.duration, native.opaque
     if native.time_base is not None:
         twin.time_base = native.time_base
     return twin

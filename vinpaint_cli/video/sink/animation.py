@@ -40,7 +40,11 @@ def displayed(frame: Frame, formats: tuple[str, ...] = ()) -> av.VideoFrame:
     """
     name, converter = frame.native.format.name, converter_of(frame)
     own = name in formats if formats else converter.layout.model == "rgb" or has_alpha(name)
-    if converter.orientation == Orientation() and own:
+    if (
+        converter.orientation == Orientation()
+        and own
+        and converter.size(frame.native)[1] == frame.native.height
+    ):
         native: av.VideoFrame = frame.native
         return native
     rgb = frame.rgb

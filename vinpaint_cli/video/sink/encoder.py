@@ -22,9 +22,13 @@ from vinpaint_cli.video.source.probe import Details, Light
 if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.packet import Packet
+    from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
 _FRAME_DURATION = 1 << 8
+_INTERLACED_DCT, _INTERLACED_ME = 1 << 18, 1 << 29
+_FIELD_CODERS = ("h264", "mpeg2video", "mpeg4", "prores", "dvvideo")
+_FIELDLESS = ("hevc", "vp8", "vp9", "av1", "dnxhd", "gif", "apng", "webp")
 _QP_TO_LAMBDA = 118
 _AVX512 = 256  # of cv::CpuFeatures, which has no names in Python
 _AVI_WARNING = "an avi file has one constant rate, this clip's varies; use the suffix .mp4 or .mkv to keep it"
@@ -139,6 +143,8 @@ class Encoder:
         if output.format.name in ("avi", "asf"):
             context.max_b_frames = 0  # they hold no times of presentation
         self._tag(stream, output.format.name)
+        if details.first_field is not None:
+            self._interlace(context)
         if choice.qscale is not None:
             context.qscale = True
             context.global_quality = round(choice.qscale * _QP_TO_LAMBDA)
@@ -146,6 +152,17 @@ class Encoder:
         if not self._animation:
             self._turn(stream)
         return stream
+
+    def _interlace(self, context: VideoCodecContext) -> None:
+        """Say that frames are of two fields, where the encoder or the container can."""
+        family = self._choice.recipe.family
+        context.field_order = self._details.field_order or 2 + (self._details.first_field or 0)
+        if family in _FIELD_CODERS:
+            context.flags |= _INTERLACED_DCT | (_INTERLACED_ME if family != "prores" else 0)
+        elif family in _FIELDLESS:
+            self._warnings.append(
+                f"{family} does not say that the picture is interlaced; players will not know"
+            )
 
     def mark_alpha(self) -> None:
         """Say whether VP8 or VP9 has alpha beside the picture; the source's own mark may be stale."""

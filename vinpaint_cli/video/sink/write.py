@@ -14,6 +14,7 @@ import av
 
 from vinpaint_cli.errors import OutputError
 from vinpaint_cli.types import EncodeOptions, Frame, FrameSource
+from vinpaint_cli.video.colour.fields import FieldConverter, woven
 from vinpaint_cli.video.sink.animation import repetition, write_last_duration
 from vinpaint_cli.video.sink.codecs import ANIMATIONS, Source, choose, muxer_of
 from vinpaint_cli.video.sink.encoder import Encoder
@@ -135,6 +136,7 @@ class VideoWriter:
         self._end = self._lasts = 0
         self._held: Packet[VideoStream] | None = None
         self._first_packet = (0, 0)
+        self._field: Frame | None = None
 
     @property
     def warnings(self) -> list[str]:
@@ -176,11 +178,24 @@ class VideoWriter:
             ValueError: the frame is not later than the one before it.
 
         """
+        whole = self._whole(frame)
+        if whole is None:
+            return
+        frame = whole
         if self._last is not None and frame.pts <= self._last:
             raise ValueError(f"frame {frame.index} at {frame.pts} does not follow {self._last}")
         self._last, self._end, self._lasts = frame.pts, frame.pts + frame.duration, frame.duration
         with translated(self._path):
             self._mux(self._encoder.encode(frame))
+
+    def _whole(self, frame: Frame) -> Frame | None:
+        """The frame, or that of two fields when the second of them comes."""
+        if not isinstance(frame.convert, FieldConverter):
+            return frame
+        field, self._field = self._field, frame
+        if frame.index % 2 == 0 or field is None:
+            return None
+        return woven(field, frame, self._details.converter)
 
     def _open(self) -> None:
         source = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import av
 import av.logging
@@ -39,6 +39,7 @@ _DYNAMIC = {
     "AMBIENT_VIEWING_ENVIRONMENT": "ambient light",
 }
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+_TOP_FIRST, _BOTTOM_SHOWN_FIRST = 2, (3, 4)  # AVFieldOrder: TT, BB, TB (coded, shown), BT
 _LOG_LOCK = Lock()
 
 
@@ -63,6 +64,8 @@ class Details:
     out in (the source's, or its planar sibling), ``coded`` the coded ``(width, height)``,
     ``display_matrix`` the container's nine numbers, ``location`` FFmpeg's name of the chroma siting.
     ``names`` are the picture files when the source is a folder, ``others`` the files of a playlist.
+    ``field_order`` is FFmpeg's number, and ``first_field`` the parity of the field that is shown first (0: of
+    the top line), None for a progressive clip.
     """
 
     info: VideoInfo
@@ -76,6 +79,8 @@ class Details:
     profile: str | None = None
     light: Light = Light()
     others: tuple[str, ...] = ()
+    field_order: int = 0
+    first_field: int | None = None
 
     def open(self) -> AbstractContextManager[InputContainer]:
         """The clip's file, open to read packets; errors as of `open_input`."""
@@ -94,7 +99,6 @@ def inspect(path: str | PathLike[str], playlists: bool = False) -> Details:
     with open_input(path, others) as container:
         stream = picture_stream(container, path)
         first = _first_frame(container, stream, path)
-        refuse_interlaced(path, first, stream.codec_context.field_order)
         return replace(_details(path, container, stream, first), others=others)
 
 
@@ -135,19 +139,31 @@ def is_cover(stream: Stream) -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-def refuse_interlaced(path: str | PathLike[str], frame: av.VideoFrame, field_order: int = 0) -> None:
-    """Stop at interlaced pictures: their two fields are two moments, which filling would smear.
+def first_field(path: str | PathLike[str], stream: VideoStream, frame: av.VideoFrame) -> int | None:
+    """Parity of the field that is shown first (0: of the top line); None for a progressive clip.
+
+    Where nothing but the first frame says that there are fields it is that of the top line, in DV the other.
 
     Raises:
-        VideoError: the frame says so, or the stream's ``field_order`` does (2 and above).
+        VideoError: there are fields, of different heights.
 
     """
-    if frame.interlaced_frame or field_order >= 2:
-        name = Path(path)
-        raise VideoError(
-            f"{path}: interlaced video; deinterlace it first, for example: "
-            f"ffmpeg -i {name.name} -vf bwdif=mode=send_field -c:a copy {name.stem}.progressive{name.suffix}"
-        )
+    order = stream.codec_context.field_order
+    if not frame.interlaced_frame and order < _TOP_FIRST:
+        return None
+    if any(plane.height % 2 for plane in frame.planes):
+        refuse_interlaced(path, "fields of different heights")
+    unknown = order < _TOP_FIRST and stream.codec_context.codec.canonical_name == "dvvideo"
+    return int(unknown or order in _BOTTOM_SHOWN_FIRST)
+
+
+def refuse_interlaced(path: str | PathLike[str], what: str) -> NoReturn:
+    """Stop at fields that cannot be told apart: as one picture they would be smeared; raises VideoError."""
+    name = Path(path)
+    raise VideoError(
+        f"{path}: interlaced video, with {what}; deinterlace it first, for example: "
+        f"ffmpeg -i {name.name} -vf bwdif=mode=send_field -c:a copy {name.stem}.progressive{name.suffix}"
+    )
 
 
 def orient(frame: av.VideoFrame) -> tuple[tuple[int, ...] | None, Orientation]:
@@ -216,8 +232,9 @@ def _details(
     location = _chroma_location(container, stream.index)
     converter = converter_for(path, first, location)
     info = _video_info(path, container, stream, first, converter)
+    parity = first_field(path, stream, first)
     return Details(
-        info=info,
+        info=replace(info, interlaced=parity is not None),
         stream=stream.index,
         native_format=converter.layout.name,
         coded=(first.width, first.height),
@@ -226,6 +243,8 @@ def _details(
         location=location,
         profile=stream.codec_context.profile,
         light=_light(first),
+        field_order=stream.codec_context.field_order,
+        first_field=parity,
     )
 
 

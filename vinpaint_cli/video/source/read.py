@@ -20,6 +20,7 @@ from vinpaint_cli.video.colour.layouts import channel, layout_of
 from vinpaint_cli.video.source.animation import AnimationSource, is_animated_webp
 from vinpaint_cli.video.source.damage import is_cut_short
 from vinpaint_cli.video.source.decode_pass import Damage, Pass, UnsureError
+from vinpaint_cli.video.source.interlaced import FieldSource
 from vinpaint_cli.video.source.probe import inspect, native_format, refuse_interlaced
 from vinpaint_cli.video.source.timeline import JOINABLE, TICKS, Join, Stamped, find_joins, stamp
 
@@ -63,7 +64,8 @@ def open_source(
         return PictureSource(path, rate)
     if is_animated_webp(path):
         return AnimationSource(path)
-    return VideoSource(path, playlists)
+    source = VideoSource(path, playlists)
+    return source if source.details.first_field is None else FieldSource(source)
 
 
 def probe(path: str | PathLike[str], *, playlists: bool = False) -> VideoInfo:
@@ -71,7 +73,7 @@ def probe(path: str | PathLike[str], *, playlists: bool = False) -> VideoInfo:
 
     Raises:
         VideoError: the path is missing, holds no pictures, is no video, has no picture stream, no frame
-            of it can be decoded, or it is interlaced.
+            of it can be decoded.
 
     """
     check_input(path)
@@ -86,9 +88,8 @@ def probe(path: str | PathLike[str], *, playlists: bool = False) -> VideoInfo:
 
 def first_pts(source: FrameSource) -> int:
     """Time of a clip's first frame in ticks of its time base; raises what reading the clip raises."""
-    if isinstance(source, VideoSource):
-        return source.first_pts
-    return next(iter(source.frames(0, 1))).pts
+    known = getattr(source, "first_pts", None)
+    return next(iter(source.frames(0, 1))).pts if known is None else int(known)
 
 
 class _Index:
@@ -132,7 +133,7 @@ class VideoSource:
 
     Raises:
         VideoError: see :func:`probe`; while reading, a frame that changes
-            size or format, or that is interlaced.
+            size or format, or that is interlaced where the first ones were not.
 
     """
 
@@ -315,7 +316,8 @@ class VideoSource:
 
     def _frame(self, index: int, stamped: Stamped) -> Frame:
         native = stamped.native
-        refuse_interlaced(self._path, native)
+        if self.details.first_field is None and native.interlaced_frame:
+            refuse_interlaced(self._path, f"progressive pictures before frame {index}")
         if (native.width, native.height) != self.details.coded:
             width, height = self.details.coded
             raise VideoError(
