@@ -7,8 +7,11 @@ import importlib
 import json
 import os
 import resource
+import struct
 import subprocess
 import sys
+import time
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -175,6 +178,51 @@ def test_metadata_nested_a_thousandfold(vinpaint: Runner, film: Path) -> None:
         ended = vinpaint("remove", film, "--box", BOX, "--method", "sttn", "--weights", path)
         assert ended.code == 4, ended.err
         assert len(ended.err) < 600
+
+
+@pytest.mark.parametrize(
+    ("method", "config"),
+    [
+        ("sttn", {"blocks": 10_000_000}),
+        ("sttn", {"channels": 1 << 40}),
+        ("sttn", {"patches": [[9, 5]] * 100_000}),
+        ("sttn", {"size": [1e400, 1]}),
+        ("flow-recurrent", {"blocks": 10_000_000}),
+        ("combcn", {"width": 1 << 40}),
+        ("internal", {"factors": [index / 2_000_000 for index in range(1, 1_000_000)], "prefill": True}),
+    ],
+)
+def test_weights_that_ask_for_too_much(
+    vinpaint: Runner, film: Path, method: str, config: dict[str, object]
+) -> None:
+    path, begin = film.parent / "net.safetensors", time.monotonic()
+    save_file({"a": torch.zeros(1)}, path, {"config": json.dumps(config)})
+    ended = vinpaint("remove", film, "--box", BOX, "--method", method, "--weights", path)
+    assert ended.code == 4, ended.err
+    assert len(ended.err) < 600
+    assert time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize("side", [12_000, 60_000])
+def test_pictures_declared_enormous(vinpaint: Runner, film: Path, side: int) -> None:
+    """A PNG of a few bytes that says it is of 144 megapixels, or 3600."""
+    path = film.parent / "mask.png"
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+            for kind, data in chunks
+        )
+    )
+    for more in ((), ("--mask-resize",)):
+        ended = vinpaint("remove", film, "--mask", path, *more)
+        assert ended.code == 3
+        assert len(ended.lines) == 1, ended.err
+    ended = vinpaint("info", path)
+    assert ended.code in (0, 3)
+    assert "Warning" not in ended.err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere address space has no bound")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 
 import typer
@@ -26,6 +27,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line, by default the process's own; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     console = Console()
+    # Of pictures declared enormous, and of odd tags: sizes are checked, and errors told in one line.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     with Boundary(console) as boundary:
         program = typer.main.get_command(make_app())
         boundary.run(

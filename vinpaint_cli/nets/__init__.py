@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
+from itertools import islice
 from typing import Any, ClassVar, Self
 
 STORED_NAMES = {"blend_head": "judges", "base": "residual"}
 """Fields that files call by another name, which is the one they once had."""
+
+_MOST, _MOST_BLOCKS = 8192, 256
+"""The largest number that a configuration may hold, and the most blocks (or entries of a list)."""
 
 
 class NetworkConfig:
@@ -34,11 +38,12 @@ class NetworkConfig:
         names = {STORED_NAMES.get(f.name, f.name): f.name for f in fields(cls)}  # type: ignore[arg-type]  # as above
         unknown = sorted(set(values) - set(names))
         if unknown:
-            raise ValueError(f"not a configuration of {cls.title}: {unknown} are unknown")
+            raise ValueError(f"not a configuration of {cls.title}: {unknown[:5]} are unknown")
+        _check_bounds(values, cls.title)
         try:
             return cls(**{names[key]: _tuples(value) for key, value in values.items()})
         except TypeError as exc:
-            raise ValueError(f"not a configuration of {cls.title}: {dict(values)}") from exc
+            raise ValueError(f"not a configuration of {cls.title}: {str(dict(values))[:200]}") from exc
 
 
 class BlendingConfig(NetworkConfig):
@@ -51,6 +56,25 @@ class BlendingConfig(NetworkConfig):
     prefill: bool
     blend_head: bool
     colours: bool
+
+
+def _check_bounds(values: Mapping[str, Any], title: str) -> None:
+    """Refuse, before anything is built, what would take all memory or time; raises ValueError."""
+    for name, value in values.items():
+        most = _MOST_BLOCKS if name == "blocks" else _MOST
+        found = list(islice(_leaves(value), _MOST_BLOCKS + 1))
+        if len(found) > _MOST_BLOCKS or any(
+            isinstance(leaf, int | float) and not leaf <= most for leaf in found
+        ):
+            raise ValueError(f"{name} is too much for {title}: numbers are at most {most}")
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
 
 
 def _lists(value: Any) -> Any:

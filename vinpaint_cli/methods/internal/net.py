@@ -31,6 +31,7 @@ MULTIPLE = 4
 """Sides of a picture must be multiples of this."""
 
 PAPERS_WIDTH = 48
+_MOST_SCALES = 16
 REACH = 4
 """Pixels over which a correction rises from the border of the hole."""
 
@@ -170,8 +171,8 @@ class Pyramid(nn.Module):
     def __init__(self, config: InternalConfig, factors: Sequence[float]) -> None:
         super().__init__()
         rising = all(a < b for a, b in pairwise(factors))
-        if not factors or not rising or factors[0] <= 0 or factors[-1] > 1:
-            raise ValueError(f"scales {list(factors)} must rise within (0, 1]")
+        if not 1 <= len(factors) <= _MOST_SCALES or not rising or factors[0] <= 0 or factors[-1] > 1:
+            raise ValueError(f"scales {list(factors[:9])} must rise within (0, 1], {_MOST_SCALES} at most")
         if len(factors) > 1 and not config.prefill:
             raise ValueError("only networks with prefill can start from the picture of a coarser one")
         self.config, self.factors = config, tuple(factors)
@@ -188,7 +189,7 @@ class Pyramid(nn.Module):
         try:
             factors = [float(factor) for factor in values["factors"]]
         except (KeyError, TypeError) as exc:
-            raise ValueError(f"not a fitted network: {dict(values)}") from exc
+            raise ValueError(f"not a fitted network: {str(dict(values))[:200]}") from exc
         return cls(InternalConfig.from_dict(network), factors)
 
 
