@@ -11,6 +11,7 @@ from clip_factory import png_bytes
 from helpers_cli import Runner, names
 from scenes import psnr, wall
 
+from vinpaint_cli.cli.console import Console
 from vinpaint_cli.video.source.read import open_source
 
 FRAMES, HEIGHT, WIDTH, SIDE = 14, 96, 160, 32
@@ -174,3 +175,33 @@ def test_mistakes_are_answered_in_one_line(
     assert len(ended.lines) == 1
     assert said in ended.lines[0]
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_a_person_at_a_terminal_is_asked_about_an_uncertain_mask(
+    vinpaint: Runner, scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, agreed: bool
+) -> None:
+    asked: list[str] = []
+
+    def answer(self: Console, question: str) -> bool:
+        picture, _, rest = question.partition(" ")
+        assert Path(picture).read_bytes()[1:4] == b"PNG"
+        asked.append(rest)
+        return agreed
+
+    monkeypatch.setattr(Console, "ask", answer)
+    monkeypatch.setattr(Console, "asks", True)
+    out = tmp_path / "out.mp4"
+    ended = vinpaint("remove", scene, "--click", "150,10", "--end", "f3", "-o", out, "--no-resume")
+    assert asked == ["shows the mask; go on with it?"]
+    assert "the mask is uncertain in f0" in ended.err
+    assert (ended.code, out.exists()) == ((0, True) if agreed else (130, False))
+
+
+def test_nobody_is_asked_about_a_mask_that_is_sure(
+    vinpaint: Runner, scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Console, "ask", lambda self, question: pytest.fail(question))
+    monkeypatch.setattr(Console, "asks", True)
+    out = tmp_path / "out.mp4"
+    assert vinpaint("remove", scene, "--click", click(0), "--end", "f3", "-o", out).code == 0

@@ -84,9 +84,18 @@ class Console:
             lines = "".join(traceback.format_exception(error)).rstrip()
             print(printable(lines, keep="\n"), file=sys.stderr)
 
+    @property
+    def asks(self) -> bool:
+        """Whether questions beside those of overwriting are asked: on a terminal, without -y, -n and -q."""
+        return self._hears and not (self.yes or self.no or self.quiet)
+
+    @property
+    def _hears(self) -> bool:
+        return sys.stdin is not None and sys.stdin.isatty() and self.rich.is_terminal
+
     def ask(self, question: str) -> bool:
         """Ask the user for yes or no; no without a terminal."""
-        if not (sys.stdin is not None and sys.stdin.isatty() and self.rich.is_terminal):
+        if not self._hears:
             return False
         self.rich.print(Text(f"{printable(question)} [y/N] "), end="", soft_wrap=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from vinpaint_cli.cli.boundary import interrupt_as_error
@@ -14,7 +17,9 @@ from vinpaint_cli.options import Values, build
 
 if TYPE_CHECKING:
     from vinpaint_cli.batch.ray.cluster import RayOptions
+    from vinpaint_cli.mask_making.clip import MaskedClip
     from vinpaint_cli.pipeline.options import RemoveOptions, WorkOptions
+    from vinpaint_cli.pipeline.progress import Listener
     from vinpaint_cli.removal.job import RemoveReport
 
 
@@ -63,13 +68,35 @@ def _remove(
 
     job = check_job(path, output, options, work, console.may_overwrite)
     with interrupt_as_error(), executor_for(ray, options) as (executor, followed):
-        report = run_job(replace(job, options=followed), BarListener(console), executor)
+        listener = BarListener(console)
+        report = run_job(
+            replace(job, options=followed), listener, executor, partial(_agrees, console, listener)
+        )
     for line in report.warnings:
         console.warn(line)
     _details(console, report)
     console.say(summary(report), "bold")
     if as_json:
         console.data(asdict(report))
+
+
+def _agrees(console: Console, listener: Listener, clip: MaskedClip) -> bool:
+    """Whether to go on: asked on a terminal, with a preview, where a mask just followed is uncertain."""
+    from vinpaint_cli.mask_making.confidence import low_confidence_notes
+    from vinpaint_cli.mask_making.preview import count_holes, write_preview
+
+    tracked = clip.tracked
+    if tracked is None or not console.asks:
+        return True
+    uncertain = low_confidence_notes(tracked.confidence, tracked.segmenter)
+    if not uncertain:
+        return True
+    with TemporaryDirectory(prefix="vinpaint-") as folder:
+        picture = Path(folder) / "preview.png"
+        count = count_holes(clip.source, clip.mask, listener)
+        write_preview(clip.source, clip.mask, count, picture, tracked)
+        console.warn(uncertain[0])
+        return console.ask(f"{picture} shows the mask; go on with it?")
 
 
 def _preview(console: Console, path: str, options: RemoveOptions, preview: str, as_json: bool) -> None:

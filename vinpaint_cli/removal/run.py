@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vinpaint_cli.errors import VinpaintError
+from vinpaint_cli.errors import Interrupted, VinpaintError
 from vinpaint_cli.mask_making.clip import MaskedClip, open_clip
 from vinpaint_cli.pipeline.compose import MemoryPatches, composed_frames, in_order
 from vinpaint_cli.pipeline.fill import Filled, MemoryFit
@@ -56,8 +56,16 @@ def remove(
     return run_job(job, listener or SilentListener(), executor)
 
 
-def run_job(job: Job, listener: Listener, executor: Executor | None = None) -> RemoveReport:
-    """Carry out a job that was checked; executor and errors as of `remove`."""
+def run_job(
+    job: Job,
+    listener: Listener,
+    executor: Executor | None = None,
+    agree: Callable[[MaskedClip], bool] = lambda clip: True,
+) -> RemoveReport:
+    """Carry out a job that was checked; executor and errors as of `remove`.
+
+    agree: whether to go on with the mask, asked before anything is filled; Interrupted if not.
+    """
     marks = marks_of(job.path, job.options)
     source = open_source(job.path, playlists=job.options.playlists)
     with (
@@ -71,6 +79,8 @@ def run_job(job: Job, listener: Listener, executor: Executor | None = None) -> R
         check_free(Path(job.target), job.overwrite)
         keep = _after(check, kept.keep_mask)
         clip = open_clip(job.path, options, listener, keep, source=source)
+        if not agree(clip):
+            raise Interrupted("nothing was removed: the mask was not agreed to")
         writer = open_writer(
             job.target,
             source,
