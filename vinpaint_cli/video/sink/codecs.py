@@ -117,7 +117,7 @@ RECIPES: tuple[Recipe, ...] = (
     _by_quantiser("mjpeg"),
     _by_quantiser("h261"),
 )
-_FALLBACKS = ("h264", "hevc", "vp9", "ffv1")
+_FALLBACKS = ("h264", "hevc", "vp9", "av1", "ffv1")
 _ARCHIVES = ("matroska", "avi", "nut")  # a lossless source stays lossless in these
 _SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi")
 ANIMATIONS = ("gif", "apng", "webp")

@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 _FRAME_DURATION = 1 << 8
 _INTERLACED_DCT, _INTERLACED_ME = 1 << 18, 1 << 29
 _FIELD_CODERS = ("h264", "mpeg2video", "mpeg4", "prores", "dvvideo")
-_FIELDLESS = ("hevc", "vp8", "vp9", "av1", "dnxhd", "gif", "apng", "webp")
 _QP_TO_LAMBDA = 118
 _AVX512 = 256  # of cv::CpuFeatures, which has no names in Python
-_AVI_WARNING = "an avi file has one constant rate, this clip's varies; use the suffix .mp4 or .mkv to keep it"
+_PACED = ("avi", "mpeg", "vob", "svcd", "dvd")
+_PACE_WARNING = (
+    "such a file has one constant rate, this clip's varies; use the suffix .mp4 or .mkv to keep it"
+)
 _MOST_THREADS = 16
 _LIGHT_PARAMETERS = {
     "libx264": ("x264-params", "mastering-display", "cll"),
@@ -58,10 +60,11 @@ class Encoder:
     ) -> None:
         self._details, self._choice, self._threads = details, choice, threads
         self._avi = output.format.name == "avi"
+        self._paced = output.format.name in _PACED
         self._animation = output.format.name in ANIMATIONS
         self._palettes = Palettes()
         self._times: deque[tuple[int, int]] = deque()
-        self._first_tick = 0
+        self._first_tick, self._pace = 0, Fraction(0)
         self.frames = 0
         self.packets = 0
         self._warnings: list[str] = []
@@ -159,10 +162,6 @@ class Encoder:
         context.field_order = self._details.field_order or 2 + (self._details.first_field or 0)
         if family in _FIELD_CODERS:
             context.flags |= _INTERLACED_DCT | (_INTERLACED_ME if family != "prores" else 0)
-        elif family in _FIELDLESS:
-            self._warnings.append(
-                f"{family} does not say that the picture is interlaced; players will not know"
-            )
 
     def mark_alpha(self) -> None:
         """Say whether VP8 or VP9 has alpha beside the picture; the source's own mark may be stale."""
@@ -206,21 +205,26 @@ class Encoder:
             native = displayed(frame) if self._animation else frame.native
         if native.format.name != self._choice.pix_fmt:
             native = self._reformatted(native)
+        if self._paced:
+            self._check_pace(frame)
         native.pict_type = 0  # the encoder decides, not the source's frame types
         native.pts = self._tick_of(frame) if self._counts else frame.pts
         native.duration = 1 if self._counts else frame.duration
         native.time_base = self._tick
         return native
 
+    def _check_pace(self, frame: Frame) -> None:
+        """Tell once of a varying rate where the container has no times of frames."""
+        due = frame.pts * self._details.info.time_base * _encoder_rate(self._choice, self._details.info.rate)
+        self._pace = due if self.frames == 0 else self._pace
+        if abs(due - self._pace - self.frames) > 1 and _PACE_WARNING not in self._warnings:
+            self._warnings.append(_PACE_WARNING)
+
     def _tick_of(self, frame: Frame) -> int:
-        """Counted time of a frame; AVI has no other, so a clip of varying rate is told of once."""
-        due = frame.pts * self._details.info.time_base / self._tick
+        """Counted time of a frame."""
         if self.frames == 0:
-            self._first_tick = max(0, round(due))
-        tick = self._first_tick + self.frames
-        if self._avi and abs(due - tick) > 1 and _AVI_WARNING not in self._warnings:
-            self._warnings.append(_AVI_WARNING)
-        return tick
+            self._first_tick = max(0, round(frame.pts * self._details.info.time_base / self._tick))
+        return self._first_tick + self.frames
 
     def _reformatted(self, native: av.VideoFrame) -> av.VideoFrame:
         wanted = self._choice.pix_fmt

@@ -16,10 +16,11 @@ import av
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.packet import Packet
-from av.stream import AttachmentStream, DataStream, Discard, Stream
+from av.stream import AttachmentStream, DataStream, Discard, Disposition, Stream
 
+from vinpaint_cli.video.sink.codecs import ANIMATIONS
 from vinpaint_cli.video.source.opening import open_input, reason
-from vinpaint_cli.video.source.probe import Details, is_cover
+from vinpaint_cli.video.source.probe import Details, inspect_open, is_cover
 from vinpaint_cli.video.source.timeline import Join, Shifter
 
 if TYPE_CHECKING:
@@ -31,7 +32,18 @@ _AUDIO_ENCODERS = {"opus": "libopus", "vorbis": "libopus", "amr_nb": "aac", "mp3
 _FOREIGN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 _STALE_TAGS = {"encoder", "DURATION", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "rotate"}
 _MAKERS = {"encoder", "software", "encoding_tool"}  # who made the old file
+_MARKS = (
+    Disposition.forced
+    | Disposition.comment
+    | Disposition.original
+    | Disposition.dub
+    | Disposition.hearing_impaired
+    | Disposition.visual_impaired
+    | Disposition.captions
+    | Disposition.descriptions
+)
 _EARLIEST = -30.0  # seconds; a Matroska cluster reaches 32.768 s back
+_COVERED = ("mp4", "ipod", "matroska")  # muxers that keep a still picture as the file's cover
 _COVER_SUFFIX = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
 
 
@@ -119,18 +131,23 @@ class StreamCopier:
                 self.warnings.append(f"{_label(track.source)}: {track.refused} malformed packets left out")
 
     def check(self, path: Path) -> None:
-        """Read the finished file's header and name what it does not say again: titles, languages, tags."""
-        wanted = [(track.source, track.target) for track in self._tracks.values()]
+        """Read the finished file's header and first frame, and name what they do not say again."""
+        tracks = [(track.source, track.target) for track in self._tracks.values()]
+        wanted = [(source, target) for source, target in tracks if not is_cover(source)]  # these are moved
         picture = self._input.streams[self._picture]
         lost: list[str] = []
         with open_input(path) as written:
+            lost += self._lost_of_picture(inspect_open(path, written))
             streams = list(written.streams)
             pairs = [
                 (source, streams[target.index]) for source, target in wanted if target.index < len(streams)
             ]
             pairs += [(picture, stream) for stream in written.streams.video if not is_cover(stream)][:1]
             for source, target in sorted(pairs, key=lambda pair: pair[0].index):
-                lost += _lost_tags(source, target)
+                lost += _lost_tags(source, target) if _is_copy(source, target) else [_label(source)]
+            lost += [_label(source) for source, target in wanted if target.index >= len(streams)]
+            if _timecode(self._input) and not _timecode(written):
+                lost.append(f"the time code {_timecode(self._input)}")
             tags, known = _kept(self._input.metadata, _FOREIGN_TAGS), _folded(written.metadata)
             keys = [k for k in tags if k.lower() not in known and k.lower() not in _MAKERS and "-" not in k]
             lost += [f"{', '.join(keys)} of the file"] if keys else []
@@ -138,6 +155,21 @@ class StreamCopier:
             self.warnings.append(
                 f"files of the kind {self._output.format.name} do not keep: {'; '.join(lost)}"
             )
+
+    def _lost_of_picture(self, written: Details) -> Iterator[str]:
+        """What the file does not say of the picture, or says otherwise."""
+        before, after = self._details.info, written.info
+        if self._output.format.name in ANIMATIONS:
+            return
+        if before.rotation != after.rotation:
+            yield f"rotation by {before.rotation} degrees"
+        if before.sample_aspect != after.sample_aspect:
+            yield f"the sample aspect {before.sample_aspect}"
+        colours = ("primaries", "transfer")
+        if any(getattr(before.color, name) not in (2, getattr(after.color, name)) for name in colours):
+            yield "colour tags"
+        if before.interlaced and not after.interlaced:
+            yield "that the picture is interlaced"
 
     def _next(self) -> Packet[Any] | None:
         packet, self._held = self._held, None
@@ -178,6 +210,8 @@ class StreamCopier:
             self._attach(stream, name, stream.mimetype or "application/octet-stream", stream.data)
         elif is_cover(stream) and self._output.format.name == "matroska":
             self._add_cover(stream)
+        elif is_cover(stream) and self._output.format.name not in _COVERED:
+            self._leave_out(stream)
         elif self._is_chapter_track(stream) or self._is_timecode(stream):
             return
         elif self._fits(stream):
@@ -313,18 +347,39 @@ def _folded(metadata: dict[str, str]) -> dict[str, str]:
 
 
 def _lost_tags(source: Stream, target: Stream) -> list[str]:
-    """Title and language of a stream that its copy lacks."""
+    """Title, language and marks of a stream that its copy lacks."""
     before, after = (_folded(_titled(dict(stream.metadata))) for stream in (source, target))
-    return [
+    lost = source.disposition & ~target.disposition & _MARKS
+    marks = [f"the mark {lost.name} of stream {source.index}"] if lost else []
+    return marks + [
         f"{key} {before[key]!r} of stream {source.index}"
         for key in ("title", "language")
         if before.get(key, "und") not in ("und", "", after.get(key))
     ]
 
 
-def _label(stream: Stream) -> str:
+def _is_copy(source: Stream, target: Stream) -> bool:
+    """Whether a stream is read as what it was, or as what it was re-encoded to."""
+    if source.type != target.type or source.type != "subtitle":
+        return source.type == target.type
+    return _codec(source) == _codec(target)
+
+
+def _codec(stream: Stream) -> str | None:
     context = stream.codec_context
-    codec = context.codec.canonical_name if context is not None else getattr(stream, "name", None)
+    return context.codec.canonical_name if context is not None else getattr(stream, "name", None)
+
+
+def _timecode(container: InputContainer) -> str | None:
+    """The time code that a stream or the file has, if any."""
+    tags = [_folded(part.metadata) for part in (container, *container.streams)]
+    return next((found["timecode"] for found in tags if "timecode" in found), None)
+
+
+def _label(stream: Stream) -> str:
+    if is_cover(stream):
+        return f"stream {stream.index} (cover)"
+    codec = _codec(stream)
     language = stream.metadata.get("language", "und")
     spoken = "" if language == "und" else f", {language}"
     return f"stream {stream.index} ({stream.type} {codec or 'unknown'}{spoken})"

@@ -97,9 +97,14 @@ def inspect(path: str | PathLike[str], playlists: bool = False) -> Details:
     """Open a video file, decode its first frame and gather what the room needs; errors as `read.probe`."""
     others = files_of(path) if playlists else ()
     with open_input(path, others) as container:
-        stream = picture_stream(container, path)
-        first = _first_frame(container, stream, path)
-        return replace(_details(path, container, stream, first), others=others)
+        return replace(inspect_open(path, container), others=others)
+
+
+def inspect_open(path: str | PathLike[str], container: InputContainer) -> Details:
+    """The same of a container that is open, and of which nothing was read yet."""
+    stream = picture_stream(container, path)
+    first = _first_frame(container, stream, path)
+    return _details(path, container, stream, first)
 
 
 def picture_stream(container: InputContainer, path: str | PathLike[str]) -> VideoStream:
