@@ -7,9 +7,12 @@ import sys
 
 def main() -> int:
     """Run the command line; returns the exit code."""
-    from vinpaint_cli.cli.app import run
+    try:
+        from vinpaint_cli.cli.app import run
 
-    return run()
+        return run()
+    except KeyboardInterrupt:  # before anything was begun
+        return 130
 
 
 if __name__ == "__main__":

@@ -148,6 +148,11 @@ def _text_of(error: BaseException) -> str:
         return "no message"
 
 
+def reason(error: BaseException) -> str:
+    """What went wrong, without the number that the system or FFmpeg has for it."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 def notes_of(error: BaseException | None) -> list[str]:
     """Notes (PEP 678) on an error and on the errors that caused it, each line once."""
     found: list[str] = []

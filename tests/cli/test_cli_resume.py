@@ -56,6 +56,25 @@ def stop(vinpaint: Runner, monkeypatch: pytest.MonkeyPatch, index: int, *argumen
     return ended.lines[-1]
 
 
+@pytest.mark.parametrize("delay", [0.0, 0.002, 0.1])
+def test_however_often_ctrl_c_is_pressed_it_is_130(film: Path, delay: float) -> None:
+    """Over the whole end of a real process: while it tidies up, tells, and goes."""
+    command = [sys.executable, "-m", "vinpaint_cli", "remove", str(film), "--box", BOX]
+    work = film.parent / ".film.vinpaint.mp4.work"
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not work.exists():
+            assert process.poll() is None
+            time.sleep(0.005)
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            time.sleep(delay)
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert said.splitlines()[-1].startswith("error: stopped")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="runs are forked from a process that has the libraries")
 @pytest.mark.parametrize(
     ("name", "kills", "options"), [("out.mp4", 20, QUICK), ("out.mkv", 3, ()), ("out", 3, ())]

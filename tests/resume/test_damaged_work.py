@@ -98,6 +98,21 @@ def test_only_hidden_outputs_are_removed(
     assert (home / "precious" / "file").exists()
 
 
+@pytest.mark.parametrize("lost", [Path.unlink, lambda path: path.write_bytes(b"\0" * 40)])
+def test_a_hidden_output_goes_although_the_journal_is_lost(
+    thirty: Whole, tmp_path: Path, lost: Callable[[Path], None]
+) -> None:
+    target = tmp_path / "out.mkv"
+    folder = stopped(thirty.source, target, frames=20)
+    temporary_name(target).write_bytes(b"what a killed run leaves")
+    other = temporary_name(tmp_path / "other.mkv")
+    other.write_bytes(b"of a run to another output")
+    lost(folder / "journal.jsonl")
+    go_on(thirty.source, target)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, "out.mkv"]
+    assert target.read_bytes() == thirty.output
+
+
 def test_a_folder_or_link_under_a_hidden_name_stays(clip: Callable[..., Path], tmp_path: Path) -> None:
     source = clip(codec="ffv1", frames=20)
     folder = stopped(source, tmp_path / "out.mkv")

@@ -98,11 +98,14 @@ def test_sizes_must_agree(pictures):
         list(open_source(folder).frames())
 
 
-def test_a_broken_picture_is_named(pictures):
+@pytest.mark.parametrize("keep", [0, 20, 40, 120])
+def test_a_broken_picture_is_named(pictures, keep):
     folder = pictures(count=3)
-    (folder / "shot9.png").write_bytes(b"not a picture")
-    with pytest.raises(VideoError, match=r"shot9\.png: the picture cannot be read"):
+    content = (folder / "shot9.png").read_bytes()
+    (folder / "shot9.png").write_bytes(content[:keep] or b"not a picture")
+    with pytest.raises(VideoError, match=r"shot9\.png: the picture (cannot be read|is empty)") as caught:
         list(open_source(folder).frames())
+    assert "Errno" not in str(caught.value)
 
 
 def test_a_folder_with_other_things_is_not_replaced(pictures, tmp_path):

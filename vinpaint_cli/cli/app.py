@@ -24,12 +24,12 @@ from vinpaint_cli.cli.weights import weights_app
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line, by default the process's own; returns the exit code."""
+    """Run one command line, by default the process's own, which is about to end; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     console = Console()
     # Of pictures declared enormous, and of odd tags: sizes are checked, and errors told in one line.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    with Boundary(console) as boundary:
+    with Boundary(console, leaving=arguments is None) as boundary:
         program = typer.main.get_command(make_app())
         boundary.run(
             lambda: program.main(

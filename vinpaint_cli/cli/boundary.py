@@ -45,8 +45,10 @@ class Boundary:
     the tidying up. SystemExit passes.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, leaving: bool = False) -> None:
+        """leaving: the process ends after it, so that signals need no handlers any more."""
         self.code = 0
+        self._leaving = leaving
         self._console = console
         self._handlers: dict[signal.Signals, Any] = {}
 
@@ -59,8 +61,17 @@ class Boundary:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        try:
+            return self._end(error)
+        finally:  # only now, so that a second Ctrl-C does not stop the telling
+            if not (self._leaving and self._console.stopping):
+                for number, handler in self._handlers.items():
+                    signal.signal(number, handler)
+
+    def _end(self, error: BaseException | None) -> bool:
+        if self._leaving and self._console.stopping:
+            for number in self._handlers:
+                signal.signal(number, signal.SIG_IGN)  # the interpreter takes a while to go, too
         if isinstance(error, (SystemExit, GeneratorExit)):
             return False
         stopped_early = error is not None or self.code == Interrupted.exit_code

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vinpaint_cli.errors import OutputError, WeightsError
+from vinpaint_cli.errors import OutputError, WeightsError, reason
 from vinpaint_cli.ops.flow import DEFAULT_FLOW
 from vinpaint_cli.pipeline.options import FitOptions
 from vinpaint_cli.pipeline.scan import Scan
@@ -58,7 +58,9 @@ def write_state(path: Path, key: str, state: Mapping[str, Any]) -> None:
         with atomic_write(place) as temporary, temporary.open("wb") as file:
             torch.save({"key": key, **state}, file)
     except (OSError, RuntimeError) as exc:
-        raise OutputError(f"cannot write {place}: {exc}; make room, or choose another folder") from exc
+        raise OutputError(
+            f"cannot write {place}: {reason(exc)}; make room, or choose another folder"
+        ) from exc
 
 
 def read_state(path: Path, key: str) -> dict[str, Any] | None:

@@ -363,8 +363,14 @@ def check_begun(folder: Path, now: Fingerprint) -> None:
 
 
 def _remove_parts(folder: Path, target: Path) -> None:
-    """Remove the hidden outputs of runs that were killed, and the hidden files that they left here."""
-    for name in hidden_names(read_journal(folder / JOURNAL).entries):
+    """Remove the hidden outputs of runs that were killed, and the hidden files that they left here.
+
+    Where the journal was lost, they are known by their names.
+    """
+    names = list(hidden_names(read_journal(folder / JOURNAL).entries))
+    if not names and is_begun(folder):
+        names = [entry.name for entry in target.absolute().parent.iterdir()]
+    for name in names:
         remove_temporary(name, target.absolute())
     for file in list(folder.glob(".*")):
         if _OURS.fullmatch(file.name):

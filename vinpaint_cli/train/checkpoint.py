@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vinpaint_cli.errors import InputError, OutputError
+from vinpaint_cli.errors import InputError, OutputError, reason
 from vinpaint_cli.train.recipes import recipe_of
 from vinpaint_cli.util.atomic_write import atomic_write
 from vinpaint_cli.weights.state import save_checkpoint
@@ -29,7 +29,9 @@ def write(path: Path, state: dict[str, Any]) -> None:
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             torch.save(state, file)
     except (OSError, RuntimeError) as exc:
-        raise OutputError(f"cannot write the checkpoint {path}: {exc}; the one before it is intact") from exc
+        raise OutputError(
+            f"cannot write the checkpoint {path}: {reason(exc)}; the one before it is intact"
+        ) from exc
 
 
 def read(folder: str | Path) -> dict[str, Any]:

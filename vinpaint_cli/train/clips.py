@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from vinpaint_cli.errors import InputError
+from vinpaint_cli.errors import InputError, reason
 
 if TYPE_CHECKING:
     from vinpaint_cli.train.pack import Bytes
@@ -90,7 +90,7 @@ def read_photo(path: Path) -> Bytes:
         with Image.open(path) as picture:
             return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
     except (OSError, UnidentifiedImageError, ValueError) as exc:
-        raise InputError(f"cannot read the photo {path}: {exc}; remove it from the folder") from exc
+        raise InputError(f"cannot read the photo {path}: {reason(exc)}; remove it from the folder") from exc
 
 
 def _frames(path: Path) -> Iterator[Bytes]:

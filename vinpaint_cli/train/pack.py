@@ -19,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from vinpaint_cli.errors import InputError, OutputError
+from vinpaint_cli.errors import InputError, OutputError, reason
 from vinpaint_cli.util.atomic_write import atomic_write
 
 Bytes = npt.NDArray[np.uint8]
@@ -173,7 +173,7 @@ class Pack:
                 self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as exc:
             raise InputError(
-                f"cannot open the pack {path}: {exc}; make one with `vinpaint train pack`"
+                f"cannot open the pack {path}: {reason(exc)}; make one with `vinpaint train pack`"
             ) from exc
         self.index = self._read_index()
 

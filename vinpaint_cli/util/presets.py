@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vinpaint_cli.errors import UsageError
+from vinpaint_cli.errors import UsageError, reason
 
 _LONGEST, _DEEPEST = 1 << 24, 100
 _DOTTED = re.compile(rf"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){{{_DEEPEST}}}")
@@ -30,7 +30,9 @@ def read_settings(
     try:
         changes = _read(Path(name))
     except (OSError, ValueError) as exc:
-        raise UsageError(f"cannot read the configuration {name}: {exc}; give {known} or a TOML file") from exc
+        raise UsageError(
+            f"cannot read the configuration {name}: {reason(exc)}; give {known} or a TOML file"
+        ) from exc
     preset = changes.pop("preset", default)
     if preset is not None and preset not in names:
         raise UsageError(f"{name}: there is no preset {preset!r}; choose one of {known}")

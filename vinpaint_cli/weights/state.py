@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vinpaint_cli.errors import OutputError, WeightsError
+from vinpaint_cli.errors import OutputError, WeightsError, reason
 from vinpaint_cli.util.atomic_write import atomic_write
 
 NETWORK_KEYS = ("netG", "state_dict", "model", "generator", "params_ema", "params")
@@ -91,7 +91,7 @@ def save_checkpoint(path: Path | str, network: nn.Module, metadata: Mapping[str,
         with atomic_write(path) as temporary:
             save_file(tensors, temporary, {key: json.dumps(value) for key, value in metadata.items()})
     except (OSError, SafetensorError) as exc:
-        raise OutputError(f"cannot write weights to {path}: {exc}; choose another folder") from exc
+        raise OutputError(f"cannot write weights to {path}: {reason(exc)}; choose another folder") from exc
 
 
 def load_into(network: nn.Module, checkpoint: Checkpoint, path: Path | str) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from vinpaint_cli.errors import MaskError
+from vinpaint_cli.errors import MaskError, reason
 from vinpaint_cli.util import is_pattern
 
 if TYPE_CHECKING:
@@ -112,7 +112,9 @@ def _translated(path: Path) -> Iterator[None]:
         if not path.exists():
             way_out = "give the folder of the pictures alone" if is_pattern(str(path)) else "check the path"
             raise MaskError(f"mask {path} does not exist; {way_out}") from exc
-        raise MaskError(f"mask {path} cannot be read as a picture ({exc}); give a PNG or JPEG") from exc
+        raise MaskError(
+            f"mask {path} cannot be read as a picture ({reason(exc)}); give a PNG or JPEG"
+        ) from exc
 
 
 def _indices(picture: Image.Image, path: Path) -> npt.NDArray[np.int64]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import av
 from av.video.reformatter import Interpolation
 
-from vinpaint_cli.errors import UsageError
+from vinpaint_cli.errors import UsageError, reason
 from vinpaint_cli.types import Frame
 from vinpaint_cli.util import allowed_cores
 from vinpaint_cli.video.colour.layouts import layout_of, twin_of
@@ -86,7 +86,7 @@ class Encoder:
         except (av.FFmpegError, ValueError) as exc:
             asked = ", ".join(f"{key}={value}" for key, value in options.items()) or "no options"
             raise UsageError(
-                f"{encoder} refuses {self._choice.pix_fmt} with {asked} ({exc}); "
+                f"{encoder} refuses {self._choice.pix_fmt} with {asked} ({reason(exc)}); "
                 "change --crf, --preset, --pix-fmt or --codec"
             ) from exc
         left = sorted(set(context.options) & set(options))  # what the encoder did not understand stays

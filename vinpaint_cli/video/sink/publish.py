@@ -14,10 +14,9 @@ from pathlib import Path
 
 import av
 
-from vinpaint_cli.errors import OutputError
+from vinpaint_cli.errors import OutputError, reason
 from vinpaint_cli.util import fitting_name
 from vinpaint_cli.video.source.folder import SUFFIXES
-from vinpaint_cli.video.source.opening import reason
 
 _REASONS: dict[int | None, str] = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",

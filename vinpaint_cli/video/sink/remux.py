@@ -18,8 +18,9 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.stream import AttachmentStream, DataStream, Discard, Disposition, Stream
 
+from vinpaint_cli.errors import reason
 from vinpaint_cli.video.sink.codecs import ANIMATIONS
-from vinpaint_cli.video.source.opening import open_input, reason
+from vinpaint_cli.video.source.opening import open_input
 from vinpaint_cli.video.source.probe import Details, inspect_open, is_cover
 from vinpaint_cli.video.source.timeline import Join, Shifter
 

@@ -11,10 +11,9 @@ import av
 import numpy as np
 from PIL import Image
 
-from vinpaint_cli.errors import VideoError
+from vinpaint_cli.errors import VideoError, reason
 from vinpaint_cli.types import Frame, VideoInfo
 from vinpaint_cli.video.source.decode_pass import Damage
-from vinpaint_cli.video.source.opening import reason
 from vinpaint_cli.video.source.probe import Details, color_of, converter_for
 
 if TYPE_CHECKING:

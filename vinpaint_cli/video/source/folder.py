@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import av
 
-from vinpaint_cli.errors import VideoError
+from vinpaint_cli.errors import VideoError, reason
 from vinpaint_cli.types import Frame, VideoInfo
 from vinpaint_cli.video.source.decode_pass import Damage
-from vinpaint_cli.video.source.opening import open_input, reason
+from vinpaint_cli.video.source.opening import open_input
 from vinpaint_cli.video.source.probe import Details, converter_for, inspect
 
 if TYPE_CHECKING:

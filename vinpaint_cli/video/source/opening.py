@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import av
 
-from vinpaint_cli.errors import VideoError
+from vinpaint_cli.errors import VideoError, reason
 from vinpaint_cli.video.source.damage import is_cut_short
 from vinpaint_cli.video.source.playlist import is_playlist
 
@@ -96,11 +96,6 @@ def _opened(path: str | PathLike[str], file: _File, gate: _Gate) -> InputContain
             f"{path}: not a video that can be read, or its header is damaged ({reason(exc)}); "
             "give a video file or a folder of png or jpg pictures"
         ) from exc
-
-
-def reason(error: BaseException) -> str:
-    """What went wrong, without the number that the system or FFmpeg has for it."""
-    return getattr(error, "strerror", None) or str(error)
 
 
 class _File:
