@@ -71,3 +71,11 @@ def test_a_folder_that_is_removed_meanwhile_is_made_again(tmp_path: Path) -> Non
 def test_a_folder_whose_parent_is_missing_is_an_error_of_the_system(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         lock_folder(tmp_path / "none" / "w")
+
+
+def test_a_lock_of_other_bytes_is_taken_over(tmp_path: Path) -> None:
+    """What a crash of the file system leaves in the file says nothing."""
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "lock").write_bytes(b"\xb2\0 \xff")
+    with process(tmp_path / "w", "with") as (_, said):
+        assert said == "held"

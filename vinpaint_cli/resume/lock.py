@@ -50,7 +50,7 @@ def lock_folder(folder: Path, check: Callable[[Path], None] = lambda folder: Non
 def _sign(path: Path) -> None:
     """Write the number of this process into a lock of the system; where there is none filelock does so."""
     with suppress(OSError):  # Windows lets nobody write a locked file
-        if len(path.read_text().split()) < 2:
+        if len(path.read_bytes().split()) < 2:
             with open(path, "w", opener=open_private) as file:
                 file.write(str(os.getpid()))
 
