@@ -193,7 +193,7 @@ def test_a_click_takes_little_time(segmenter: GrabCutSegmenter) -> None:
     after = cv2.resize(camouflaged(1)[0], (854, 480), interpolation=cv2.INTER_CUBIC)
     begun = time.process_time()
     segmenter.segment(rgb, [(340, 240)], [True], None, [after])
-    assert time.process_time() - begun < 3
+    assert time.process_time() - begun < 6
 
 
 def test_it_takes_no_weights() -> None:

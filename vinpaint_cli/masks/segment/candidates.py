@@ -28,12 +28,13 @@ DESCRIPTORS = (
 
 
 WEIGHTS = (
-    (-11.6, 3.1, 1.5, 0.9, 2.5, 2.7, 1.9, 3.3, 4.2, 1.1, -5.4, 0.3, -0.6, 0.2, 0.4, 0.0),
+    (-9.6, 4.0, 0.4, -0.8, 3.4, 2.1, 1.6, 1.9, 2.5, 3.0, -4.6, -1.7, -1.7, 0.1, 2.2, 0.0),
     (-9.8, -0.8, 4.6, 0.8, 0.2, 0.8, 0.9, 0.7, 1.2, 1.6, 3.9, 3.4, -0.8, 1.2, -0.5, 1.6),
 )
-"""Logistic regression of the overlap, constant first, for points and for boxes: fitted to 330 sets of cuts on
-composites of 28 objects with known masks over other freely licensed clips and photos, such that the best cut
-of each set comes first and overlaps are predicted right.
+"""Logistic regression of the overlap, constant first, for points and for boxes, such that the best of several
+cuts comes first and overlaps are predicted right. Fitted to cuts of 28 objects on composites with known masks
+(220 clicks, 110 boxes) and, for points, on the freely licensed photos and clips they come from (50 clicks, of
+threefold weight); there overlaps were predicted too high, so the constant for points is lowered by 0.3.
 """
 
 DISTINCT = 0.85
@@ -71,7 +72,10 @@ def describe(
     box: Sides | None,
 ) -> Array:
     """Descriptors ``(n, 15)`` of cuts ``(h, w)`` that are not empty, each about 0 to 1, see `DESCRIPTORS`."""
-    alike = np.array([[region_similarity(one, other) for other in cuts] for one in cuts])
+    flat = np.array(cuts, np.float32).reshape(len(cuts), -1)
+    both = flat @ flat.T
+    area = both.diagonal()
+    alike = both / (area[:, None] + area - both)
     np.fill_diagonal(alike, 0)
     mean, most = alike.sum(1) / max(1, len(cuts) - 1), alike.max(1)
     if len(cuts) == 1:

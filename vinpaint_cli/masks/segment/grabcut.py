@@ -11,7 +11,7 @@ box around each of these once more. `candidates` predicts how good each is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from vinpaint_cli.types import Picture, Plane
 
 
-_COLOUR = 1.5
+_COLOUR, _DEEP = 1.5, 0.9
 _SURE = 50.0
 _RADII = (0.05, 0.1, 0.2, 0.35)
 _ON, _ON_FADES = 6.0, 20.0
@@ -90,13 +90,14 @@ class GrabCutSegmenter:
 class _Prompts:
     """Prompts in pixels of a working image: ``on`` and ``off`` the object, and ``box`` ``(x0, y0, x1, y1)``.
 
-    ``given``: log-odds ``(h, w)`` that follow from the pixels.
+    ``given``: log-odds ``(h, w)`` that follow from the pixels. ``deep``: weight of deep features.
     """
 
     on: Sequence[Pixel]
     off: Sequence[Pixel]
     given: Array
     box: tuple[float, float, float, float] | None
+    deep: float = 0.0
 
     @classmethod
     def of(
@@ -133,16 +134,35 @@ def _cuts_of_points(
 ) -> tuple[list[Bool], MotionCue | None]:
     """Cuts ``(h, w)`` of a working image that points may mean, and the motion cue.
 
-    Of what moves with them, and of several sizes; each once more as if its bounding box had been given, which
-    finds what colours alone or a size too small have left out, and middle sizes a third time.
+    Of what moves with them, and of several sizes up to the whole image; most once more as if their bounding
+    box had been given, which finds what colours alone or a size too small have left out. The larger ones also
+    with deep features, which keep together what has several colours.
     """
     cue = find_motion_cue(image.rgb, neighbours, discs(image.shape, prompts.on, 5), 0.5 / len(prompts.on))
+
+    def again(cut: Bool) -> Bool:
+        return _in_box(image, prompts, _around(image, cut), cue)
+
     cuts = [_by_size(image, prompts, share) for share in _RADII]
     if cue is not None:
         cuts.append(parts(_iterate(image, _by_motion(image, prompts, cue), prompts), prompts.on))
-    again = [_in_box(image, prompts, _around(image, cut), cue) for cut in cuts]
-    thrice = [_in_box(image, prompts, _around(image, cut), cue) for cut in again[1:3]]
-    return [*cuts, *again, *thrice], cue
+    boxed = [again(cut) for cut in cuts]
+    whole = _whole(image, prompts, cue)
+    cuts += [*boxed, again(boxed[1]), again(boxed[2]), whole, again(whole)]
+    if image.deep is not None:
+        deep = replace(prompts, deep=_DEEP)
+        large = [_by_size(image, deep, share) for share in _RADII[2:]]
+        cuts += [*large, *(_in_box(image, deep, _around(image, cut), cue) for cut in large)]
+        cuts.append(_whole(image, deep, cue))
+    return cuts, cue
+
+
+def _whole(image: WorkingImage, prompts: _Prompts, cue: MotionCue | None) -> Bool:
+    """The object under points as the one thing that the image shows, apart from its margin."""
+    rows, columns = image.shape
+    margin = 0.03 * columns
+    cut = _in_box(image, prompts, (margin, margin, columns - margin, rows - margin), cue, fills=False)
+    return parts(cut | discs(image.shape, prompts.on, 2), prompts.on)
 
 
 def _cuts_of_box(
@@ -157,6 +177,8 @@ def _cuts_of_box(
     cuts.append(_in_box(image, prompts, box, cue, _LEAK, fills=False))
     if cue is not None:
         cuts.append(_in_box(image, prompts, box, None, _LEAKS[0]))
+    if image.deep is not None:
+        cuts.append(_in_box(image, replace(prompts, deep=_DEEP), box, cue, fills=False))
     return cuts, cue
 
 
@@ -252,7 +274,7 @@ def _iterate(image: WorkingImage, field: _Unary, prompts: _Prompts, rounds: int 
     mask = np.zeros(image.shape, np.bool_)
     for turn in range(rounds):
         mask[rows, columns] = (share > 0.5) & allowed
-        log_odds = base + _COLOUR * _colours(image, field, prompts, mask)
+        log_odds = base + _looks(image, field, prompts, mask)
         last = turn == rounds - 1
         share = graph_cut(
             np.where(allowed, log_odds[rows, columns], -_SURE), edges, 120 if last else 60, share
@@ -261,8 +283,8 @@ def _iterate(image: WorkingImage, field: _Unary, prompts: _Prompts, rounds: int 
     return mask
 
 
-def _colours(image: WorkingImage, field: _Unary, prompts: _Prompts, mask: Bool) -> Array:
-    """Log-odds ``(h, w)`` of each pixel's colour, from the colours inside a mask and those around it."""
+def _looks(image: WorkingImage, field: _Unary, prompts: _Prompts, mask: Bool) -> Array:
+    """Log-odds ``(h, w)`` of how each pixel looks, from what is inside a mask and what is around it."""
     import cv2
 
     if prompts.on:
@@ -273,7 +295,11 @@ def _colours(image: WorkingImage, field: _Unary, prompts: _Prompts, mask: Bool) 
     moved = np.maximum(field.motion, 0)
     inside = np.where(mask, 0.1 + moved if moved.any() else 1, 0)
     outside = np.where(mask, 0, np.where(field.around, 2, 0.3) * (0.1 + np.exp(-away / 30)))
-    return image.colours.log_odds(inside.astype(np.float32), outside.astype(np.float32), field.leak)
+    inside, outside = inside.astype(np.float32), outside.astype(np.float32)
+    found = _COLOUR * image.colours.log_odds(inside, outside, field.leak)
+    if prompts.deep and image.deep is not None:
+        found += prompts.deep * image.deep.log_odds(inside, outside)
+    return found
 
 
 def _point_log_odds(image: WorkingImage, on: Sequence[Pixel], off: Sequence[Pixel]) -> Array:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import numpy.typing as npt
 
+from vinpaint_cli.masks.segment.deep import DeepFeatures
 from vinpaint_cli.ops.graph_cut import EdgeWeights, edge_weights, graph_cut
 from vinpaint_cli.ops.image import Array, Bool, box_around, eight_bits
 from vinpaint_cli.types import Box
@@ -36,6 +37,7 @@ class WorkingImage:
     colours: ColourHistogram
     edges: EdgeWeights
     scale: tuple[float, float]
+    deep: DeepFeatures | None = None
 
     @classmethod
     def of(cls, rgb: Picture) -> WorkingImage:
@@ -47,8 +49,14 @@ class WorkingImage:
         size = max(1, round(width * share)), max(1, round(height * share))
         small = to_small(rgb, size)
         lab = np.asarray(cv2.GaussianBlur(to_lab(small), (0, 0), 0.7), np.float32)
+        scale = size[0] / width, size[1] / height
         return cls(
-            small, lab, ColourHistogram(lab), edge_weights(lab, _EDGE), (size[0] / width, size[1] / height)
+            small,
+            lab,
+            ColourHistogram(lab),
+            edge_weights(lab, _EDGE),
+            scale,
+            DeepFeatures.of(np.asarray(small, np.uint8)),
         )
 
     @property
