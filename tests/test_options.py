@@ -25,6 +25,7 @@ from vinpaint_cli.evaluate.masks import EvaluateMasksOptions
 from vinpaint_cli.evaluate.run import EvaluateOptions
 from vinpaint_cli.masks.prompts import PromptOptions
 from vinpaint_cli.masks.sources.options import MaskOptions
+from vinpaint_cli.masks.text.options import TextOptions
 from vinpaint_cli.options import REQUIRED, TABLE, Option, build, job_options, options_of, placed_values
 from vinpaint_cli.pipeline.options import FitOptions, RemoveOptions, WorkOptions
 from vinpaint_cli.pipeline.progress import SilentListener
@@ -32,7 +33,7 @@ from vinpaint_cli.resume.fingerprint import take_fingerprint
 from vinpaint_cli.train.build import PackOptions
 from vinpaint_cli.types import EncodeOptions
 
-REMOVAL = (RemoveOptions, MaskOptions, PromptOptions, FitOptions, EncodeOptions, WorkOptions)
+REMOVAL = (RemoveOptions, MaskOptions, TextOptions, PromptOptions, FitOptions, EncodeOptions, WorkOptions)
 CLASSES = {
     kind.__name__: kind for kind in (*REMOVAL, RayOptions, EvaluateOptions, EvaluateMasksOptions, PackOptions)
 }
@@ -167,7 +168,8 @@ def test_labels_of_fingerprints_are_those_of_work_folders_begun_before() -> None
     options = build(RemoveOptions, {})
     assert {option.fingerprint_label for option, _ in placed_values(options)} - {""} == {
         "--box", "--invert", "--mask-label", "--dilate", "--mask-hold", "--mask-resize", "--start", "--end",
-        "--shadows", "--click", "--not", "--box-prompt", "--candidate", "--segmenter", "--track", "--method",
+        "--shadows", "--text", "--text-kind", "--text-region", "--text-min-height",
+        "--click", "--not", "--box-prompt", "--candidate", "--segmenter", "--track", "--method",
         "--device", "--precision", "--propagate", "--flow", "--texture", "--complete", "--feather",
         "--memory", "--minutes", "--steps", "--config", "--seed", "--codec", "--crf", "--preset", "--pix-fmt",
         "--lossless",

@@ -140,6 +140,15 @@ TABLE: tuple[Option, ...] = (
     _hole("mask_hold", "", "Hold the last mask when there are fewer than frames.", bool, "MaskOptions.hold",
         False),
     _hole("mask_resize", "", "Scale masks to the size of the video.", bool, "MaskOptions.resize", False),
+    _hole("text", "", "Text that was put over the picture: subtitles, titles, time codes, names of channels; "
+        "letter by letter.", bool, "TextOptions.wanted", False, commands="remove batch mask"),
+    _hole("text_kind", "KIND", "overlay, transient (of that, what comes or goes within the clip), persistent "
+        "(what stays from its first frame to its last), or all (text of the scene too).", str,
+        "TextOptions.kind", "overlay", commands="remove batch mask"),
+    _hole("text_region", "X,Y,W,H", "Only text in this rectangle, in pixels or percents. Repeatable.", tuple,
+        "TextOptions.regions", commands="remove batch mask"),
+    _hole("text_min_height", "PIXELS", "Only lines that are at least so high.", int,
+        "TextOptions.least_height", 0, commands="remove batch mask", least=0),
     _hole("dilate", "PIXELS", "Grow the holes of masks, not of boxes (default: 4 at 240 lines, in "
         "proportion).", int, "MaskOptions.dilate"),
     _hole("shadows", "", "Shadows of it go too, where other frames show the ground without; takes 1.2 to 2.3 "
@@ -220,6 +229,7 @@ TABLE: tuple[Option, ...] = (
     _output("lossless", "", "Mathematically lossless mode of the codec.", bool, "EncodeOptions.lossless",
         False),
     _output("preview", "PICTURE", "Draw the hole over a few frames.", commands="mask"),
+    _output("events", "FILE", "With --text: when each text is shown, as .srt or .json.", commands="mask"),
     _output("overlay", "VIDEO", "Write the clip with the hole tinted, to look through.", commands="mask"),
 
     # measuring
@@ -354,7 +364,7 @@ def options_of(command: str) -> list[Option]:
 @cache
 def job_options() -> Mapping[str, Option]:
     """What may be said of a job in a job file, by key."""
-    classes = ("Job.", "Mask", "Prompt", "Remove", "Fit", "Encode", "Work")
+    classes = ("Job.", "Mask", "Text", "Prompt", "Remove", "Fit", "Encode", "Work")
     return {option.key: option for option in TABLE if option.place.startswith(classes)}
 
 

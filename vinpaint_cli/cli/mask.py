@@ -22,20 +22,21 @@ def mask(
     output: str | None,
     preview: str | None,
     overlay: str | None,
+    events: str | None,
     memory: str | None,
     allow_playlists: bool,
     as_json: bool,
 ) -> None:
     """Write the hole alone, as a lossless video or a folder of pictures, or draw it on a picture or the clip.
 
-    The hole is what masks and boxes cover, or an object that was pointed at and is followed.
+    The hole is what masks and boxes cover, an object that was pointed at and is followed, or text.
 
     Growing and time range are in it: use it with `remove --mask mask.mkv --dilate 0`.
     """
     from vinpaint_cli.mask_making.run import default_mask_output, make_mask
     from vinpaint_cli.masks.sources.options import MaskOptions
 
-    if output is None and preview is None and overlay is None:
+    if output is None and preview is None and overlay is None and events is None:
         output = str(default_mask_output(input))
     report = make_mask(
         input,
@@ -43,7 +44,8 @@ def mask(
         build(MaskOptions, values),
         preview=preview,
         overlay=overlay,
-        overwrite=console.may_overwrite(output, preview, overlay),
+        events=events,
+        overwrite=console.may_overwrite(output, preview, overlay, events),
         memory=memory,
         playlists=allow_playlists,
         listener=BarListener(console),
@@ -55,7 +57,7 @@ def show_report(console: Console, report: MaskReport, as_json: bool) -> None:
     """Print warnings, where the files are, and the JSON object if it was asked for."""
     for line in report.warnings:
         console.warn(line)
-    made = (report.output, report.preview, report.overlay)
+    made = (report.output, report.preview, report.overlay, report.events)
     files = " and ".join(name for name in made if name is not None)
     console.say(
         f"{files}: hole on {report.hole_frames} of {report.frames} frames, "

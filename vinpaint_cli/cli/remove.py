@@ -33,7 +33,7 @@ def remove(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Remove what a mask, a box or a click names from a video; everything else stays as it is.
+    """Remove text, or what a mask, a box or a click names, from a video; everything else stays as it is.
 
     The hole is filled with real pixels that other frames show, and what none shows by the method.
 

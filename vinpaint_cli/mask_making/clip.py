@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vinpaint_cli.mask_making.cast_shadows import add_shadows
+from vinpaint_cli.mask_making.text import TextMask, find_text
 from vinpaint_cli.mask_making.tracking import TrackedMasks, find_hole
 from vinpaint_cli.masks.sources.options import covering
 from vinpaint_cli.masks.sources.shapes import HoleSource
@@ -35,7 +36,8 @@ _LATE = 0.5  # seconds; less is an encoder's delay
 class MaskedClip:
     """A clip with its mask, as `open_clip` opens them.
 
-    tracked: the tracked masks, None when nothing was tracked. seconds: time of making the mask, by stage;
+    tracked: the tracked masks, None when nothing was tracked. text: the text that was found, None when none
+    was looked for. seconds: time of making the mask, by stage;
     empty for masks that are read from files.
     """
 
@@ -44,6 +46,7 @@ class MaskedClip:
     source: FrameSource
     mask: HoleSource
     tracked: TrackedMasks | None = None
+    text: TextMask | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def plan(self, listener: Listener) -> Plan:
@@ -101,7 +104,7 @@ def open_clip(
     *,
     source: FrameSource | None = None,
 ) -> MaskedClip:
-    """Open a clip and find its hole: objects are tracked and shadows searched as the options say.
+    """Open a clip and find its hole: text is found, objects tracked and shadows searched as the options say.
 
     options: already checked. listener: receives the progress of both. keep: receives the masks. source: the
     clip, if it is already open.
@@ -111,19 +114,22 @@ def open_clip(
     """
     source = source or open_source(path, playlists=options.playlists)
     listener = listener or SilentListener()
-    clock = Clock()
+    clock, wanted, text = Clock(), options.mask, None
+    if wanted.text.wanted and wanted.whole is None:
+        with clock.time("text"):
+            text = find_text(source, wanted.text, listener)
     with clock.time("track"):
-        mask, tracked = find_hole(source, options.mask, listener, device=options.device)
-    clip = MaskedClip(Path(path), options, source, mask, tracked, clock.seconds if tracked else {})
+        mask, tracked = find_hole(source, wanted, listener, device=options.device, text=text)
+    clip = MaskedClip(Path(path), options, source, mask, tracked, text)
     if tracked is not None:
         keep(source, tracked, False)
-    if options.mask.shadows and options.mask.whole is None:
+    if wanted.shadows and wanted.whole is None:
         with clock.time("shadows"):
-            mask = _with_shadows(clip, listener)
-        seconds = {**clip.seconds, "shadows": clock.seconds["shadows"]}
-        clip = replace(clip, mask=mask, seconds=seconds)
-        keep(source, mask, True)
-    return clip
+            clip = replace(clip, mask=_with_shadows(clip, listener))
+    if wanted.whole is None and (wanted.shadows or text is not None):
+        keep(source, clip.mask, True)
+    spent = {name: seconds for name, seconds in clock.seconds.items() if name != "track" or tracked}
+    return replace(clip, seconds=spent)
 
 
 def default_feather(height: int) -> int:

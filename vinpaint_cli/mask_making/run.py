@@ -10,6 +10,7 @@ from vinpaint_cli.mask_making.clip import open_clip
 from vinpaint_cli.mask_making.confidence import low_confidence_ranges
 from vinpaint_cli.mask_making.overlay import check_overlay, write_overlay
 from vinpaint_cli.mask_making.preview import HoleCount, HoleCounter, check_picture, count_holes, write_preview
+from vinpaint_cli.mask_making.text import TextSpan, check_events, write_events
 from vinpaint_cli.mask_making.tracking import TrackedMasks
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES
@@ -31,6 +32,8 @@ class MaskReport:
     For tracked masks: ``segmenter`` and ``tracker`` by name (else None), ``confidence`` in [0, 1] per frame,
     ``worst`` the least confident frame of each low-confidence range, worst first, and ``prompt_frames`` those
     with a prompt (the key ``seeds`` of the JSON output).
+
+    For text: ``texts`` says when and where each is shown, ``events`` is the path of that list.
     """
 
     input: str
@@ -48,6 +51,8 @@ class MaskReport:
     confidence: tuple[float, ...] = ()
     worst: tuple[int, ...] = ()
     prompt_frames: tuple[int, ...] = ()
+    texts: tuple[TextSpan, ...] = ()
+    events: str | None = None
 
 
 def make_mask(
@@ -57,6 +62,7 @@ def make_mask(
     *,
     preview: str | Path | None = None,
     overlay: str | Path | None = None,
+    events: str | Path | None = None,
     overwrite: bool = False,
     memory: str | None = None,
     device: str = "auto",
@@ -67,10 +73,11 @@ def make_mask(
 
     path: a video, or a folder of pictures. output: a video that holds FFV1 (``.mkv``) or a folder of
     pictures, with the size of the displayed picture and one frame per frame of the clip; by default, and
-    only without a ``preview`` and an ``overlay``, ``<stem>.mask.mkv`` beside the input. preview: a picture
-    to draw the hole on. overlay: a video of the clip with the hole tinted. memory: of
-    `RemoveOptions`, for shadows that are looked for. device: auto, cpu, cuda or mps, for segmenters that
-    are networks. playlists: whether the clip may be a playlist.
+    only without a ``preview``, an ``overlay`` and ``events``, ``<stem>.mask.mkv`` beside the input. preview:
+    a picture to draw the hole on. overlay: a video of the clip with the hole tinted. events: a list of the
+    text that is found, ``.srt`` or ``.json``. memory: of `RemoveOptions`, for shadows that are looked for.
+    device: auto, cpu, cuda or mps, for segmenters that are networks. playlists: whether the clip may be a
+    playlist.
 
     Given to ``remove`` with a dilation of 0, the output is the same hole.
 
@@ -79,18 +86,24 @@ def make_mask(
     listener = listener or SilentListener()
     asked = RemoveOptions(mask=options or MaskOptions(), memory=memory, device=device, playlists=playlists)
     check_options(asked)
-    if output is None and preview is None and overlay is None:
+    if output is None and preview is None and overlay is None and events is None:
         output = default_mask_output(path)
     target = None if output is None else check_mask_output(path, output, overwrite)
     picture = None if preview is None else check_picture(preview, overwrite)
     film = None if overlay is None else check_overlay(path, overlay, overwrite)
-    _check_apart(target, picture, film)
+    listing = None if events is None else check_events(events, overwrite)
+    _check_apart(target, picture, film, listing)
+    if listing is not None and not asked.mask.text.wanted:
+        raise UsageError("--events lists the text that --text finds; give that too")
     clip = open_clip(path, asked, listener)
     source, mask, tracked = clip.source, clip.mask, clip.tracked
     count, warnings = _write(source, mask, target, listener)
     shown = write_preview(source, mask, count, picture, tracked) if picture is not None else ()
     if film is not None:
         warnings += write_overlay(source, mask, film, tracked, listener)
+    texts = () if clip.text is None else clip.text.spans()
+    if listing is not None:
+        write_events(texts, listing)
     report = MaskReport(
         input=str(path),
         output=None if target is None else str(target),
@@ -102,6 +115,8 @@ def make_mask(
         shown=shown,
         warnings=(*clip.notes(), *warnings, *_emptiness(count)),
         overlay=None if film is None else str(film),
+        texts=texts,
+        events=None if listing is None else str(listing),
     )
     return report if tracked is None else _with_tracked(report, tracked)
 
@@ -151,7 +166,7 @@ def _check_apart(*targets: Path | None) -> None:
     given = [target.absolute() for target in targets if target is not None]
     for place, target in enumerate(given):
         if target in given[:place]:
-            raise UsageError(f"{target} is named twice; give -o, --preview and --overlay names of their own")
+            raise UsageError(f"{target} is named twice; give every output a name of its own")
 
 
 def default_mask_output(path: str | Path) -> Path:

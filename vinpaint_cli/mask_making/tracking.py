@@ -151,9 +151,16 @@ def track_masks(
 
 
 def find_hole(
-    source: FrameSource, options: MaskOptions, listener: Listener | None = None, *, device: str = "auto"
+    source: FrameSource,
+    options: MaskOptions,
+    listener: Listener | None = None,
+    *,
+    device: str = "auto",
+    text: HoleSource | None = None,
 ) -> tuple[HoleSource, TrackedMasks | None]:
     """The mask source of all options, and the tracked masks in it (None when nothing was tracked).
+
+    text: the letters that were found, as `build_mask` needs them.
 
     Raises what `build_mask` and `track_masks` raise.
     """
@@ -169,7 +176,8 @@ def find_hole(
             device=device,
             when=time_range(options.start, options.end),
         )
-    return build_mask(options, source.info, origin_pts=first_pts(source), tracked=tracked), tracked
+    origin = first_pts(source)
+    return build_mask(options, source.info, origin_pts=origin, tracked=tracked, text=text), tracked
 
 
 def write_masks(

@@ -90,13 +90,14 @@ def make_plan(
 def object_bounds(options: MaskOptions, holes: Sequence[Box | None]) -> list[int]:
     """Frames where the time range of the mask ends although the object may go on, at unknown places.
 
-    What is followed does not vanish where the range ends, nor do the shadows of what has a mask for each
-    frame, so frames beyond it must not be looked at: they would bring it back. ``holes``: per frame, None
-    without.
+    What is followed does not vanish where the range ends, nor does text, nor do the shadows of what has a
+    mask for each frame, so frames beyond it must not be looked at: they would bring it back. ``holes``: per
+    frame, None without.
     """
     marked = [index for index, box in enumerate(holes) if box is not None]
     shaded = options.shadows and any(map(is_sequence, options.masks))
-    if not marked or not (options.prompts.follows or options.tracked or shaded):
+    stays = options.prompts.follows or options.tracked or options.text.wanted or shaded
+    if not marked or not stays:
         return []
     return [
         *([marked[0]] if options.start is not None else []),

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from vinpaint_cli.masks.grammar import TimeRange
 from vinpaint_cli.masks.sources.shapes import HoleSource, hole_box
+from vinpaint_cli.pipeline.jump_cuts import JumpCuts
 from vinpaint_cli.pipeline.progress import Listener, advance
 from vinpaint_cli.plan.segments import least_margin
 from vinpaint_cli.plan.shots import shots_from_cuts
@@ -46,12 +47,13 @@ class Scan:
 
 
 class CutDetector:
-    """Finds cuts with scenedetect's adaptive detector, fed with small pictures."""
+    """Finds cuts with scenedetect's adaptive detector, and jump cuts; fed with small pictures."""
 
     def __init__(self) -> None:
         from scenedetect.detectors import AdaptiveDetector
 
         self._detector = AdaptiveDetector(adaptive_threshold=2.0, min_scene_len=3, window_width=2)
+        self._jumps = JumpCuts()
         self._cuts: list[int] = []
         self._frames = 0
 
@@ -62,11 +64,12 @@ class CutDetector:
         now = FrameTimecode(self._frames, fps=25.0)
         bgr = np.ascontiguousarray(rgb[..., ::-1])
         self._cuts += [cut.frame_num for cut in self._detector.process_frame(now, bgr)]
+        self._jumps.feed(rgb)
         self._frames += 1
 
     def cuts(self) -> list[int]:
         """First frames of new shots, in order, after the last frame was fed."""
-        return sorted({cut for cut in self._cuts if 0 < cut < self._frames})
+        return sorted({cut for cut in (*self._cuts, *self._jumps.found()) if 0 < cut < self._frames})
 
 
 def scan(

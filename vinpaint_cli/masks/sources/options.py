@@ -23,6 +23,7 @@ from vinpaint_cli.masks.sources.shapes import (
     UnionMask,
     default_dilation,
 )
+from vinpaint_cli.masks.text.options import TextOptions, check_text_options
 from vinpaint_cli.types import VideoInfo
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class MaskOptions:
     * ``start``: time before which there is no hole.
     * ``end``: time from which on there is no hole.
     * ``prompts``: clicks, boxes and drawn masks on single frames.
+    * ``text``: which burned-in text to find.
     * ``shadows``: add the shadows that the covered objects cast.
     * ``tracked``: a mask video that tracking ``prompts`` gave, so that it need not be repeated.
     * ``whole``: a mask video of the hole as made by all these options, so that nothing need be repeated.
@@ -58,6 +60,7 @@ class MaskOptions:
     start: str | None = None
     end: str | None = None
     prompts: PromptOptions = field(default_factory=PromptOptions)
+    text: TextOptions = field(default_factory=TextOptions)
     shadows: bool = False
     tracked: str | None = None
     whole: str | None = None
@@ -79,12 +82,13 @@ def build_mask(
     *,
     origin_pts: int = 0,
     tracked: HoleSource | None = None,
+    text: HoleSource | None = None,
 ) -> HoleSource:
     """Make one mask source of all options about the hole of one clip.
 
     Files and tracked masks are united, single frames replaced by their fixes, the result inverted if
-    requested, and dilated; boxes are added as they are; the time range limits all of it. Times count from
-    ``origin_pts``, the pts of the clip's first frame. ``spec.whole`` is taken as it is.
+    requested, and dilated; text and boxes are added as they are; the time range limits all of it. Times
+    count from ``origin_pts``, the pts of the clip's first frame. ``spec.whole`` is taken as it is.
 
     Raises UsageError (options that cannot be read or contradict each other) and MaskError (a mask that
     cannot be read or does not fit the clip).
@@ -95,6 +99,7 @@ def build_mask(
     * ``origin_pts``: pts of the clip's first frame in ticks of ``info.time_base``.
     * ``tracked``: the tracked masks of ``spec.prompts`` (`mask_making.tracking`); needed with any prompts,
       unless ``spec.tracked`` names them.
+    * ``text``: the letters of ``spec.text`` (`mask_making.text`); needed where it is wanted.
     """
     check_mask_options(spec)
     if spec.whole is not None:
@@ -103,11 +108,15 @@ def build_mask(
         tracked = open_mask(spec.tracked, (info.width, info.height))
     if spec.prompts.follows and tracked is None:
         raise ValueError("prompts must be tracked first; give the tracked masks")
+    if spec.text.wanted and text is None:
+        raise ValueError("text must be found first; give its letters")
     when = time_range(spec.start, spec.end)
     boxes = [parse_box(text) for text in spec.boxes]
     parts: list[HoleSource] = []
     if spec.masks or tracked is not None:
         parts.append(_file_masks(spec, info, tracked))
+    if text is not None:
+        parts.append(_fixed(text, spec, info))
     parts.extend(_box_masks(boxes, spec, info, origin_pts))
     mask = parts[0] if len(parts) == 1 else UnionMask(parts)
     if when != TimeRange():
@@ -191,12 +200,13 @@ def check_mask_options(spec: MaskOptions) -> None:
     """Check that the options are consistent, before anything is opened; raises UsageError."""
     if "" in spec.masks:
         raise UsageError("--mask was given an empty name; check the variable it came from")
-    drawn = bool(spec.masks) or spec.prompts.follows
+    check_text_options(spec.text)
+    drawn = bool(spec.masks) or spec.prompts.follows or spec.text.wanted
     if spec.prompts.fixes and not drawn:
         raise UsageError("--fix corrects a mask; give --mask FILE, --click X,Y or --from-frame MASK@TIME too")
     if not drawn and not spec.boxes:
         raise UsageError(
-            "nothing says where the hole is; give --mask FILE, --box X,Y,W,H or --click X,Y "
+            "nothing says where the hole is; give --mask FILE, --box X,Y,W,H, --click X,Y or --text "
             "(--from-frame MASK@TIME starts from a drawn mask)"
         )
     pictures = bool(spec.masks or spec.prompts.from_frames)
@@ -241,9 +251,7 @@ def _file_masks(
     if tracked is not None:
         files.append(tracked)
     mask: HoleSource = files[0] if len(files) == 1 else UnionMask(files)
-    fixed = read_fixes(spec.prompts, size, label=spec.label, resize=spec.resize)
-    if fixed:
-        mask = FixedMask(mask, fixed)
+    mask = _fixed(mask, spec, info)
     if spec.invert:
         mask = InvertMask(mask)
     radius = default_dilation(info.height) if spec.dilate is None else spec.dilate
@@ -261,6 +269,13 @@ def _by_fields(mask: HoleSource, info: VideoInfo) -> HoleSource:
         asked, given = Fraction(fields), None if mask.count is None else Fraction(mask.count)
     few = asked is not None and given is not None and given < asked * Fraction(3, 4)
     return PerFrameMask(mask) if few else mask
+
+
+def _fixed(mask: HoleSource, spec: MaskOptions, info: VideoInfo) -> HoleSource:
+    """A mask with its single frames replaced by their fixes."""
+    size = (info.width, info.height)
+    fixed = read_fixes(spec.prompts, size, label=spec.label, resize=spec.resize)
+    return FixedMask(mask, fixed) if fixed else mask
 
 
 def _box_masks(boxes: list[BoxSpec], spec: MaskOptions, info: VideoInfo, origin_pts: int) -> list[HoleSource]:
