@@ -12,7 +12,7 @@ from vinpaint_cli.masks.sources.shapes import hole_box
 from vinpaint_cli.pipeline.device import memory_errors
 from vinpaint_cli.pipeline.reader import SegmentReader
 from vinpaint_cli.pipeline.stages import Filling, Stages
-from vinpaint_cli.types import Box, Method, Patch, Segment
+from vinpaint_cli.types import Box, Method, MethodSpec, Patch, Segment
 
 if TYPE_CHECKING:
     from vinpaint_cli.ops.image import Array
@@ -61,7 +61,7 @@ def fill_segment(
     with memory_errors(f"segment {segment.index} ({len(segment.frames)} frames of its region)"):
         with stages.clock.time("read"):
             pictures, alphas = reader.read(segment)
-        wanted = _wanted(segment, method)
+        wanted = wanted_places(segment, method.spec)
         holes = [alpha > 0 for alpha in alphas]
         filling = stages.find(pictures, holes, reader.height, wanted=wanted, tick=tick)
         stages.fill(filling.part(wanted), method, segment.frames[wanted.start : wanted.stop])
@@ -70,9 +70,9 @@ def fill_segment(
         )
 
 
-def _wanted(segment: Segment, method: Method) -> range:
+def wanted_places(segment: Segment, spec: MethodSpec) -> range:
     """Places in the segment whose fill is needed: all for a method that looks at other frames."""
-    if method.spec.window > 1:
+    if spec.window > 1:
         return range(len(segment.frames))
     first = segment.frames.start
     return range(segment.shown.start - first, segment.shown.stop - first)

@@ -18,11 +18,13 @@ from vinpaint_cli.methods import load_method
 from vinpaint_cli.ops.complete import open_completer
 from vinpaint_cli.ops.flow import open_flow
 from vinpaint_cli.pipeline.device import frame_threads
-from vinpaint_cli.pipeline.options import MINUTES, FitOptions
+from vinpaint_cli.pipeline.fill import wanted_places
+from vinpaint_cli.pipeline.options import MINUTES, FitOptions, RemoveOptions
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import Clock
 from vinpaint_cli.pipeline.reader import Pictures
-from vinpaint_cli.pipeline.stages import Stages, add_detail
+from vinpaint_cli.pipeline.stages import Stages
+from vinpaint_cli.removal.forecast import cost_of
 from vinpaint_cli.types import Clip, Segment
 from vinpaint_cli.video.sink.write import is_folder_path, open_writer
 
@@ -58,7 +60,7 @@ def estimate(clip: MaskedClip, plan: Plan, target: str, scan_seconds: float) -> 
     if not plan.segments:
         return found
     if clip.options.propagate:
-        found.seconds |= _propagate_seconds(clip, plan)
+        found.seconds |= _filling_seconds(clip, plan)
     if plan.spec.fitted and clip.options.weights is None:
         _add_fit(found, clip.options.fit)
     if plan.spec.weights is not None:
@@ -100,31 +102,37 @@ def encode_seconds(clip: MaskedClip, target: str) -> float:
     return (time.perf_counter() - start) / max(1, frames)
 
 
-def _propagate_seconds(clip: MaskedClip, plan: Plan) -> dict[str, float]:
-    """Propagate through the largest segment, scaled down, and complete it; then extrapolate by pixels.
+def _filling_seconds(clip: MaskedClip, plan: Plan) -> dict[str, float]:
+    """Fill the segment that costs most, scaled down; then extrapolate by what all segments cost.
 
-    Its frames are all there, since what a pixel costs depends on how far it has to travel.
+    Its frames are all there, since what a pixel costs depends on how far it has to travel; those that are
+    context alone are not filled here either.
     """
-    largest = max(plan.segments, key=_pixels)
-    scale = min(1.0, (TRIAL_PIXELS / _pixels(largest)) ** 0.5)
+    costs = [cost_of(plan, segment) for segment in plan.segments]
+    largest, cost = max(zip(plan.segments, costs, strict=True), key=lambda pair: pair[1].total)
+    pixels = len(largest.frames) * largest.roi.area
+    scale = min(1.0, (TRIAL_PIXELS / pixels) ** 0.5)
     frames, holes = _made_small(clip, plan, largest, scale)
-    clock = Clock()
-    estimator = open_flow(clip.options.flow, plan.placement.device)
-    threads = frame_threads(largest.roi, plan.memory)
-    stages = Stages(estimator=estimator, threads=threads, clock=clock)
-    found = stages.find(frames, holes, scale * clip.source.info.height)
-    if clip.options.texture and found.motion is not None:
-        with clock.time("texture"):
-            add_detail(found, found.frames.copy(), estimator, open_completer(clip.options.complete))
-    pixels = sum(_pixels(segment) for segment in plan.segments) / (frames.size / 3)
+    clock, options = Clock(), clip.options
+    # What a network costs is measured apart.
+    method = load_method(options.method if plan.spec.weights is None else RemoveOptions().method)
+    stages = Stages(
+        texture=options.texture and not (plan.spec.invents and plan.spec.weights is not None),
+        estimator=open_flow(options.flow, plan.placement.device),
+        completer=open_completer(options.complete),
+        threads=frame_threads(largest.roi, plan.memory),
+        clock=clock,
+    )
+    wanted = wanted_places(largest, plan.spec)
+    found = stages.find(frames, holes, scale * clip.source.info.height, wanted=wanted)
+    stages.fill(found.part(wanted), method, largest.frames[wanted.start : wanted.stop])
+    grown = pixels / (frames.size / 3) / (1 + SMALL_COSTS_MORE * (1 / scale - 1))
+    found_share = sum(one.flow + one.find for one in costs) / (cost.flow + cost.find)
+    fill_share = sum(one.fill for one in costs) / cost.fill
     return {
-        stage: seconds * pixels / (1 + SMALL_COSTS_MORE * (1 / scale - 1))
+        stage: seconds * grown * (found_share if stage == "propagate" else fill_share)
         for stage, seconds in clock.seconds.items()
     }
-
-
-def _pixels(segment: Segment) -> int:
-    return len(segment.frames) * segment.roi.area
 
 
 def _made_small(clip: MaskedClip, plan: Plan, segment: Segment, scale: float) -> tuple[Pictures, list[Any]]:

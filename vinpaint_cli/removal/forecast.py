@@ -14,19 +14,19 @@ from dataclasses import dataclass
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.types import Segment
 
-FLOW = 0.5
+FLOW = 0.57
 """Seconds for the flow between two frames per megapixel of their region."""
 
-FRAME = 8.0
+FRAME = 13.0
 """Seconds for what propagation finds per megapixel of a frame's hole."""
 
 TRACE = 0.3
 """Seconds for tracing and smoothing, per frame and megapixel of its region."""
 
-METHOD = 1.5
+METHOD = 2.0
 """Seconds for the coarse picture of what is not found, per megapixel of a frame's hole."""
 
-TEXTURE = 3.0
+TEXTURE = 5.0
 """Seconds for what no frame shows, per megapixel of a frame's hole."""
 
 ENCODE = 4.0

@@ -198,7 +198,7 @@ def begin_search(scene: Scene, checkpoints: Checkpoints = NOTHING_KEPT) -> Searc
 
     def chain(direction: int) -> list[Route]:
         if (kept := checkpoints.get(f"chain {direction}")) is not None:
-            return [Route(*kept[place : place + 5]) for place in range(0, len(kept), 5)]
+            return [Route(*scene.target_pixels(t), *kept[3 * t : 3 * t + 3]) for t in range(len(kept) // 3)]
         return follow_chain(scene, direction)
 
     chains = collected((1, -1), chain, scene.options.threads)
@@ -208,7 +208,7 @@ def begin_search(scene: Scene, checkpoints: Checkpoints = NOTHING_KEPT) -> Searc
 
 
 def _arrays(routes: Sequence[Route]) -> list[npt.NDArray[Any]]:
-    return [array for route in routes for array in route.arrays()]
+    return [array for route in routes for array in (route.source, route.position, route.error)]
 
 
 def _smooth(scene: Scene, t: int) -> Array:

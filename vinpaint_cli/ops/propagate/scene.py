@@ -77,6 +77,11 @@ class Scene:
         """The hole of frame t and the band around it."""
         return dilate(self.holes[t], self.options.pixels(self.options.band))
 
+    def target_pixels(self, t: int) -> tuple[Integers, Integers]:
+        """Rows and columns of the targets of frame t."""
+        rows, columns = np.nonzero(self.targets(t))
+        return rows.astype(np.int32), columns.astype(np.int32)
+
 
 def make_scene(
     frames: Array,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from vinpaint_cli.ops.flow.camera import apply_homography, between
 from vinpaint_cli.ops.flow.motion import inconsistency
@@ -24,10 +22,6 @@ class Route:
     position: Array
     error: Array
 
-    def arrays(self) -> tuple[npt.NDArray[Any], ...]:
-        """The fields in their order."""
-        return self.rows, self.columns, self.source, self.position, self.error
-
 
 def follow_camera(scene: Scene, t: int, direction: int) -> Route:
     """The nearest frame that shows each target of frame t, by the camera's motion alone.
@@ -36,7 +30,7 @@ def follow_camera(scene: Scene, t: int, direction: int) -> Route:
     little the flow near the hole can be trusted. Its error is how far the completed flow, which knows of
     things that move around the hole, would have led elsewhere by then: squared, in units of half a pixel.
     """
-    rows, columns = (a.astype(np.int32) for a in np.nonzero(scene.targets(t)))
+    rows, columns = scene.target_pixels(t)
     here = pixel_positions(rows, columns)
     source = np.full(len(rows), -1, np.int32)
     position = np.zeros_like(here)
@@ -72,7 +66,7 @@ def follow_chain(scene: Scene, direction: int) -> list[Route]:
     routes: dict[int, Route] = {}
     seen: tuple[Integers, Array, Array] | None = None
     for t in order:
-        rows, columns = (a.astype(np.int32) for a in np.nonzero(scene.targets(t)))
+        rows, columns = scene.target_pixels(t)
         route = _honest(scene, _step(scene, t, direction, rows, columns, seen))
         routes[t] = route
         seen = _dense(route, shape)
