@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,16 @@ def test_a_caption_costs_more_than_the_logo_beside_it() -> None:
 def test_what_an_earlier_run_has_filled_is_not_counted() -> None:
     said = run(planned(1000), SegmentCost(3, 3, 3), 0.02, resumed=15)
     assert all(1 / 1.5 < ratio < 1.5 for share, ratio in said if 0.5 < share < 0.95)
+
+
+def test_frames_that_are_context_alone_cost_flow_and_no_filling() -> None:
+    plan = planned(100)
+    (segment,) = plan.segments[:1]
+    short = replace(segment, core=segment.core[:20], trail=0)
+    whole, part = cost_of(plan, segment), cost_of(plan, short)
+    assert part.flow == whole.flow
+    assert part.fill == pytest.approx(whole.fill * 20 / len(segment.shown))
+    assert cost_of(plan, segment, propagates=False).total == whole.fill
 
 
 class Expects(SilentListener):

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,16 @@ from vinpaint_cli.pipeline.options import MINUTES, FitOptions, RemoveOptions
 from vinpaint_cli.pipeline.plan import Plan
 from vinpaint_cli.pipeline.progress import Clock
 from vinpaint_cli.pipeline.reader import Pictures
-from vinpaint_cli.pipeline.stages import Stages
+from vinpaint_cli.pipeline.stages import Filling, Stages
 from vinpaint_cli.removal.forecast import cost_of
 from vinpaint_cli.types import Clip, Segment
 from vinpaint_cli.video.sink.write import is_folder_path, open_writer
 
-TRIAL_PIXELS = 750_000
-"""Pixels of all frames of a trial of propagation together: about two seconds of one core."""
+TRIAL_FRAMES, TRIAL_FILLED = 16, 4
+"""Frames that a trial looks at, and those of them that it fills."""
+
+MOST_PIXELS, SMALL_PIXELS = 1_500_000, 600_000
+"""Pixels of the region of all frames of a trial together, at most: a few seconds of one core each."""
 
 SMALL_COSTS_MORE = 0.095
 """Measured: a pixel of a picture scaled by s costs 1 + 0.095·(1/s − 1) times one of the whole picture."""
@@ -103,39 +106,87 @@ def encode_seconds(clip: MaskedClip, target: str) -> float:
 
 
 def _filling_seconds(clip: MaskedClip, plan: Plan) -> dict[str, float]:
-    """Fill the segment that costs most, scaled down; then extrapolate by what all segments cost.
+    """Try two things on the segment that costs most, and extrapolate by what all segments cost.
 
-    Its frames are all there, since what a pixel costs depends on how far it has to travel; those that are
-    context alone are not filled here either.
+    Propagation is tried on a few frames as large as they are. How much no frame shows depends on how far
+    all frames reach, so what fills that is tried on all of them, small.
     """
     costs = [cost_of(plan, segment) for segment in plan.segments]
-    largest, cost = max(zip(plan.segments, costs, strict=True), key=lambda pair: pair[1].total)
-    pixels = len(largest.frames) * largest.roi.area
-    scale = min(1.0, (TRIAL_PIXELS / pixels) ** 0.5)
-    frames, holes = _made_small(clip, plan, largest, scale)
-    clock, options = Clock(), clip.options
-    # What a network costs is measured apart.
-    method = load_method(options.method if plan.spec.weights is None else RemoveOptions().method)
-    stages = Stages(
-        texture=options.texture and not (plan.spec.invents and plan.spec.weights is not None),
-        estimator=open_flow(options.flow, plan.placement.device),
-        completer=open_completer(options.complete),
-        threads=frame_threads(largest.roi, plan.memory),
-        clock=clock,
-    )
-    wanted = wanted_places(largest, plan.spec)
-    found = stages.find(frames, holes, scale * clip.source.info.height, wanted=wanted)
-    stages.fill(found.part(wanted), method, largest.frames[wanted.start : wanted.stop])
-    grown = pixels / (frames.size / 3) / (1 + SMALL_COSTS_MORE * (1 / scale - 1))
-    found_share = sum(one.flow + one.find for one in costs) / (cost.flow + cost.find)
-    fill_share = sum(one.fill for one in costs) / cost.fill
-    return {
-        stage: seconds * grown * (found_share if stage == "propagate" else fill_share)
-        for stage, seconds in clock.seconds.items()
-    }
+    place = max(range(len(costs)), key=lambda place: costs[place].total)
+    largest, cost = plan.segments[place], costs[place]
+    seen = _amid(largest.shown, largest.frames, TRIAL_FRAMES)
+    few = replace(largest, frames=seen, core=_amid(seen, seen, TRIAL_FILLED), lead=0, trail=0)
+    near, far = _Trial(clip, plan, few, MOST_PIXELS), _Trial(clip, plan, largest, SMALL_PIXELS)
+    flow, find = near.propagate()
+    tried = cost_of(plan, few)
+    flow *= sum(one.flow for one in costs) / max(tried.flow, 1e-9)
+    find *= sum(one.find for one in costs) / tried.find
+    filled = far.fill() if plan.spec.weights is None or not plan.spec.invents else {}
+    share = sum(one.fill for one in costs) / cost.fill
+    return {"propagate": flow + find, **{stage: seconds * share for stage, seconds in filled.items()}}
 
 
-def _made_small(clip: MaskedClip, plan: Plan, segment: Segment, scale: float) -> tuple[Pictures, list[Any]]:
+class _Trial:
+    """A segment, scaled to have ``most`` pixels in all frames together at most."""
+
+    def __init__(self, clip: MaskedClip, plan: Plan, segment: Segment, most: int) -> None:
+        self._clip, self._plan, self._segment = clip, plan, segment
+        self._scale = min(1.0, (most / (len(segment.frames) * segment.roi.area)) ** 0.5)
+        self._clock, self._ticks = Clock(), [0.0]
+
+    @property
+    def _grown(self) -> float:
+        """By which the seconds of a trial are multiplied for those of the segment as it is."""
+        return float(self._scale**-2) / (1 + SMALL_COSTS_MORE * (1 / self._scale - 1))
+
+    def _stages(self) -> Stages:
+        options = self._clip.options
+        return Stages(
+            texture=options.texture,
+            estimator=open_flow(options.flow, self._plan.placement.device),
+            completer=open_completer(options.complete),
+            threads=frame_threads(self._segment.roi, self._plan.memory),
+            clock=self._clock,
+        )
+
+    def _find(self, stages: Stages, wanted: range) -> Filling:
+        pictures, holes = _made_small(self._clip, self._segment, self._scale)
+        height = self._scale * self._clip.source.info.height
+        self._ticks = [time.perf_counter()]
+        return stages.find(pictures, holes, height, wanted=wanted, tick=self._tick)
+
+    def _tick(self) -> None:
+        self._ticks.append(time.perf_counter())
+
+    def propagate(self) -> tuple[float, float]:
+        """Seconds of optical flow, and of all else that propagation does."""
+        self._find(self._stages(), wanted_places(self._segment, self._plan.spec))
+        flow = self._ticks[len(self._segment.frames) - 1] - self._ticks[0]
+        return self._grown * flow, self._grown * (self._clock.seconds["propagate"] - flow)
+
+    def fill(self) -> dict[str, float]:
+        """Seconds of the stages after propagation, without a network: what that costs is measured apart."""
+        spec = self._plan.spec
+        method = load_method(spec.name if spec.weights is None else RemoveOptions().method)
+        stages, wanted = self._stages(), wanted_places(self._segment, method.spec)
+        found = self._find(stages, wanted)
+        frames = self._segment.frames[wanted.start : wanted.stop]
+        stages.fill(found.part(wanted), method, frames)
+        return {
+            stage: self._grown * seconds
+            for stage, seconds in self._clock.seconds.items()
+            if stage != "propagate"
+        }
+
+
+def _amid(frames: range, within: range, count: int) -> range:
+    """So many frames around the middle of ``frames``, as far as they are ``within``."""
+    count = min(count, len(within))
+    start = min(max(frames.start + (len(frames) - count) // 2, within.start), within.stop - count)
+    return range(start, start + count)
+
+
+def _made_small(clip: MaskedClip, segment: Segment, scale: float) -> tuple[Pictures, list[Any]]:
     """Frames ``(T, h, w, 3)`` and holes ``(h, w)`` of a segment, scaled."""
     import cv2
 
