@@ -131,7 +131,7 @@ class _Trial:
 
     def __init__(self, clip: MaskedClip, plan: Plan, segment: Segment, most: int) -> None:
         self._clip, self._plan, self._segment = clip, plan, segment
-        self._scale = min(1.0, (most / (len(segment.frames) * segment.roi.area)) ** 0.5)
+        self._scale: float = min(1.0, (most / (len(segment.frames) * segment.roi.area)) ** 0.5)
         self._clock, self._ticks = Clock(), [0.0]
 
     @property
