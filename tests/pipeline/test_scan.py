@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
+import pytest
+from clip_factory import texture
 from scenes import pan
 
 from vinpaint_cli.masks.sources.options import MaskOptions, build_mask
@@ -32,6 +36,74 @@ def test_a_flash_of_light_in_a_still_picture_is_survived() -> None:
     for t in range(20):
         detector.feed(np.clip(still.astype(int) + (60 if t == 9 else 0), 0, 255).astype(np.uint8))
     assert all(8 <= cut <= 11 for cut in detector.cuts())
+
+
+def cuts(frames: Iterable[npt.NDArray[np.uint8]]) -> list[int]:
+    detector = CutDetector()
+    for frame in frames:
+        detector.feed(frame)
+    return detector.cuts()
+
+
+def two_scenes(gradual: int, *, through: int | None = None) -> npt.NDArray[np.uint8]:
+    """60 frames: a dark scene becomes, in ``gradual`` frames from the 20th on, a bright one; both move."""
+    one, other = pan(60, 90, 160, (1, 0), seed=2) * 0.6, 255 - pan(60, 90, 160, (0, 1), seed=5) * 0.5
+    share = np.clip((np.arange(60) - 19) / (gradual + 1), 0, 1)[:, None, None, None]
+    if through is None:
+        return (one * (1 - share) + other * share).round().astype(np.uint8)
+    first, last = np.clip(1 - 2 * share, 0, 1), np.clip(2 * share - 1, 0, 1)
+    return (one * first + other * last + through * (1 - first - last)).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize("gradual", [4, 8, 12, 16, 24])
+def test_a_dissolve_is_a_shot_of_its_own(gradual: int) -> None:
+    first, last = cuts(two_scenes(gradual))
+    assert abs(first - 20) <= 1
+    assert abs(last - (20 + gradual)) <= 1
+
+
+@pytest.mark.parametrize("colour", [0, 255])
+def test_a_fade_is_divided_where_nothing_is_shown(colour: int) -> None:
+    found = cuts(two_scenes(15, through=colour))
+    assert found
+    assert all(26 <= cut <= 29 for cut in found)
+
+
+def test_things_are_followed_to_the_middle_of_a_dissolve() -> None:
+    detector = CutDetector()
+    for frame in two_scenes(8):
+        detector.feed(frame)
+    (middle,) = detector.scene_cuts()
+    assert abs(middle - 24) <= 1
+
+
+def brighter(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The same, twice as bright in the end: much of it is white then."""
+    gain = 1 + np.clip((np.arange(len(frames)) - 20) / 10, 0, 1)[:, None, None, None]
+    return np.clip(frames * gain, 0, 255).astype(np.uint8)
+
+
+def crossed(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The same, and another texture that covers half of it moves over it."""
+    thing = pan(1, 90, 80, seed=8)[0] // 2
+    wide = np.concatenate([np.full((len(frames), 90, 80, 3), 0, np.uint8), frames], axis=2)
+    for t, frame in enumerate(wide):
+        frame[:, 4 * t : 4 * t + 80] = thing[:, : max(0, 240 - 4 * t)]
+    return wide[:, :, 80:]
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        pytest.param(pan(50, 90, 160, (6, 0), seed=3), id="fast pan"),
+        pytest.param(brighter(pan(50, 90, 160, (1, 0), seed=4)), id="light"),
+        pytest.param(crossed(pan(40, 90, 160, (0, 0), seed=4)), id="thing"),
+        pytest.param(np.stack([texture(t, 64, 48) for t in range(40)]), id="waves"),
+        pytest.param(np.zeros((20, 48, 64, 3), np.uint8), id="black"),
+    ],
+)
+def test_what_moves_or_changes_in_one_scene_is_no_transition(frames: npt.NDArray[np.uint8]) -> None:
+    assert cuts(frames) == []
 
 
 def test_scan_knows_frames_shots_and_holes(tmp_path: Path) -> None:

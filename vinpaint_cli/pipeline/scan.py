@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
@@ -14,6 +15,7 @@ from vinpaint_cli.masks.grammar import TimeRange
 from vinpaint_cli.masks.sources.shapes import HoleSource, hole_box
 from vinpaint_cli.pipeline.jump_cuts import JumpCuts
 from vinpaint_cli.pipeline.progress import Listener, advance
+from vinpaint_cli.pipeline.transitions import TransitionDetector
 from vinpaint_cli.plan.segments import least_margin
 from vinpaint_cli.plan.shots import shots_from_cuts
 from vinpaint_cli.types import Box, FrameSource, MaskSource
@@ -47,13 +49,14 @@ class Scan:
 
 
 class CutDetector:
-    """Finds cuts with scenedetect's adaptive detector, and jump cuts; fed with small pictures."""
+    """Finds cuts with scenedetect's adaptive detector, jump cuts and transitions; fed with small pictures."""
 
     def __init__(self) -> None:
         from scenedetect.detectors import AdaptiveDetector
 
         self._detector = AdaptiveDetector(adaptive_threshold=2.0, min_scene_len=3, window_width=2)
         self._jumps = JumpCuts()
+        self._transitions = TransitionDetector()
         self._cuts: list[int] = []
         self._frames = 0
 
@@ -65,11 +68,21 @@ class CutDetector:
         bgr = np.ascontiguousarray(rgb[..., ::-1])
         self._cuts += [cut.frame_num for cut in self._detector.process_frame(now, bgr)]
         self._jumps.feed(rgb)
+        self._transitions.feed(rgb)
         self._frames += 1
 
     def cuts(self) -> list[int]:
-        """First frames of new shots, in order, after the last frame was fed."""
-        return sorted({cut for cut in (*self._cuts, *self._jumps.found()) if 0 < cut < self._frames})
+        """First frames of new shots, in order, after the last frame was fed; a transition is its own shot."""
+        parts = self._transitions.found()
+        return self._with(edge for part in parts for edge in (part.start, part.stop))
+
+    def scene_cuts(self) -> list[int]:
+        """The same, but a transition is half of the scene before it and half of the one after."""
+        return self._with((part.start + part.stop) // 2 for part in self._transitions.found())
+
+    def _with(self, gradual: Iterable[int]) -> list[int]:
+        cuts = {*self._cuts, *self._jumps.found(), *gradual}
+        return sorted(cut for cut in cuts if 0 < cut < self._frames)
 
 
 def scan(
@@ -126,7 +139,11 @@ def _pieces(filled: Hole, gap: int) -> list[range]:
 
 @dataclass(frozen=True, slots=True)
 class Footage:
-    """``seconds[i]`` is when frame i is shown, exactly, after the first; ``shots`` hold every frame once."""
+    """Times and shots of a clip, for following things through it.
+
+    ``seconds[i]`` is when frame i is shown, exactly, after the first; ``shots`` hold every frame once, those
+    of a transition in its two scenes.
+    """
 
     seconds: tuple[Fraction, ...]
     shots: tuple[range, ...]
@@ -152,4 +169,4 @@ def read_footage(source: FrameSource, listener: Listener) -> Footage:
             times.append(frame.pts)
             advance(progress)
     seconds = tuple((time - times[0]) * info.time_base for time in times)
-    return Footage(seconds, shots_from_cuts(len(times), detector.cuts()))
+    return Footage(seconds, shots_from_cuts(len(times), detector.scene_cuts()))
