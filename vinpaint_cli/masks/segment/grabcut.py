@@ -134,21 +134,23 @@ def _cuts_of_points(
 ) -> tuple[list[Bool], MotionCue | None]:
     """Cuts ``(h, w)`` of a working image that points may mean, and the motion cue.
 
-    Of what moves with them, and of several sizes up to the whole image; most once more as if their bounding
-    box had been given, which finds what colours alone or a size too small have left out. The larger ones also
-    with deep features, which keep together what has several colours.
+    Of what moves with them, which comes first, and of several sizes up to the whole image; most once more as
+    if their bounding box had been given, which finds what colours alone or a size too small have left out.
+    The larger ones also with deep features, which keep together what has several colours.
     """
     cue = find_motion_cue(image.rgb, neighbours, discs(image.shape, prompts.on, 5), 0.5 / len(prompts.on))
 
     def again(cut: Bool) -> Bool:
         return _in_box(image, prompts, _around(image, cut), cue)
 
-    cuts = [_by_size(image, prompts, share) for share in _RADII]
+    sizes = [_by_size(image, prompts, share) for share in _RADII]
+    boxed = [again(cut) for cut in sizes]
+    cuts = [*sizes, *boxed, again(boxed[1]), again(boxed[2])]
     if cue is not None:
-        cuts.append(parts(_iterate(image, _by_motion(image, prompts, cue), prompts), prompts.on))
-    boxed = [again(cut) for cut in cuts]
+        moving = parts(_iterate(image, _by_motion(image, prompts, cue), prompts), prompts.on)
+        cuts = [moving, again(moving), *cuts]
     whole = _whole(image, prompts, cue)
-    cuts += [*boxed, again(boxed[1]), again(boxed[2]), whole, again(whole)]
+    cuts += [whole, again(whole)]
     if image.deep is not None:
         deep = replace(prompts, deep=_DEEP)
         large = [_by_size(image, deep, share) for share in _RADII[2:]]
@@ -177,8 +179,6 @@ def _cuts_of_box(
     cuts.append(_in_box(image, prompts, box, cue, _LEAK, fills=False))
     if cue is not None:
         cuts.append(_in_box(image, prompts, box, None, _LEAKS[0]))
-    if image.deep is not None:
-        cuts.append(_in_box(image, replace(prompts, deep=_DEEP), box, cue, fills=False))
     return cuts, cue
 
 
