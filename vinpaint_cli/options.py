@@ -149,8 +149,8 @@ TABLE: tuple[Option, ...] = (
         "TextOptions.regions", commands="remove batch mask"),
     _hole("text_min_height", "PIXELS", "Only lines that are at least so high.", int,
         "TextOptions.least_height", 0, commands="remove batch mask", least=0),
-    _hole("dilate", "PIXELS", "Grow the holes of masks, not of boxes (default: 4 at 240 lines, in "
-        "proportion).", int, "MaskOptions.dilate"),
+    _hole("dilate", "PIXELS", "Grow the holes of masks, not of boxes or text (default: 4 at 240 lines, "
+        "in proportion; thin parts by down to a third).", int, "MaskOptions.dilate"),
     _hole("shadows", "", "Shadows of it go too, where other frames show the ground without; takes 1.2 to 2.3 "
         "times as long.", bool, "MaskOptions.shadows", False, commands="remove batch mask"),
     _hole("feather", "PIXELS", "Soft edge around the hole (default: 2 at 240 lines, 4 at 1080).", int,

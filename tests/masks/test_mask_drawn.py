@@ -85,7 +85,7 @@ def test_labels_and_other_sizes_hold_for_fixes(tmp_path: Path) -> None:
 
 
 def test_nothing_given_names_every_way(info: VideoInfo) -> None:
-    with pytest.raises(UsageError, match=r"give --mask FILE, --box X,Y,W,H or --click X,Y"):
+    with pytest.raises(UsageError, match=r"give --mask FILE, --box X,Y,W,H, --click X,Y or --text"):
         build_mask(MaskOptions(), info)
 
 

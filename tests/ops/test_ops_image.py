@@ -8,6 +8,7 @@ from vinpaint_cli.ops.image import (
     coordinate_grid,
     depth_inside,
     dilate,
+    dilate_by_thickness,
     dilate_exact,
     enlarged,
     luma,
@@ -146,3 +147,27 @@ def test_a_mean_around_is_of_what_has_weight() -> None:
     assert mean[1, 2] == pytest.approx(values[2, 3])
     assert mean[5, 7] == 0
     assert np.array_equal(mean_around(np.dstack([values, values]), weight, 1)[..., 1], mean)
+
+
+def test_thick_parts_are_dilated_in_full_and_thin_ones_by_less() -> None:
+    mask = np.zeros((120, 200), bool)
+    mask[40:80, 20:60] = True
+    mask[20:100, 120:124] = True
+    found = dilate_by_thickness(mask, 12)
+    assert found[60, 8:72].all()
+    assert not found[60, 7]
+    assert found[60, 116:128].all()
+    assert not found[60, 115]
+    assert not found[60, 128]
+
+
+def test_a_part_at_the_border_is_as_thick_as_it_goes_on_there() -> None:
+    mask = np.zeros((60, 90), bool)
+    mask[:, :16] = True
+    assert dilate_by_thickness(mask, 12)[30, :28].all()
+
+
+@pytest.mark.parametrize("value", [False, True])
+def test_nothing_and_all_stay(value: bool) -> None:
+    mask = np.full((8, 9), value)
+    np.testing.assert_array_equal(dilate_by_thickness(mask, 4), mask)

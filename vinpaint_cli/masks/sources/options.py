@@ -38,7 +38,8 @@ class MaskOptions:
     * ``boxes``: ``X,Y,W,H[@START-END]``.
     * ``invert``: black is the hole of the mask files (of the boxes when there are no files).
     * ``label``: index to take from indexed or greyscale pictures.
-    * ``dilate``: pixels by which the holes of mask files are dilated, None for a share of the frame's height.
+    * ``dilate``: pixels by which the holes of mask files are dilated; None for a share of the frame's height,
+      and less where they are thin.
     * ``hold``: let the number of masks differ from the clip's: the last is held, surplus ones are left out.
     * ``resize``: let the size of masks differ from the clip's.
     * ``start``: time before which there is no hole.
@@ -254,8 +255,9 @@ def _file_masks(
     mask = _fixed(mask, spec, info)
     if spec.invert:
         mask = InvertMask(mask)
+    chosen = spec.dilate is None
     radius = default_dilation(info.height) if spec.dilate is None else spec.dilate
-    return DilatedMask(mask, radius) if radius else mask
+    return DilatedMask(mask, radius, by_thickness=chosen) if radius else mask
 
 
 def _by_fields(mask: HoleSource, info: VideoInfo) -> HoleSource:

@@ -15,7 +15,7 @@ import numpy as np
 
 from vinpaint_cli.errors import MaskError
 from vinpaint_cli.masks.grammar import TimeRange
-from vinpaint_cli.ops.image import dilate_exact
+from vinpaint_cli.ops.image import dilate_by_thickness, dilate_exact
 from vinpaint_cli.types import Box, Frame, MaskSource
 
 if TYPE_CHECKING:
@@ -168,18 +168,19 @@ class InvertMask(DerivedMask):
 
 
 class DilatedMask(DerivedMask):
-    """Holes dilated by a disc."""
+    """Holes dilated by a disc, or their thin parts by less."""
 
-    def __init__(self, source: HoleSource, radius: int) -> None:
-        """Take the radius in pixels, 0 or more."""
+    def __init__(self, source: HoleSource, radius: int, *, by_thickness: bool = False) -> None:
+        """Take the radius in pixels, 0 or more; whether thin parts grow by less (`dilate_by_thickness`)."""
         if radius < 0:
             raise ValueError(f"a hole cannot be dilated by {radius} pixels; give 0 or more")
         super().__init__(source)
         self._radius = radius
+        self._dilate = dilate_by_thickness if by_thickness else dilate_exact
 
     def at(self, frame: Frame) -> Hole:
         """Hole of one frame, bool ``(H, W)``, True = fill."""
-        return dilate_exact(self._source.at(frame), self._radius)
+        return self._dilate(self._source.at(frame), self._radius)
 
 
 class FixedMask(DerivedMask):
@@ -259,7 +260,7 @@ class _Clock:
 
 
 def default_dilation(height: int) -> int:
-    """Default dilation of mask files in pixels: 4 at 240 lines, as in papers, and in proportion."""
+    """Largest default dilation of mask files in pixels: 4 at 240 lines, as in papers, and in proportion."""
     return round(height * 4 / 240)
 
 
