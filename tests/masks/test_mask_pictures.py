@@ -168,3 +168,21 @@ def test_transparent_corners_do_not_turn_a_drawing_inside_out(tmp_path: Path) ->
     hole = read_hole(path, (30, 20))
     assert hole.sum() == 50
     assert hole[5:10, 5:15].all()
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow's, of damage that it reads over
+@pytest.mark.parametrize(("suffix", "places"), [(".tif", range(130)), (".png", range(80))])
+def test_pictures_with_a_changed_byte_are_masks_or_mask_errors(
+    tmp_path: Path, suffix: str, places: range
+) -> None:
+    path = save(Image.effect_noise((16, 12), 80), tmp_path / f"a{suffix}")
+    whole, refused = path.read_bytes(), 0
+    for place in places:
+        content = bytearray(whole)
+        content[place] ^= 0x83
+        path.write_bytes(content)
+        try:
+            assert read_hole(path, (16, 12)).shape == (12, 16)
+        except MaskError:
+            refused += 1
+    assert refused > 10

@@ -13,6 +13,7 @@ A picture is turned as its EXIF orientation says, which is how a person sees it.
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,11 @@ THRESHOLD = 127
 IMAGE_SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm", ".pnm", ".tga")
 )
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+# What Pillow makes of damaged files: its decoders check little, and say so by whatever comes of it.
+_UNREADABLE = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+    *(EOFError, RuntimeError, struct.error, zlib.error, Image.DecompressionBombError),
+)
 _DARKEST_LABELS = 64
 
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from os import PathLike
 
 _TICK = Fraction(1, 1000)
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+_UNREADABLE = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+    *(EOFError, RuntimeError, Image.DecompressionBombError),
+)
 
 
 def is_animated_webp(path: str | PathLike[str]) -> bool:
