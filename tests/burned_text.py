@@ -32,14 +32,16 @@ class Drawn:
     bar: tuple[int, int, int, int] | None = None
     colour: tuple[int, int, int] = (255, 255, 255)
     opacity: Callable[[int], float] = lambda index: 1.0
+    font: str | None = None
 
-    def layer(self, index: int) -> np.ndarray:
-        """The text alone on frame ``index``, float32 RGBA ``(h, w, 4)`` in 0…255."""
-        layer = Image.new("RGBA", SIZE, (0, 0, 0, 0))
+    def layer(self, index: int, size: tuple[int, int] = SIZE) -> np.ndarray:
+        """The text alone on frame ``index`` of a clip ``(w, h)``, float32 RGBA ``(h, w, 4)`` in 0…255."""
+        layer = Image.new("RGBA", size, (0, 0, 0, 0))
         draw = ImageDraw.Draw(layer)
         by = index - self.frames.start
         x, y = (place + speed * by for place, speed in zip(self.place, self.velocity, strict=True))
-        font = ImageFont.load_default(self.height)
+        given = self.font and ImageFont.truetype(self.font, self.height)
+        font = given or ImageFont.load_default(self.height)
         if self.bar is not None:
             draw.rectangle(self.bar, fill=(0, 0, 0, 150))
         if self.shadow:
@@ -71,7 +73,7 @@ def burn(pictures: np.ndarray, texts: list[Drawn]) -> tuple[np.ndarray, np.ndarr
     for index in range(len(pictures)):
         for text in texts:
             if index in text.frames:
-                layer = text.layer(index)
+                layer = text.layer(index, (pictures.shape[2], pictures.shape[1]))
                 alpha = layer[..., 3:] / 255
                 burned[index] = burned[index] * (1 - alpha) + layer[..., :3] * alpha + 0.5
         difference = np.abs(burned[index].astype(int) - pictures[index]).max(-1)
@@ -83,7 +85,8 @@ def write_film(path: Path, pictures: np.ndarray, crf: int = 18) -> Path:
     """Write pictures as an H.264 video of 24 frames a second."""
     with av.open(str(path), "w") as output:
         stream = output.add_stream("libx264", rate=24)
-        stream.width, stream.height, stream.pix_fmt = SIZE[0], SIZE[1], "yuv420p"
+        stream.height, stream.width = pictures.shape[1:3]
+        stream.pix_fmt = "yuv420p"
         stream.options = {"crf": str(crf), "preset": "veryfast"}
         for picture in pictures:
             output.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")))

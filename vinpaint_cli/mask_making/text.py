@@ -313,7 +313,7 @@ class _Evidence:
         """Choose the frames: some while the text is seen, all around its first and its last sample."""
         self.track = track
         self.window = range(max(0, track.start - 2 * step), min(frames, track.last + 2 * step + 1))
-        along, across = round(3 * track.height), round(1.5 * track.height)
+        along, across = round(8 * track.height), round(1.5 * track.height)
         self._pad = (across, along) if track.samples[0].line.vertical else (along, across)
         most = min(PICTURES, _PICTURE_BYTES // max(1, 3 * self._area.area))
         inside = np.linspace(track.start, track.last, max(3, most)).round().astype(int)

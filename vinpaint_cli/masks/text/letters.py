@@ -22,14 +22,18 @@ STROKE = 0.4
 LEAST_CONTRAST = 14.0
 """Levels of 255 by which a letter differs from what is beside it, at least."""
 
-REACH = 0.35
-"""Farthest that outline, shadow or glow reach from a letter, as a part of the line's height."""
+REACH = 0.35, 0.1, 14
+"""Farthest that outline, shadow or glow reach from a letter: a part of the line's height, and at most
+another part of it and so many pixels more."""
 
 DEVIATION = 5.0
 """Levels of 255 by which what surrounds letters differs from the background, from which on it is of them."""
 
 CALM = 0.5
 """Variation of what surrounds letters, as a part of the background's, below which it is of them."""
+
+AGREE = 0.72
+"""Part of what surrounds letters that differs from the background in the same way, if it is of them."""
 
 BAR_STEP = 8.0
 """Levels of 255 by which a bar behind text differs from what is beside it, at least."""
@@ -65,7 +69,7 @@ def find_letters(crops: Bytes, box: Box, height: float, margin: int = 1) -> Lett
     core = _strokes(mean, inside, height)
     if np.count_nonzero(core) < 0.01 * box.area:
         return None
-    around = _Surroundings.of(crops, mean, dilate_exact(core, REACH * height))
+    around = _Surroundings.of(crops, mean, dilate_exact(core, _reach(height)))
     mask = _grown(core, around, height)
     bar = _bar(mean.mean(-1), box, height)
     whole = dilate_exact(mask if bar is None else mask | bar, margin)
@@ -92,6 +96,11 @@ def _in_pieces(values: Array) -> Array:
     return np.asarray(padded.reshape(rows, side, columns, side).sum((1, 3)), np.float32)
 
 
+def _reach(height: float) -> float:
+    part, more, pixels = REACH
+    return min(part * height, more * height + pixels)
+
+
 def _strokes(mean: Array, inside: Bool, height: float) -> Bool:
     """Pixels of letters in a picture ``(h, w, 3)``: light and dark ones, if both differ from the background.
 
@@ -106,7 +115,7 @@ def _strokes(mean: Array, inside: Bool, height: float) -> Bool:
     for shape in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT):
         contrast = np.where(inside, cv2.morphologyEx(mean, shape, kernel).max(-1), 0).astype(np.float32)
         cores.append(contrast > np.maximum(LEAST_CONTRAST, 0.45 * cv2.dilate(contrast, around)))
-    deviation = mean - _background(mean, dilate_exact(cores[0] | cores[1], REACH * height))
+    deviation = mean - _background(mean, dilate_exact(cores[0] | cores[1], _reach(height)))
     few = 0.06 * np.count_nonzero(inside)
     scores = [_distinctness(deviation[core]) * min(1.0, np.count_nonzero(core) / few) for core in cores]
     best, other = (cores[int(number)] for number in np.argsort(scores)[::-1])
@@ -168,16 +177,19 @@ class _Surroundings:
         if moving > 6 and float(np.median(self.motion[pixels])) < CALM * moving:
             return True
         values = self.deviation[pixels]
-        size = float(np.abs(values.mean(0)).max())
+        mean = values.mean(0)
+        size = float(np.abs(mean).max())
         independent = max(1.0, count / max(1.0, height))
-        return size > DEVIATION and size > 2.5 * float(values.std(0).max()) / independent**0.5
+        if size < DEVIATION or size < 2.5 * float(values.std(0).max()) / independent**0.5:
+            return False
+        return float((values @ mean > 0).mean()) > AGREE
 
 
 def _grown(core: Bool, around: _Surroundings, height: float) -> Bool:
     """Letters with their outline, glow and shadow, grown in each direction as far as these are seen."""
     mask = core.copy()
     alive = [number * 2 * np.pi / _DIRECTIONS for number in range(_DIRECTIONS)]
-    for reach in range(1, max(2, round(REACH * height)) + 1):
+    for reach in range(1, max(2, round(_reach(height))) + 1):
         rings = {
             angle: _moved(core, round(reach * np.cos(angle)), round(reach * np.sin(angle))) & ~mask
             for angle in alive
