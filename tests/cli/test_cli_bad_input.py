@@ -112,7 +112,7 @@ OPTIONS: dict[str, tuple[list[str], int, str]] = {
     "not a box": (["--box", "4,4,10"], 2, "X,Y,W,H"),
     "not a time": (["--box", f"{BOX}@soon-"], 2, "HH:MM:SS.mmm"),
     "backwards": (["--box", BOX, "--start", "3", "--end", "2"], 2, "not after"),
-    "no hole": ([], 2, "--mask FILE, --box X,Y,W,H or --click X,Y"),
+    "no hole": ([], 2, "--mask FILE, --box X,Y,W,H, --click X,Y or --text"),
     "no such mask": (["--mask", "gone.png"], 3, "gone.png"),
     "codec": (["--box", BOX, "--codec", "h265x"], 2, "unknown codec h265x"),
     "suffix": (["--box", BOX, "-o", "out.xyz"], 2, ".xyz"),

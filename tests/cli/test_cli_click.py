@@ -153,7 +153,7 @@ def test_from_a_drawn_mask_and_a_fix(vinpaint: Runner, scene: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        ([], 2, "give --mask FILE, --box X,Y,W,H or --click X,Y"),
+        ([], 2, "give --mask FILE, --box X,Y,W,H, --click X,Y or --text"),
         (["--click", "20"], 2, "give X,Y"),
         (["--click", "20,30@f99"], 2, "last frame is f13"),
         (["--click", "20,30@9.5"], 2, "last frame is f13"),
