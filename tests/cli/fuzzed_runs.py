@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+os.environ["OMP_NUM_THREADS"] = "1"  # a forked process has none of the threads that others wait for
 TESTS = Path(__file__).parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS / "methods")]
 
