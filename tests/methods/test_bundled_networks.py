@@ -14,6 +14,7 @@ from vinpaint_cli.errors import WeightsError
 from vinpaint_cli.evaluate.complete import HiddenClip
 from vinpaint_cli.evaluate.dataset import scaled
 from vinpaint_cli.methods import load_method, method_names, method_spec, weights_of
+from vinpaint_cli.pipeline.stages import Stages
 from vinpaint_cli.types import Method
 from vinpaint_cli.video.source.read import open_source
 from vinpaint_cli.weights import registry
@@ -85,7 +86,9 @@ def test_they_travel_with_the_package_and_say_what_they_are_made_from(name: str)
 def test_on_a_real_clip_they_say_something_and_do_no_harm(name: str, hidden: list[Known]) -> None:
     method = load_method(name)
     first = hidden[0].clip
-    coarse = [first.completed(each, True, SHOTS, textures=False).frames for each in (method, silent(method))]
+    coarse = [
+        first.completed(each, True, SHOTS, Stages(texture=False)).frames for each in (method, silent(method))
+    ]
     assert np.abs(coarse[0] - coarse[1])[first.holes].mean() > 0.005  # silence gives 0
     gains = []
     for known in hidden:

@@ -35,6 +35,9 @@ CALM = 0.5
 AGREE = 0.72
 """Part of what surrounds letters that differs from the background in the same way, if it is of them."""
 
+EDGE = 2
+"""Pixels from a letter within which its own colour is mixed into what surrounds it."""
+
 BAR_STEP = 8.0
 """Levels of 255 by which a bar behind text differs from what is beside it, at least."""
 
@@ -168,8 +171,11 @@ class _Surroundings:
         deviation = np.asarray(mean - _background(mean, covered), np.float32)
         return cls(deviation, motion, _background(motion[..., None], covered)[..., 0])
 
-    def holds(self, pixels: Bool, height: float) -> bool:
-        """Whether pixels are of the text: unlike the background on the whole, or calmer than it."""
+    def holds(self, pixels: Bool, height: float, at_edge: bool) -> bool:
+        """Whether pixels are of the text: unlike the background on the whole, or calmer than it.
+
+        At the edge of letters they are mixed with these, and need not all differ in the same way.
+        """
         count = int(np.count_nonzero(pixels))
         if count < 12:
             return False
@@ -179,10 +185,10 @@ class _Surroundings:
         values = self.deviation[pixels]
         mean = values.mean(0)
         size = float(np.abs(mean).max())
-        independent = max(1.0, count / max(1.0, height))
+        independent = max(1.0, 4 * count / max(1.0, height))
         if size < DEVIATION or size < 2.5 * float(values.std(0).max()) / independent**0.5:
             return False
-        return float((values @ mean > 0).mean()) > AGREE
+        return at_edge or float((values @ mean > 0).mean()) > AGREE
 
 
 def _grown(core: Bool, around: _Surroundings, height: float) -> Bool:
@@ -194,7 +200,7 @@ def _grown(core: Bool, around: _Surroundings, height: float) -> Bool:
             angle: _moved(core, round(reach * np.cos(angle)), round(reach * np.sin(angle))) & ~mask
             for angle in alive
         }
-        alive = [angle for angle, ring in rings.items() if around.holds(ring, height)]
+        alive = [angle for angle, ring in rings.items() if around.holds(ring, height, reach <= EDGE)]
         for angle in alive:
             mask |= rings[angle]
     return mask
