@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from burned_text import Drawn, burn, write_film
 
-from vinpaint_cli.mask_making.text import TextMask, find_text
+from vinpaint_cli.mask_making.text import find_text
+from vinpaint_cli.mask_making.text_mask import TextEvent, TextMask
 from vinpaint_cli.masks.text.options import TextOptions
 from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.video.source.read import open_source
@@ -116,12 +117,12 @@ class Counts:
             self.area.append(float(holes.sum() / changed.sum()))
 
 
-def _inside(event: object, text: Drawn) -> bool:
+def _inside(event: TextEvent, text: Drawn) -> bool:
     """Whether the text's middle is within the event's box, in the middle of both."""
     index = (text.frames.start + text.frames.stop) // 2
     x, y = (p + v * (index - text.frames.start) for p, v in zip(text.place, text.velocity, strict=True))
-    by = index - event.frames.start  # type: ignore[attr-defined]
-    box = event.box.moved(*(round(v * by) for v in event.velocity))  # type: ignore[attr-defined]
+    by = index - event.frames.start
+    box = event.box.moved(*(round(v * by) for v in event.velocity))
     return box.x0 <= x < box.x1 and box.y0 <= y - text.height / 4 < box.y1
 
 

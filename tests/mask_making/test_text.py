@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,16 +13,20 @@ from burned_text import SIZE, Drawn, background, burn, write_film
 
 from vinpaint_cli.errors import OutputError, UsageError, WeightsError
 from vinpaint_cli.mask_making.run import make_mask
-from vinpaint_cli.mask_making.text import TextMask, find_text
+from vinpaint_cli.mask_making.text import find_text
+from vinpaint_cli.mask_making.text_mask import TextEvent, TextMask
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.masks.text.detect import TextDetector
 from vinpaint_cli.masks.text.options import TextOptions
+from vinpaint_cli.pipeline.options import RemoveOptions
 from vinpaint_cli.pipeline.progress import SilentListener
 from vinpaint_cli.removal.run import remove
+from vinpaint_cli.types import Box, Frame
 from vinpaint_cli.video.source.read import open_source
 
 FRAMES = 48
 CAPTION = Drawn("A caption of words", range(7, 37))
+WITH_TEXT = RemoveOptions(mask=MaskOptions(text=TextOptions(wanted=True)))
 
 
 def found(film: Path, options: TextOptions | None = None) -> TextMask:
@@ -85,8 +91,8 @@ def test_a_kind_and_a_region_choose_among_texts(tmp_path: Path) -> None:
     logo = Drawn("NAME 5", range(48), height=24, place=(420, 40))
     film, _ = film_of(tmp_path, logo, CAPTION)
 
-    def frames(**options: object) -> list[range]:
-        return [event.frames for event in found(film, TextOptions(wanted=True, **options)).events]  # type: ignore[arg-type]
+    def frames(**options: Any) -> list[range]:
+        return [event.frames for event in found(film, TextOptions(wanted=True, **options)).events]
 
     assert frames() == [range(48), CAPTION.frames]
     assert frames(kind="persistent") == [range(48)]
@@ -97,22 +103,16 @@ def test_a_kind_and_a_region_choose_among_texts(tmp_path: Path) -> None:
 
 def test_a_clip_without_text_is_copied_and_it_is_said(tmp_path: Path) -> None:
     film = write_film(tmp_path / "film.mp4", background(24))
-    report = remove(film, tmp_path / "out.mkv", options_with_text(), overwrite=True)
+    report = remove(film, tmp_path / "out.mkv", WITH_TEXT, overwrite=True)
     assert report.hole_frames == 0
     assert any("no text is found" in line for line in report.warnings)
-
-
-def options_with_text():  # type: ignore[no-untyped-def]
-    from vinpaint_cli.pipeline.options import RemoveOptions
-
-    return RemoveOptions(mask=MaskOptions(text=TextOptions(wanted=True)))
 
 
 def test_removed_text_is_closer_to_the_clip_without_it(tmp_path: Path) -> None:
     clean = background(FRAMES)
     burned, changed = burn(clean, [CAPTION])
     film = write_film(tmp_path / "film.mp4", burned, crf=8)
-    remove(film, tmp_path / "out.mkv", options_with_text())
+    remove(film, tmp_path / "out.mkv", WITH_TEXT)
     result = np.stack([frame.rgb for frame in open_source(tmp_path / "out.mkv").frames()])
     before = np.abs(burned.astype(int) - clean)[changed].mean()
     after = np.abs(result.astype(int) - clean)[changed].mean()
@@ -153,3 +153,19 @@ def test_a_file_that_is_no_network_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "network.onnx").write_bytes(b"no network")
     with pytest.raises(WeightsError, match="cannot be read by OpenCV"):
         TextDetector(tmp_path / "network.onnx").find(np.zeros((64, 64, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("corner", "shown"),
+    [((3, 2), (2, 10, 3, 15)), ((-8, -5), (0, 3, 0, 4)), ((3, -13), None), ((-17, 2), None), ((90, 2), None)],
+)
+def test_letters_beyond_the_frame_are_left_out(
+    corner: tuple[int, int], shown: tuple[int, int, int, int] | None
+) -> None:
+    event = TextEvent(range(5), Box(0, 0, 12, 8), (0, 0), False, False, corner, np.ones((8, 12), np.bool_))
+    film_size, expected = (40, 30), np.zeros((30, 40), np.bool_)
+    if shown is not None:
+        top, bottom, left, right = shown
+        expected[top:bottom, left:right] = True
+    mask = TextMask([event], film_size, [Fraction(0)] * 5)
+    np.testing.assert_array_equal(mask.at(Frame(2, 0, 0, None, lambda native: native)), expected)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from vinpaint_cli.mask_making.cast_shadows import add_shadows
-from vinpaint_cli.mask_making.text import TextMask, find_text
+from vinpaint_cli.mask_making.text import find_text
+from vinpaint_cli.mask_making.text_mask import TextMask
 from vinpaint_cli.mask_making.tracking import TrackedMasks, find_hole
 from vinpaint_cli.masks.sources.options import covering
 from vinpaint_cli.masks.sources.shapes import HoleSource

@@ -10,7 +10,7 @@ from vinpaint_cli.mask_making.clip import open_clip
 from vinpaint_cli.mask_making.confidence import low_confidence_ranges
 from vinpaint_cli.mask_making.overlay import check_overlay, write_overlay
 from vinpaint_cli.mask_making.preview import HoleCount, HoleCounter, check_picture, count_holes, write_preview
-from vinpaint_cli.mask_making.text import TextSpan, check_events, write_events
+from vinpaint_cli.mask_making.text_mask import TextSpan, check_events, write_events
 from vinpaint_cli.mask_making.tracking import TrackedMasks
 from vinpaint_cli.masks.sources.options import MaskOptions
 from vinpaint_cli.masks.sources.pictures import IMAGE_SUFFIXES

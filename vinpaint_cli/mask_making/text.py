@@ -1,19 +1,17 @@
-"""`find_text`: the mask of text that was burned into a clip, letter by letter, and when each is shown."""
+"""`find_text`: finds text that was burned into a clip, letter by letter and exact to the frame."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from pathlib import Path
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from vinpaint_cli.errors import MaskError, OutputError, UsageError
+from vinpaint_cli.mask_making.text_mask import TextEvent, TextMask
 from vinpaint_cli.masks.grammar import parse_box
 from vinpaint_cli.masks.text.detect import TextDetector, TextLine
 from vinpaint_cli.masks.text.events import LineSample, LineTracker, Track, appearance_of, slope
@@ -23,11 +21,8 @@ from vinpaint_cli.ops.flow.dis import DisFlow
 from vinpaint_cli.ops.image import eight_bits
 from vinpaint_cli.pipeline.progress import Listener, advance
 from vinpaint_cli.types import Box, Frame, FrameSource
-from vinpaint_cli.util.atomic_write import atomic_write
 
 if TYPE_CHECKING:
-    from vinpaint_cli.types import Hole
-
     Array = npt.NDArray[np.float32]
     Bytes = npt.NDArray[np.uint8]
 
@@ -49,103 +44,11 @@ STEADY_ALONE = 0.06
 LEAST_SCORE = 0.7
 """Mean score of a text's detections, below which it is a texture."""
 
+PICTURE_BYTES = 192 << 20
+"""Bytes of the pictures from which the letters of all texts are found that are shown at one time, at most."""
+
 _FLOW_WIDTH = 320
-_PICTURE_BYTES = 192 << 20
 _LARGEST = 0.4
-
-
-@dataclass(frozen=True, slots=True)
-class TextEvent:
-    """A text that stands in the picture, or moves across it, from one frame to another.
-
-    ``frames``: those that show it. ``box``: around it on its first frame; it may reach beyond the picture.
-    ``velocity``: ``(x, y)`` in pixels a frame. ``persistent``: it is there from the first frame of the clip
-    to the last. ``scene``: it moves with the scene. ``letters``: of an area around the box, which begins at
-    ``corner`` on the first frame.
-    """
-
-    frames: range
-    box: Box
-    velocity: tuple[float, float]
-    persistent: bool
-    scene: bool
-    corner: tuple[float, float]
-    letters: Hole = field(repr=False)
-
-    def at(self, index: int, size: tuple[int, int]) -> tuple[Box, Hole]:
-        """The area of frame ``index`` that its letters are in, and they in it, for a frame ``(w, h)``."""
-        by = index - self.frames.start
-        x, y = (round(c + v * by) for c, v in zip(self.corner, self.velocity, strict=True))
-        height, width = self.letters.shape
-        box = Box(x, y, x + width, y + height).intersection(Box(0, 0, *size))
-        return box, self.letters[box.y0 - y : box.y0 - y + box.height, box.x0 - x : box.x0 - x + box.width]
-
-
-@dataclass(frozen=True, slots=True)
-class TextSpan:
-    """When and where a text is shown, for people and programs.
-
-    Frames ``[first, stop)``; ``start`` and ``end`` in seconds from the clip's first frame; ``box`` its left
-    and upper edge, width and height on its first frame; ``persistent`` and ``scene`` of `TextEvent`.
-    """
-
-    first: int
-    stop: int
-    start: float
-    end: float
-    box: tuple[int, int, int, int]
-    persistent: bool
-    scene: bool
-
-
-class TextMask:
-    """The letters of all events on every frame of one clip; a `HoleSource`."""
-
-    def __init__(
-        self,
-        events: Sequence[TextEvent],
-        size: tuple[int, int],
-        seconds: Sequence[Fraction],
-        warnings: Sequence[str] = (),
-    ) -> None:
-        """Take the events, the clip's ``(width, height)``, and when each of its frames is shown."""
-        self.events = tuple(events)
-        self.warnings = tuple(warnings)
-        self._size, self._seconds = size, tuple(seconds)
-
-    @property
-    def count(self) -> int | None:
-        """Number of frames."""
-        return len(self._seconds)
-
-    def spans(self) -> tuple[TextSpan, ...]:
-        """When each text is shown, by its first frame."""
-        return tuple(self._span(event) for event in self.events)
-
-    def _span(self, event: TextEvent) -> TextSpan:
-        frames, box, times = event.frames, event.box, self._seconds
-        last = times[-1] - times[-2] if len(times) > 1 else Fraction(1, 25)
-        end = times[frames.stop] if frames.stop < len(times) else times[-1] + last
-        place = box.x0, box.y0, box.width, box.height
-        when = round(float(times[frames.start]), 3), round(float(end), 3)
-        return TextSpan(frames.start, frames.stop, *when, place, event.persistent, event.scene)
-
-    def at(self, frame: Frame) -> Hole:
-        """Hole of one frame, bool ``(H, W)``, True = fill."""
-        hole = np.zeros(self._size[::-1], np.bool_)
-        for event in self.events:
-            if frame.index in event.frames:
-                box, letters = event.at(frame.index, self._size)
-                hole[box.slices()] |= letters
-        return hole
-
-    def check_count(self, frames: int) -> None:
-        """Compare with the number of frames of the clip; raises MaskError."""
-        if frames != self.count:
-            raise MaskError(
-                f"text was looked for in {self.count} frames but the video has {frames}; "
-                "give the same command again"
-            )
 
 
 def find_text(source: FrameSource, options: TextOptions, listener: Listener) -> TextMask:
@@ -162,40 +65,6 @@ def find_text(source: FrameSource, options: TextOptions, listener: Listener) -> 
     events = [event for event in found if options.takes(event.persistent, event.scene)]
     left = sum(event.scene for event in found) if not options.takes_scene else 0
     return TextMask(events, size, seconds, _notes(events, left))
-
-
-def check_events(path: str | Path, overwrite: bool) -> Path:
-    """The path of a list of events; raises UsageError for another suffix, OutputError when it exists."""
-    target = Path(path)
-    if target.suffix.lower() not in (".srt", ".json"):
-        raise UsageError(f"--events {path}: give a name that ends in .srt or .json")
-    if target.exists() and not overwrite:
-        raise OutputError(f"{target} exists; give -y to overwrite it or another name to --events")
-    return target
-
-
-def write_events(spans: Sequence[TextSpan], path: Path) -> None:
-    """Write when each text is shown, as subtitles or JSON by the suffix; raises OutputError."""
-    if path.suffix.lower() == ".json":
-        text = json.dumps([asdict(span) for span in spans], indent=1)
-    else:
-        text = "\n".join(_subtitle(number, span) for number, span in enumerate(spans, 1))
-    try:
-        with atomic_write(path) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
-    except OSError as exc:
-        raise OutputError(f"{path} cannot be written ({exc.strerror}); check its folder") from exc
-
-
-def _subtitle(number: int, span: TextSpan) -> str:
-    x, y, width, height = span.box
-    when = f"{_clock(span.start)} --> {_clock(span.end)}"
-    return f"{number}\n{when}\ntext at {x},{y},{width},{height}, f{span.first} to f{span.stop - 1}\n"
-
-
-def _clock(seconds: float) -> str:
-    millis = round(seconds * 1000)
-    return f"{millis // 3600000:02}:{millis // 60000 % 60:02}:{millis // 1000 % 60:02},{millis % 1000:03}"
 
 
 def _notes(events: Sequence[TextEvent], left: int) -> list[str]:
@@ -306,16 +175,18 @@ def _scaled_box(box: Box, by: float, scale: float) -> Box:
     return Box(*low, *high)
 
 
-class _Evidence:
+class _TrackPictures:
     """The pictures of one text that its letters and its exact frames are found from."""
 
-    def __init__(self, track: Track, frames: int, step: int) -> None:
-        """Choose the frames: some while the text is seen, all around its first and its last sample."""
-        self.track = track
-        self.window = range(max(0, track.start - 2 * step), min(frames, track.last + 2 * step + 1))
+    def __init__(self, track: Track, window: range, most_bytes: int) -> None:
+        """Take the track, the frames from before its first sample to after its last, and a limit of bytes.
+
+        Of the frames between these samples some are chosen; those beside them, all taken, are kept grey.
+        """
+        self.track, self.window = track, window
         along, across = round(8 * track.height), round(1.5 * track.height)
         self._pad = (across, along) if track.samples[0].line.vertical else (along, across)
-        most = min(PICTURES, _PICTURE_BYTES // max(1, 3 * self._area.area))
+        most = min(PICTURES, most_bytes // max(1, 3 * self._area.area))
         inside = np.linspace(track.start, track.last, max(3, most)).round().astype(int)
         self._inside = set(inside.tolist())
         self._pictures: dict[int, Bytes] = {}
@@ -332,14 +203,16 @@ class _Evidence:
 
     def wants(self, index: int) -> bool:
         """Whether frame ``index`` is one of them."""
-        beside = index < self.track.start or index > self.track.last
-        return index in self.window and (beside or index in self._inside)
+        return index in self.window and (self._beside(index) or index in self._inside)
+
+    def _beside(self, index: int) -> bool:
+        return index < self.track.start or index > self.track.last
 
     def add(self, index: int, rgb: Bytes) -> None:
         """Take a whole frame, uint8 RGB ``(H, W, 3)``."""
         x, y = self._corner(index)
-        size = self._area.width, self._area.height
-        self._pictures[index] = _shifted(rgb, -x, -y, size)
+        picture = _shifted(rgb, -x, -y, (self._area.width, self._area.height))
+        self._pictures[index] = picture.mean(-1).astype(np.uint8) if self._beside(index) else picture
 
     def align(self) -> None:
         """Find the motion of a moving text again, from its pictures: boxes are right to a few pixels only."""
@@ -444,8 +317,13 @@ def _find_events(
 ) -> list[TextEvent]:
     """Letters and exact frames of each track; decodes the clip again."""
     size = source.info.width, source.info.height
-    waiting = sorted((_Evidence(track, frames, step) for track in tracks), key=lambda one: one.window.start)
-    active: list[_Evidence] = []
+    windows = [
+        range(max(0, track.start - 2 * step), min(frames, track.last + 2 * step + 1)) for track in tracks
+    ]
+    at_once = max((sum(window.start in other for other in windows) for window in windows), default=1)
+    taken = map(_TrackPictures, tracks, windows, repeat(PICTURE_BYTES // at_once))
+    waiting = sorted(taken, key=lambda one: one.window.start)
+    active: list[_TrackPictures] = []
     found: list[TextEvent] = []
     with listener.stage("letters", frames) as progress:
         for frame in source.frames() if waiting else ():
@@ -463,7 +341,7 @@ def _find_events(
     return sorted(found, key=lambda event: (event.frames.start, event.box.y0, event.box.x0))
 
 
-def _events(done: Iterable[_Evidence], clip: range, size: tuple[int, int]) -> Iterator[TextEvent]:
+def _events(done: Iterable[_TrackPictures], clip: range, size: tuple[int, int]) -> Iterator[TextEvent]:
     for one in done:
         event = one.event(clip, size)
         if event is not None:

@@ -274,5 +274,5 @@ def slope(when: Array, place: Array, least: float) -> float:
     first, second = np.triu_indices(len(when), 1)
     if not len(first):
         return 0.0
-    slope = float(np.median((place[second] - place[first]) / (when[second] - when[first])))
-    return slope if abs(slope) * float(when[-1]) >= least else 0.0
+    rate = float(np.median((place[second] - place[first]) / (when[second] - when[first])))
+    return rate if abs(rate) * float(when[-1]) >= least else 0.0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from vinpaint_cli.masks.sources.random import shifted
 from vinpaint_cli.ops.image import dilate_exact, membrane
 from vinpaint_cli.types import Box
 
@@ -80,11 +81,12 @@ def find_letters(crops: Bytes, box: Box, height: float, margin: int = 1) -> Lett
 
 
 def presence(picture: Bytes, letters: Letters) -> float:
-    """How much of the text a picture ``(h, w, 3)`` shows: 1 as in the mean, 0 nothing.
+    """How much of the text a picture ``(h, w[, 3])`` shows: 1 as in the mean, 0 nothing.
 
     Measured in pieces of the text and taken from the lower ones, since another text shares some by chance.
     """
-    flat = _detail(picture.astype(np.float32).mean(-1))
+    levels = picture.astype(np.float32)
+    flat = _detail(levels.mean(-1) if levels.ndim == 3 else levels)
     shared, own = (_in_pieces(flat * letters.template), _in_pieces(np.square(letters.template)))
     counts = own > 0.25 * own.max()
     return float(np.quantile(shared[counts] / own[counts], LOWER_PIECES))
@@ -197,22 +199,13 @@ def _grown(core: Bool, around: _Surroundings, height: float) -> Bool:
     alive = [number * 2 * np.pi / _DIRECTIONS for number in range(_DIRECTIONS)]
     for reach in range(1, max(2, round(_reach(height))) + 1):
         rings = {
-            angle: _moved(core, round(reach * np.cos(angle)), round(reach * np.sin(angle))) & ~mask
+            angle: shifted(core, round(reach * np.sin(angle)), round(reach * np.cos(angle))) & ~mask
             for angle in alive
         }
         alive = [angle for angle, ring in rings.items() if around.holds(ring, height, reach <= EDGE)]
         for angle in alive:
             mask |= rings[angle]
     return mask
-
-
-def _moved(mask: Bool, right: int, down: int) -> Bool:
-    moved = np.zeros_like(mask)
-    height, width = mask.shape
-    moved[max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)] = mask[
-        max(0, -down) : height + min(0, -down), max(0, -right) : width + min(0, -right)
-    ]
-    return moved
 
 
 def _bar(gray: Array, box: Box, height: float) -> Bool | None:
